@@ -1,0 +1,94 @@
+/*
+ * bits.h: endian-safe loads and stores of little-endian guest data, and bit helpers.
+ * All addresses may be unaligned.
+ */
+#pragma once
+
+#include "base/types.h"
+#include <string.h>
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LE16(x) __builtin_bswap16(x)
+#define LE32(x) __builtin_bswap32(x)
+#define LE64(x) __builtin_bswap64(x)
+#else
+#define LE16(x) (x)
+#define LE32(x) (x)
+#define LE64(x) (x)
+#endif
+
+static inline u16 ld_le16(const void *p)
+{
+    u16 v;
+    memcpy(&v, p, sizeof v);
+    return LE16(v);
+}
+
+static inline u32 ld_le32(const void *p)
+{
+    u32 v;
+    memcpy(&v, p, sizeof v);
+    return LE32(v);
+}
+
+static inline u64 ld_le64(const void *p)
+{
+    u64 v;
+    memcpy(&v, p, sizeof v);
+    return LE64(v);
+}
+
+static inline void st_le16(void *p, u16 v)
+{
+    v = LE16(v);
+    memcpy(p, &v, sizeof v);
+}
+
+static inline void st_le32(void *p, u32 v)
+{
+    v = LE32(v);
+    memcpy(p, &v, sizeof v);
+}
+
+static inline void st_le64(void *p, u64 v)
+{
+    v = LE64(v);
+    memcpy(p, &v, sizeof v);
+}
+
+/* Loads `size` (1, 2, 4 or 8) bytes, zero-extended. */
+static inline u64 ld_le(const void *p, unsigned size)
+{
+    switch (size) {
+    case 1: return *(const u8 *)p;
+    case 2: return ld_le16(p);
+    case 4: return ld_le32(p);
+    default: return ld_le64(p);
+    }
+}
+
+static inline void st_le(void *p, u64 v, unsigned size)
+{
+    switch (size) {
+    case 1: *(u8 *)p = (u8)v; break;
+    case 2: st_le16(p, (u16)v); break;
+    case 4: st_le32(p, (u32)v); break;
+    default: st_le64(p, v); break;
+    }
+}
+
+/* All ones in the low `bits` bits; bits is 0 to 64. */
+static inline u64 mask64(unsigned bits)
+{
+    return bits >= 64 ? ~0ull : (1ull << bits) - 1;
+}
+
+static inline u64 align_up(u64 v, u64 to)
+{
+    return (v + to - 1) & ~(to - 1);
+}
+
+static inline u64 sext(u64 v, unsigned bits)
+{
+    return (u64)((s64)(v << (64 - bits)) >> (64 - bits));
+}

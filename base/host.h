@@ -1,0 +1,21 @@
+/*
+ * host.h: what the C library lacks, implemented once per host in host_posix.c.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+
+u64 host_now_ns(void);      /* monotonic */
+u64 host_wall_ns(void);     /* since 1970, UTC */
+u64 host_cpu_ns(void);      /* CPU time of this process, user + system */
+u64 host_rss_bytes(void);   /* peak resident size of this process */
+
+/* Anonymous zeroed memory, lazily touched; NULL with an error. */
+void *host_map(u64 bytes, struct err *e);
+void host_unmap(void *p, u64 bytes);
+
+/* A whole file into memory (caller frees), refusing more than max_bytes, directories and devices. */
+u8 *host_read_file(const char *path, u64 max_bytes, u64 *len, struct err *e);
+/* tmp + fsync + rename + fsync of the directory: the file is whole or untouched. */
+bool host_write_file(const char *path, const void *data, u64 len, struct err *e);

@@ -1,0 +1,48 @@
+/*
+ * stats.h: counters of every sensitive class (rows in stats.def), always on.
+ *
+ * Per class: how often it ran, how it was served (paravirt.md 5.1: A inline, B leaf helper, C block
+ * exit on the same thread, D cross-thread or I/O), and the host cycles spent in C and D.
+ */
+#pragma once
+
+#include "base/types.h"
+
+enum stat {
+#define STAT(id, name, doc) STAT_##id,
+#include "base/stats.def"
+#undef STAT
+    STAT_COUNT
+};
+
+enum served { SERVED_INLINE, SERVED_LEAF, SERVED_EXIT, SERVED_IO, SERVED_COUNT };
+
+struct stats {
+    u64 count[STAT_COUNT];
+    u64 served[STAT_COUNT][SERVED_COUNT];
+    u64 cycles[STAT_COUNT]; /* host cycles (or ns where the host has no cycle counter), C and D */
+};
+
+const char *stat_name(enum stat s);
+const char *stat_doc(enum stat s);
+
+static inline void stat_count(struct stats *st, enum stat s, enum served how)
+{
+    st->count[s]++;
+    st->served[s][how]++;
+}
+
+/* Host cycle counter: the TSC on x86, the virtual counter on aarch64, nanoseconds elsewhere. */
+static inline u64 host_cycles(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    u64 v;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(v));
+    return v;
+#else
+    extern u64 host_now_ns(void);
+    return host_now_ns();
+#endif
+}

@@ -1,0 +1,24 @@
+/*
+ * boot.h: how a guest comes to life: loaders that put a kernel and its tables into RAM and set the
+ * CPU's entry state.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+#include "cpu/cpu.h"
+#include "mmu/phys.h"
+
+struct boot_config {
+    struct phys *phys;
+    struct cpu *cpu;            /* vCPU 0, reset */
+    const char *kernel, *initrd, *append; /* paths; initrd: multiboot modules separated by commas */
+    unsigned cpus;
+    const char *oem;            /* of ACPI and SMBIOS tables */
+};
+
+/* Detects the kind by content (Linux bzImage, multiboot 1, ELF64 with PVH note), loads, builds e820,
+ * ACPI and SMBIOS, sets the entry state. Errors name the file and what is wrong with it. */
+bool boot_load(const struct boot_config *b, struct err *e);
+/* The embedded demo guest. */
+bool boot_load_demo(const struct boot_config *b, struct err *e);

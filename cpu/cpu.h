@@ -1,0 +1,272 @@
+/*
+ * cpu.h: the architectural state of one x86 processor, and what the rest of the machine does with it.
+ *
+ * Intel SDM vol. 1 chapter 3, vol. 3A chapter 2. The order of fields is by heat, not by topic.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "base/stats.h"
+#include "base/types.h"
+#include "cpu/flags.h"
+#include "cpu/insn.h"
+#include "mmu/tlb.h"
+#include <setjmp.h>
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+
+enum seg_id { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_NONE, SEG_COUNT };
+
+/* A segment register with its hidden part. attr: bits 0-7 type, S, DPL, P (byte 5 of the
+ * descriptor), bits 8-11 AVL, L, D/B, G (high nibble of byte 6). */
+struct seg {
+    u64 base;
+    u32 limit; /* in bytes, last valid offset */
+    u16 sel;
+    u16 attr;
+};
+
+#define SEG_TYPE(attr) ((attr)&0xf)
+#define SEG_S BIT(4)
+#define SEG_DPL(attr) (((attr) >> 5) & 3)
+#define SEG_P BIT(7)
+#define SEG_AVL BIT(8)
+#define SEG_L BIT(9)
+#define SEG_DB BIT(10)
+#define SEG_G BIT(11)
+#define SEG_UNUSABLE BIT(15) /* a null selector was loaded */
+
+#define CR0_PE BIT64(0)
+#define CR0_MP BIT64(1)
+#define CR0_EM BIT64(2)
+#define CR0_TS BIT64(3)
+#define CR0_ET BIT64(4)
+#define CR0_NE BIT64(5)
+#define CR0_WP BIT64(16)
+#define CR0_AM BIT64(18)
+#define CR0_NW BIT64(29)
+#define CR0_CD BIT64(30)
+#define CR0_PG BIT64(31)
+
+#define CR4_VME BIT64(0)
+#define CR4_PVI BIT64(1)
+#define CR4_TSD BIT64(2)
+#define CR4_DE BIT64(3)
+#define CR4_PSE BIT64(4)
+#define CR4_PAE BIT64(5)
+#define CR4_MCE BIT64(6)
+#define CR4_PGE BIT64(7)
+#define CR4_PCE BIT64(8)
+#define CR4_OSFXSR BIT64(9)
+#define CR4_OSXMMEXCPT BIT64(10)
+#define CR4_UMIP BIT64(11)
+#define CR4_LA57 BIT64(12)
+#define CR4_FSGSBASE BIT64(16)
+#define CR4_PCIDE BIT64(17)
+#define CR4_OSXSAVE BIT64(18)
+#define CR4_SMEP BIT64(20)
+#define CR4_SMAP BIT64(21)
+
+#define EFER_SCE BIT64(0)
+#define EFER_LME BIT64(8)
+#define EFER_LMA BIT64(10)
+#define EFER_NXE BIT64(11)
+
+/* Exceptions, SDM vol. 3A table 6-1. */
+enum {
+    EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7,
+    EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16,
+    EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
+};
+
+/* An 80-bit x87 register as its bits. */
+struct f80 {
+    u64 mant;
+    u16 se; /* sign and exponent */
+};
+
+struct x87 {
+    struct f80 st[8]; /* physical registers R0..R7; ST(i) is st[(top + i) & 7] */
+    u16 cw, sw;       /* TOP lives in sw bits 11-13 */
+    u8 empty;         /* bit i: R_i is empty */
+    u16 fop, fcs, fds;
+    u64 fip, fdp;
+};
+
+union vec { /* a vector register; element 0 is the lowest (little-endian hosts only) */
+    u8 b[32];
+    u16 w[16];
+    u32 d[8];
+    u64 q[4];
+};
+
+/* ---- block key ------------------------------------------------------------------------------- */
+
+/* What of the CPU's mode the decoding and the choice of handlers depend on. */
+#define KEY_CODE16 0x000u
+#define KEY_CODE32 0x001u
+#define KEY_CODE64 0x002u
+#define KEY_CODE_MASK 0x003u
+#define KEY_SS32 0x004u     /* stack pointer is ESP (or RSP with KEY_CODE64) */
+#define KEY_FLAT 0x008u     /* ES, SS, DS: base 0, limit 4 GiB, writable; CS readable */
+#define KEY_FLAT_FS 0x010u  /* FS: limit 4 GiB, writable, any base */
+#define KEY_FLAT_GS 0x020u
+#define KEY_REAL 0x040u     /* real or virtual-8086 mode */
+#define KEY_CPL3 0x080u
+#define KEY_SINGLE 0x100u   /* blocks of one instruction: TF, shadows, breakpoints, icount ends */
+#define KEY_BITS 9
+
+/* Requests: reasons to leave translated code at the next block boundary. */
+#define REQ_INTR BIT(0)     /* the interrupt controller has something (level) */
+#define REQ_NMI BIT(1)
+#define REQ_RESET BIT(2)
+#define REQ_EXIT BIT(3)     /* cpu_run shall return to its caller */
+#define REQ_INIT BIT(4)
+#define REQ_SIPI BIT(5)
+
+/* What the CPU needs of the board; each takes the opaque of struct cpu. Set by machine/. */
+struct cpu_hooks {
+    u32 (*io_read)(void *vm, u16 port, unsigned size);
+    void (*io_write)(void *vm, u16 port, u32 value, unsigned size);
+    /* Acknowledges and returns the vector of the highest-priority interrupt; -1: none after all. */
+    int (*intr_ack)(void *vm);
+    /* Local APIC: TPR as CR8 (0 to 15), IA32_APIC_BASE, x2APIC MSRs. False: #GP. */
+    u8 (*cr8_read)(void *vm);
+    void (*cr8_write)(void *vm, u8 value);
+    bool (*apic_msr_read)(void *vm, u32 msr, u64 *value);
+    bool (*apic_msr_write)(void *vm, u32 msr, u64 value);
+    /* Personality: CPUID 0x4000xxxx and the hypervisor bit; its MSRs; hypercalls (false: #UD). */
+    bool (*pv_cpuid)(void *vm, u32 leaf, u32 subleaf, u32 r[4]);
+    bool (*pv_msr_read)(void *vm, u32 msr, u64 *value, bool *handled);
+    bool (*pv_msr_write)(void *vm, u32 msr, u64 value, bool *handled);
+    bool (*pv_hypercall)(void *vm, struct cpu *cpu);
+    /* FERR#: an unmasked x87 exception with CR0.NE = 0 (IRQ 13). */
+    void (*ferr)(void *vm, bool level);
+};
+
+struct cpu_model;
+struct block;
+
+/* Why cpu_run returned. */
+enum cpu_stop {
+    STOP_BUDGET,       /* the instructions of this slice are used up */
+    STOP_HALTED,       /* HLT (or waiting for SIPI) with nothing pending */
+    STOP_REQUEST,      /* REQ_EXIT or REQ_RESET */
+    STOP_TRIPLE_FAULT,
+    STOP_ERROR,        /* reserved for front ends */
+};
+
+struct pending_excp {
+    u8 vector;
+    bool has_error;
+    u32 error;
+    u64 cr2; /* #PF */
+};
+
+/* The faults that led to a triple fault, for the explanation. */
+struct fault_record {
+    struct pending_excp e;
+    u64 rip;
+    u16 cs;
+};
+
+struct cpu {
+    u64 gpr[18]; /* RAX..R15, REG_NONE (0), REG_RIP (linear address of the running block) */
+    struct flags flags;
+    s64 left;    /* instructions left in this slice; negative or a request: leave at block end */
+    u32 req;     /* REQ_*: set from anywhere through cpu_request */
+    u32 key;     /* KEY_*: of the current mode, maintained by cpu_update_mode */
+    struct tlb_l1 *data; /* &tlb.l1[mode of data accesses], maintained by cpu_update_mode */
+    u64 amask;   /* ~0 in 64-bit code, 0xffffffff else: flat addresses are masked with it */
+    struct seg seg[SEG_COUNT];
+    struct block *block; /* running */
+    u64 rip;     /* instruction pointer; exact only between blocks and in excp_*, see cpu_sync_rip */
+    u32 eflags;  /* everything but the six arithmetic flags (those bits are 0 here); bit 1 set */
+    u8 cpl;
+    u8 shadow;   /* STI or MOV SS just ran: no interrupts before the next instruction */
+    bool halted;
+    bool wait_sipi;
+    bool nmi_blocked;
+
+    union vec vec[16];
+    u32 mxcsr;
+    struct x87 x87;
+
+    u64 cr0, cr2, cr3, cr4, efer, xcr0;
+    u64 dr[8];
+    struct { u64 base; u32 limit; } gdtr, idtr;
+    struct seg ldtr, tr;
+    u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip;
+    u64 pat, misc_enable, mtrr[32], apic_base, tsc_adjust;
+    s64 tsc_offset;    /* added to the clock's ticks */
+    u32 dr6_pending;   /* #DB traps to deliver after this instruction */
+    bool debug_active; /* TF, breakpoints: KEY_SINGLE and TLB_CHECKED are in force */
+
+    struct paging_state paging;
+    struct tlb tlb;
+    struct phys *phys;
+
+    u64 icount;  /* instructions completed, without those of the running slice: cpu_icount() */
+    s64 slice;   /* budget given to the running slice */
+
+    const struct cpu_model *model;
+    u64 gates;   /* bit n: enum insn_gate n is there */
+    const struct cpu_hooks *hooks;
+    void *vm;
+    struct clock *clock;
+    u64 tsc_khz;
+    struct stats stats;
+    struct rng rng;  /* RDRAND, RDSEED when seeded */
+    bool rng_seeded;
+    u8 id;           /* local APIC id */
+
+    struct block_cache *blocks;
+    sigjmp_buf unwind;   /* excp_* return here */
+    struct pending_excp excp;
+    struct fault_record fault_chain[3];
+    unsigned fault_chain_len;
+};
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct clock *clock,
+                       const struct cpu_hooks *hooks, void *vm, struct err *e);
+void cpu_destroy(struct cpu *cpu);
+/* Power-up and RESET#, SDM vol. 3A table 9-1. */
+void cpu_reset(struct cpu *cpu);
+/* Runs up to `insns` instructions. */
+enum cpu_stop cpu_run(struct cpu *cpu, u64 insns);
+/* Makes cpu_run look at `req` at the next block boundary. */
+static inline void cpu_request(struct cpu *cpu, u32 req)
+{
+    cpu->req |= req;
+}
+
+static inline u64 cpu_icount(const struct cpu *cpu)
+{
+    return cpu->icount + (u64)(cpu->slice - cpu->left);
+}
+
+/* Recomputes key, data, amask, paging from CR0, CR4, EFER, EFLAGS, CPL and segments. Call after any
+ * of them changed; it does not flush the TLB. */
+void cpu_update_mode(struct cpu *cpu);
+
+u32 cpu_get_eflags(const struct cpu *cpu);
+/* Sets all of EFLAGS without any checks; calls cpu_update_mode when needed. */
+void cpu_set_eflags(struct cpu *cpu, u32 value);
+u64 cpu_tsc(struct cpu *cpu);
+/* Loads a segment register's hidden part directly: loaders, reset, real mode, tests. */
+void cpu_set_seg(struct cpu *cpu, enum seg_id s, u16 sel, u64 base, u32 limit, u16 attr);
+/* Sets control registers without checks, flushes, updates the mode: loaders and restore. */
+void cpu_set_cr(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer);
+/* Prints registers, as `-d cpu` and crash dumps do. */
+void cpu_dump(const struct cpu *cpu, void *file);
+
+static inline bool cpu_in_long_mode(const struct cpu *cpu) { return cpu->efer & EFER_LMA; }
+static inline bool cpu_in_code64(const struct cpu *cpu) { return cpu->key & KEY_CODE64; }
+static inline bool cpu_in_v86(const struct cpu *cpu) { return cpu->eflags & EFLAGS_VM; }
+static inline bool cpu_in_real(const struct cpu *cpu) { return !(cpu->cr0 & CR0_PE); }
+static inline unsigned cpu_iopl(const struct cpu *cpu) { return (cpu->eflags >> 12) & 3; }

@@ -1,0 +1,83 @@
+/*
+ * tlb.h: translations from linear addresses to host pointers, two levels.
+ *
+ * First level: direct mapped, per access mode, separate tags for reads and writes, so that the hit
+ * check is one subtraction and one compare which also covers page crossing:
+ *
+ *     va - tag <= 4096 - size   =>   host = va + addend
+ *
+ * A read tag exists only after the A bit is set, a write tag only after the D bit is set; pages with
+ * MMIO, ROM (write), code (write), watchpoints never get one. A slot that is empty holds a tag whose
+ * page has another index, so that nothing matches it.
+ *
+ * Second level: larger, keyed by page and generation; survives first-level flushes.
+ */
+#pragma once
+
+#include "mmu/walk.h"
+
+#define TLB_SLOTS 256u
+#define TLB2_SLOTS 2048u
+#define ITLB_SLOTS 256u
+
+enum tlb_mode {
+    TLB_KERNEL,    /* supervisor data access */
+    TLB_KERNEL_AC, /* supervisor, SMAP suspended by EFLAGS.AC */
+    TLB_USER,
+    TLB_CHECKED,   /* never filled: every access takes the slow path (#AC on, debugging) */
+    TLB_MODES
+};
+
+struct tlb_l1 {
+    gva_t tag_r[TLB_SLOTS];
+    gva_t tag_w[TLB_SLOTS];
+    u64 add[TLB_SLOTS]; /* host address minus linear address */
+};
+
+struct tlb2_entry {
+    u64 key;  /* linear page number << 12 | low bits of the generation, see tlb.c */
+    gpa_t gpa; /* of the page, A20 applied; low bits: rights */
+};
+
+struct itlb_entry {
+    gva_t tag;
+    gpa_t gpa;
+};
+
+struct tlb_stats {
+    u64 miss, walk, flush_all, flush_page;
+};
+
+struct tlb {
+    struct tlb_l1 l1[TLB_MODES];
+    struct itlb_entry itlb[2][ITLB_SLOTS]; /* supervisor, user */
+    struct tlb2_entry l2[TLB2_SLOTS];
+    u32 gen, gen_global;
+    u64 epoch; /* grows with every flush: guards of cross-page block links compare it */
+    struct tlb_stats stats;
+};
+
+static inline unsigned tlb_index(gva_t va)
+{
+    return (unsigned)(va >> PAGE_SHIFT) & (TLB_SLOTS - 1);
+}
+
+void tlb_init(struct tlb *t);
+void tlb_flush_all(struct tlb *t);       /* everything, global too */
+void tlb_flush_nonglobal(struct tlb *t); /* MOV CR3 */
+void tlb_flush_page(struct tlb *t, gva_t va);
+/* Host pointers became stale or write tags must go (code, dirty log); translations stay. */
+void tlb_flush_host(struct tlb *t);
+/* No store to this page may take the fast path any more. */
+void tlb_drop_write(struct tlb *t, gpa_t gpa);
+
+struct tlb_fill {
+    gpa_t gpa;   /* of the byte, A20 applied */
+    u8 *host;    /* host pointer to the byte when plain memory for this access, else NULL */
+    u32 pfec;
+    bool ok;
+};
+
+/* Translates, sets A and D, fills both levels where allowed. mode is one of enum tlb_mode. */
+void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
+                enum access kind, enum tlb_mode mode, struct walk_access wa, struct tlb_fill *out);
