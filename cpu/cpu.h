@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "cpu/flags.h"
 #include "cpu/insn.h"
+#include "cpu/softfloat.h"
 #include "mmu/tlb.h"
 #include <setjmp.h>
 
@@ -79,12 +80,6 @@ enum {
     EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7,
     EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16,
     EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
-};
-
-/* An 80-bit x87 register as its bits. */
-struct f80 {
-    u64 mant;
-    u16 se; /* sign and exponent */
 };
 
 struct x87 {
