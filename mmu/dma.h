@@ -1,7 +1,7 @@
 /*
  * dma.h: the one checked interface to guest RAM for everything but the engines: devices, loaders,
- * personalities, monitor, gdb, restore. Copies once, never reaches MMIO, invalidates code and
- * marks pages dirty as a guest store does.
+ * personalities, monitor, gdb, restore. Copies once, never reaches MMIO, invalidates code
+ * as a guest store does.
  */
 #pragma once
 

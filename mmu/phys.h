@@ -1,6 +1,6 @@
 /*
  * phys.h: the guest's physical address space: RAM, ROM and MMIO regions, the A20 line, and per page
- * the marks that matter to the engines (holds code, dirty).
+ * the mark that matters to the engines (holds code).
  *
  * Not here: linear addresses (walk.h, tlb.h), device access with bounds (dma.h).
  */
@@ -29,12 +29,13 @@ struct region {
     struct region *next;        /* later regions lie over earlier ones */
 };
 
-/* What the engines need to know of one 4 KiB page. */
+/* What differs from plain RAM in one 4 KiB page. All zero for pages of plain RAM, so that the array
+ * stays untouched (and unallocated by the host) for most of memory. */
 struct page_desc {
-    u8 *host;         /* start of the page in host memory; NULL: MMIO or nothing */
     u64 code_granules; /* bit n: bytes 64n .. 64n+63 hold decoded code (smc.h) */
-    bool rom;         /* stores are dropped */
-    bool dirty;       /* written since the last phys_clear_dirty */
+    u8 *host;          /* overlay: ROM's bytes, or NULL (MMIO, hole) */
+    bool overlay;      /* `host` and `rom` count, not the RAM layout */
+    bool rom;          /* stores are dropped */
 };
 
 struct phys {
@@ -68,19 +69,27 @@ struct region *phys_add_mmio(struct phys *p, const char *name, gpa_t base, u64 s
 void phys_region_move(struct phys *p, struct region *r, gpa_t base, bool enabled);
 void phys_set_a20(struct phys *p, bool on);
 
-/* NULL above the end of RAM and for regions that are not memory. The caller applies a20_mask. */
+/* NULL beyond the described space. */
 static inline struct page_desc *phys_page(const struct phys *p, gpa_t gpa)
 {
     u64 n = gpa >> PAGE_SHIFT;
     return n < p->page_count ? &p->pages[n] : NULL;
 }
 
+/* Host address of the byte at `gpa` when RAM or ROM, NULL when MMIO or nothing. Good until the end
+ * of its page. The caller applies a20_mask. */
+u8 *phys_host(const struct phys *p, gpa_t gpa);
+/* The same for a store: NULL for ROM too. */
+u8 *phys_host_w(const struct phys *p, gpa_t gpa);
+/* Tells that [gpa, gpa + len) of RAM is about to be or was just changed: drops decoded code. */
+void phys_wrote(struct phys *p, gpa_t gpa, u64 len);
+
 /* Any physical access of 1 to 8 bytes, may cross pages; RAM, ROM, MMIO, or nothing (reads all
- * ones, writes vanish). Stores invalidate code and mark the page dirty. */
+ * ones, writes vanish). Stores invalidate code. */
 u64 phys_read(struct phys *p, gpa_t gpa, unsigned size);
 void phys_write(struct phys *p, gpa_t gpa, u64 value, unsigned size);
 /* Read with no side effects: MMIO reads as all ones. For the monitor, gdb and dumps. */
 u64 phys_peek(const struct phys *p, gpa_t gpa, unsigned size);
 
-/* A digest of all RAM (FNV-1a over 64-bit words of touched pages), for -icount. */
+/* A digest of all RAM (64-bit words of non-zero pages and their addresses), for -icount. */
 u64 phys_hash(const struct phys *p);

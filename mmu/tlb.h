@@ -35,8 +35,9 @@ struct tlb_l1 {
 };
 
 struct tlb2_entry {
-    u64 key;  /* linear page number << 12 | low bits of the generation, see tlb.c */
-    gpa_t gpa; /* of the page, A20 applied; low bits: rights */
+    gva_t page;
+    gpa_t gpa; /* of the page, before A20; low bits: rights, see tlb.c */
+    u32 gen;   /* of struct tlb when it was filled; 0: empty */
 };
 
 struct itlb_entry {
@@ -69,7 +70,7 @@ void tlb_flush_page(struct tlb *t, gva_t va);
 /* Host pointers became stale or write tags must go (code, dirty log); translations stay. */
 void tlb_flush_host(struct tlb *t);
 /* No store to this page may take the fast path any more. */
-void tlb_drop_write(struct tlb *t, gpa_t gpa);
+void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa);
 
 struct tlb_fill {
     gpa_t gpa;   /* of the byte, A20 applied */

@@ -1,0 +1,81 @@
+/* dma.c: see dma.h. */
+#include "mmu/dma.h"
+#include "base/bits.h"
+
+/* Bytes from gpa to the end of its page, at most len. */
+static u64 chunk_len(gpa_t gpa, u64 len)
+{
+    u64 room = PAGE_SIZE - (gpa & ~PAGE_MASK);
+    return len < room ? len : room;
+}
+
+bool dma_read(struct phys *p, gpa_t gpa, void *buf, u64 len)
+{
+    u8 *out = buf;
+    while (len) {
+        u64 n = chunk_len(gpa, len);
+        const u8 *h = phys_host(p, gpa);
+        if (!h) {
+            memset(out, 0, len);
+            return false;
+        }
+        memcpy(out, h, n);
+        out += n;
+        gpa += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool dma_write(struct phys *p, gpa_t gpa, const void *buf, u64 len)
+{
+    const u8 *in = buf;
+    while (len) {
+        u64 n = chunk_len(gpa, len);
+        u8 *h = phys_host_w(p, gpa);
+        if (!h)
+            return false;
+        memcpy(h, in, n);
+        phys_wrote(p, gpa, n);
+        in += n;
+        gpa += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool dma_fill(struct phys *p, gpa_t gpa, u8 value, u64 len)
+{
+    while (len) {
+        u64 n = chunk_len(gpa, len);
+        u8 *h = phys_host_w(p, gpa);
+        if (!h)
+            return false;
+        memset(h, value, n);
+        phys_wrote(p, gpa, n);
+        gpa += n;
+        len -= n;
+    }
+    return true;
+}
+
+static u64 dma_read_le(struct phys *p, gpa_t gpa, unsigned size)
+{
+    u8 b[8] = {0};
+    dma_read(p, gpa, b, size);
+    return ld_le(b, size);
+}
+
+static void dma_write_le(struct phys *p, gpa_t gpa, u64 v, unsigned size)
+{
+    u8 b[8];
+    st_le(b, v, size);
+    dma_write(p, gpa, b, size);
+}
+
+u16 dma_read16(struct phys *p, gpa_t gpa) { return (u16)dma_read_le(p, gpa, 2); }
+u32 dma_read32(struct phys *p, gpa_t gpa) { return (u32)dma_read_le(p, gpa, 4); }
+u64 dma_read64(struct phys *p, gpa_t gpa) { return dma_read_le(p, gpa, 8); }
+void dma_write16(struct phys *p, gpa_t gpa, u16 v) { dma_write_le(p, gpa, v, 2); }
+void dma_write32(struct phys *p, gpa_t gpa, u32 v) { dma_write_le(p, gpa, v, 4); }
+void dma_write64(struct phys *p, gpa_t gpa, u64 v) { dma_write_le(p, gpa, v, 8); }
