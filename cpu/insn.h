@@ -1,8 +1,8 @@
 /*
  * insn.h: the opcode table's row, and the 32-byte record that the decoder makes of an instruction.
  *
- * insn.def is THE opcode table; it is cut into sections (insn_int.def, insn_x87.def, insn_sse.def)
- * that only follow the manual's chapters. Each row says how an encoding looks, what it touches and
+ * insn.def is THE opcode table; it is cut into sections (insn_int.def, insn_sys.def, insn_x87.def,
+ * insn_sse.def) that only follow the manual's chapters, and explains the columns. Each row says how an encoding looks, what it touches and
  * which handlers run it. See cpu/README.md, "Adding an instruction".
  */
 #pragma once
@@ -30,12 +30,7 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
 #define MRM_MEM 0x400           /* mod != 3 */
 #define MRM_REG 0x800           /* mod == 3 */
 #define MRM_HAS_RM 0x1000
-#define RG(n) (MRM | MRM_HAS_REG | (n))           /* "/n" */
-#define RGM(n) (MRM | MRM_HAS_REG | MRM_MEM | (n)) /* "/n", memory only */
-#define RGR(n) (MRM | MRM_HAS_REG | MRM_REG | (n)) /* "/n", register only */
-#define MEM (MRM | MRM_MEM)
-#define REG (MRM | MRM_REG)
-#define EXACT(reg, rm) (MRM | MRM_HAS_REG | MRM_REG | MRM_HAS_RM | (reg) | (rm) << 3) /* mod 3, /reg, rm */
+/* RG, RGM, RGR, REG, MEM, EXACT combine these; they exist only inside insn.def. */
 
 /*
  * Operands in the manual's letters (SDM vol. 2D, A.2). What the decoder puts where:
@@ -45,9 +40,9 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
  *   AL, rAX     as E, register form, .rm = 0 - so `ADD AL, Ib` shares the handlers of `ADD Eb, Ib`;
  *               as second operand (XCHG, IN/OUT, STOS...) it is implied and leaves no trace
  *   B           VEX.vvvv in .vvvv
- *   I*, J*, 1   .imm, sign-extended unless the letter says otherwise; J is relative to the next insn
+ *   I*, J*, 1   .imm, sign-extended (Iw, Ibu, Iw_Ib: zero-extended); J is relative to the next insn
  *   Ap, Iw_Ib   .imm64: offset | selector << 32; Iw | Ib << 16
- *   O           .imm64: the address; .seg
+ *   O           .imm64: the address; .mem, .seg, no base
  *   U, N        register-only W, Q
  *   X, Y        string operands; .seg is X's segment
  * A general register of byte size is a byte offset into cpu->gpr (reg8() in exec.h), so AH is 1.
@@ -113,6 +108,11 @@ enum insn_class {
 #define A_O16 BIT(15)    /* row only for 16-bit operand size, A_O32 for 32, A_W1 for 64 */
 #define A_O32 BIT(16)
 #define A_MOD3 BIT(17)   /* mod bits are ignored, the operand is always a register (MOV CRn) */
+#define A_A16 BIT(18)    /* row only for 16-bit address size, and so on (JCXZ, JECXZ, JRCXZ) */
+#define A_A32 BIT(19)
+#define A_A64 BIT(20)
+#define A_B0 BIT(21)     /* REX.B must be 0 (NOP and PAUSE; 90 with REX.B is XCHG) */
+#define A_NOREP BIT(22)  /* neither F2 nor F3 (rows of pfx ANY that 66 resizes but no repeat may precede) */
 
 /* CPUID gates: a row whose gate the model lacks is #UD (or, BSF/TZCNT, the older row). */
 #define INSN_GATES(X)                                                                              \
@@ -155,7 +155,10 @@ struct insn_row {
 
 /* INSN(map, opcode, pfx, modrm, name, op1, op2, op3, handlers, class, read, written, undefined, attr, gate)
  * `handlers` names a `const struct insn_ops ops_<handlers>`. */
-enum { ROW_INVALID = 0 }; /* row 0: #UD */
+enum {
+    ROW_INVALID, /* #UD */
+    ROW_END,     /* the record after the last one of a block that ends without a jump */
+};
 
 extern const struct insn_row insn_rows[];
 extern const unsigned insn_row_count;
