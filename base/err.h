@@ -40,3 +40,6 @@ void err_print(const struct err *e);
     } while (0)
 
 _Noreturn void bug(const char *what, const char *file, int line);
+
+/* What bug() prints of the state before it aborts, for this thread; NULL: nothing. */
+void bug_set_dump(void (*dump)(void *opaque), void *opaque);

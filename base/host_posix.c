@@ -1,0 +1,242 @@
+/*
+ * host_posix.c: host.h for POSIX systems: clocks, memory, whole files.
+ *
+ * Specification: POSIX.1-2017; MAP_ANONYMOUS and MAP_NORESERVE are Linux's.
+ */
+#include "base/host.h"
+
+#include "base/clock.h"
+#include "base/rng.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static u64 now_of(clockid_t id)
+{
+    struct timespec ts;
+
+    BUG_ON(clock_gettime(id, &ts));
+    return (u64)ts.tv_sec * NS_PER_SEC + (u64)ts.tv_nsec;
+}
+
+u64 host_now_ns(void)
+{
+    return now_of(CLOCK_MONOTONIC);
+}
+
+u64 host_wall_ns(void)
+{
+    return now_of(CLOCK_REALTIME);
+}
+
+u64 host_cpu_ns(void)
+{
+    return now_of(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+u64 host_rss_bytes(void)
+{
+    struct rusage ru;
+
+    return getrusage(RUSAGE_SELF, &ru) ? 0 : (u64)ru.ru_maxrss * KIB;
+}
+
+void *host_map(u64 bytes, struct err *e)
+{
+    void *p = MAP_FAILED;
+
+    errno = ENOMEM;
+    if (bytes && bytes <= SIZE_MAX / 2)
+        p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        err_host(e, "the host does not give %llu MiB of memory: %s",
+                 (unsigned long long)(bytes / MIB), strerror(errno));
+        err_hint(e, "ask for less with -m, or raise 'ulimit -v'");
+        return NULL;
+    }
+    return p;
+}
+
+void host_unmap(void *p, u64 bytes)
+{
+    if (p)
+        munmap(p, (size_t)bytes);
+}
+
+/* Opens a regular file and nothing else; O_NONBLOCK, because a FIFO would wait for its writer. */
+static int open_regular(const char *path, u64 max_bytes, u64 *size, struct err *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0) {
+        err_host(e, "%s: %s", path, errno == ENOENT ? "no such file" : strerror(errno));
+        return -1;
+    }
+    if (fstat(fd, &st))
+        err_host(e, "%s: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode))
+        err_host(e, "%s: is a directory, not a file", path);
+    else if (!S_ISREG(st.st_mode))
+        err_host(e, "%s: is not a regular file", path);
+    else if ((u64)st.st_size > max_bytes)
+        err_host(e, "%s: too large: %llu bytes where %llu are the most", path,
+                 (unsigned long long)st.st_size, (unsigned long long)max_bytes);
+    else {
+        *size = (u64)st.st_size;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+/* Reads up to len bytes; less only at the end of the file (it may shrink under us). */
+static bool read_full(int fd, u8 *buf, u64 len, u64 *got)
+{
+    for (*got = 0; *got < len;) {
+        size_t chunk = len - *got < 1u << 30 ? (size_t)(len - *got) : 1u << 30;
+        ssize_t n = read(fd, buf + *got, chunk);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        if (n == 0)
+            break;
+        *got += (u64)n;
+    }
+    return true;
+}
+
+u8 *host_read_file(const char *path, u64 max_bytes, u64 *len, struct err *e)
+{
+    u64 size;
+    u8 *buf;
+    int fd = open_regular(path, max_bytes, &size, e);
+
+    if (fd < 0)
+        return NULL;
+    buf = size < SIZE_MAX ? malloc((size_t)size + 1) : NULL;
+    if (!buf) {
+        err_host(e, "%s: no memory for %llu bytes", path, (unsigned long long)size);
+    } else if (!read_full(fd, buf, size, len)) {
+        err_host(e, "%s: cannot be read: %s", path, strerror(errno));
+        free(buf);
+        buf = NULL;
+    } else {
+        buf[*len] = 0; /* convenience of parsers of text; not counted */
+    }
+    close(fd);
+    return buf;
+}
+
+static bool write_full(int fd, const u8 *p, u64 len)
+{
+    while (len) {
+        ssize_t n = write(fd, p, len < 1u << 30 ? (size_t)len : 1u << 30);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        p += n;
+        len -= (u64)n;
+    }
+    return true;
+}
+
+/* Devices, pipes and the like cannot be replaced by renaming: they are written as they are. */
+static bool write_special(const char *path, const void *data, u64 len, struct err *e)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+    bool ok = flags >= 0 && !fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) && write_full(fd, data, len);
+
+    if (!ok)
+        err_host(e, "%s: cannot be written: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+static void sync_directory_of(const char *path)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int fd;
+
+    if (slash)
+        snprintf(dir, sizeof dir, "%.*s", (int)(slash - path + 1), path);
+    else
+        snprintf(dir, sizeof dir, ".");
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        /* Some file systems refuse it; the file itself is safe on disk already. */
+        (void)!fsync(fd);
+        close(fd);
+    }
+}
+
+/* O_EXCL and an unguessable name: nobody can put a link in our way in a shared directory. */
+static int create_beside(const char *path, mode_t mode, char *tmp, size_t size)
+{
+    u64 salt;
+    int n;
+
+    host_entropy(&salt, sizeof salt);
+    n = snprintf(tmp, size, "%s.%016llx.tmp", path, (unsigned long long)salt);
+    if (n < 0 || (size_t)n >= size) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+}
+
+static bool fill_and_close(int fd, const void *data, u64 len, const struct stat *old)
+{
+    bool ok = write_full(fd, data, len) && (!old || !fchmod(fd, old->st_mode & 07777)) && !fsync(fd);
+    int why = errno;
+
+    if (close(fd) && ok)
+        return false;
+    errno = why;
+    return ok;
+}
+
+bool host_write_file(const char *path, const void *data, u64 len, struct err *e)
+{
+    char real[PATH_MAX], tmp[PATH_MAX];
+    const char *target = path;
+    struct stat st;
+    bool exists = !stat(path, &st);
+    int fd;
+
+    if (exists && S_ISDIR(st.st_mode))
+        return err_host(e, "%s: is a directory, not a file", path);
+    if (exists && !S_ISREG(st.st_mode))
+        return write_special(path, data, len, e);
+    if (exists && access(path, W_OK))
+        return err_host(e, "%s: cannot be written: %s", path, strerror(errno));
+    if (exists && realpath(path, real)) /* through a link, its target is replaced, not the link */
+        target = real;
+    fd = create_beside(target, exists ? 0600 : 0666, tmp, sizeof tmp);
+    if (fd < 0)
+        return err_host(e, "%s: cannot be written: %s", path, strerror(errno));
+    if (!fill_and_close(fd, data, len, exists ? &st : NULL) || rename(tmp, target)) {
+        err_host(e, "%s: cannot be written: %s", path, strerror(errno));
+        unlink(tmp);
+        return false;
+    }
+    sync_directory_of(target);
+    return true;
+}
