@@ -2,8 +2,9 @@
  * insn.h: the opcode table's row, and the 32-byte record that the decoder makes of an instruction.
  *
  * insn.def is THE opcode table; it is cut into sections (insn_int.def, insn_sys.def, insn_x87.def,
- * insn_sse.def) that only follow the manual's chapters, and explains the columns. Each row says how an encoding looks, what it touches and
- * which handlers run it. See cpu/README.md, "Adding an instruction".
+ * insn_sse.def) that only follow the manual's chapters, and explains the columns. Each row says how
+ * an encoding looks, what it touches and which handlers run it. See cpu/README.md, "Adding an
+ * instruction".
  */
 #pragma once
 
@@ -41,6 +42,7 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
  *               as second operand (XCHG, IN/OUT, STOS...) it is implied and leaves no trace
  *   B           VEX.vvvv in .vvvv
  *   I*, J*, 1   .imm, sign-extended (Iw, Ibu, Iw_Ib: zero-extended); J is relative to the next insn
+ *   Iv          .imm; .imm64 when the operand size is 64
  *   Ap, Iw_Ib   .imm64: offset | selector << 32; Iw | Ib << 16
  *   O           .imm64: the address; .mem, .seg, no base
  *   U, N        register-only W, Q
@@ -112,7 +114,7 @@ enum insn_class {
 #define A_A32 BIT(19)
 #define A_A64 BIT(20)
 #define A_B0 BIT(21)     /* REX.B must be 0 (NOP and PAUSE; 90 with REX.B is XCHG) */
-#define A_NOREP BIT(22)  /* neither F2 nor F3 (rows of pfx ANY that 66 resizes but no repeat may precede) */
+#define A_NOREP BIT(22)  /* neither F2 nor F3 may precede, 66 may (MOVBE) */
 
 /* CPUID gates: a row whose gate the model lacks is #UD (or, BSF/TZCNT, the older row). */
 #define INSN_GATES(X)                                                                              \
