@@ -66,13 +66,15 @@ struct dev_prop {
 #define DEV_PROP_END { NULL, PROP_U32, 0, 0, 0, 0, NULL }
 
 struct iobus;
+struct pci_bus;
 
-/* What a device may use of the machine. */
+/* What a device may use of the machine. All are set but pci, which is NULL where there is none. */
 struct dev_env {
     struct phys *phys;
     struct iobus *io;
     struct clock *clock;
-    struct stats *stats; /* of the (first) CPU: sensitive classes */
+    struct stats *stats;  /* of the (first) CPU: sensitive classes */
+    struct pci_bus *pci;  /* where PCI functions plug in (pci.h) */
 };
 
 struct dev;
@@ -96,14 +98,17 @@ struct dev {
     struct dev *next;
 };
 
-/* Creates, sets property defaults and `props` ("a=1,b=on", may be NULL), inits and resets. */
+/* Creates, sets property defaults and `props` ("a=1,b=on", may be NULL), inits and resets. Numbers
+ * are decimal or 0x...; booleans on, off. NULL with an error that names what is wrong. */
 struct dev *dev_create(const struct dev_class *cls, struct dev_env *env, const char *props, struct err *e);
-void dev_destroy(struct dev *d);
+void dev_destroy(struct dev *d); /* NULL is fine */
+void dev_reset(struct dev *d);
 const struct dev_class *dev_class_find(const char *name);
 extern const struct dev_class *const dev_classes[]; /* from devices.def, NULL-terminated */
 
 /* State as text-free tagged bytes: per field name, width, count, values. load refuses what is out
- * of range, missing or unknown, and leaves the device untouched then. Returns bytes written. */
+ * of range, missing, twice there or unknown, and leaves the device untouched then. save returns the
+ * bytes that the state takes, and writes them only when all fit in `cap`. */
 size_t dev_save(const struct dev *d, u8 *buf, size_t cap);
 bool dev_load(struct dev *d, const u8 *buf, size_t len, struct err *e);
 /* Prints the field table with values. */
