@@ -14,6 +14,7 @@
 
 #include "cpu/exec.h"
 #include "cpu/fpu.h"
+#include "cpu/softfloat.h"
 
 /* ---- gates ------------------------------------------------------------------------------------ */
 
@@ -165,7 +166,22 @@ static inline u64 mmx_src32(struct cpu *cpu, const struct insn *in)
                    : (u32)x87_mmx_get(&cpu->x87, in->rm);
 }
 
+/* ---- floating point ------------------------------------------------------------------------------- */
+
+/* Ends the computation of an instruction: its exceptions go to MXCSR; an unmasked one is #XM (#UD
+ * without CR4.OSXMMEXCPT), so call it before anything is written. SDM vol. 1 11.5.2, 11.5.3. */
+static inline void sse_fp_end(struct cpu *cpu, const struct insn *in, const struct sf_ctx *c)
+{
+    cpu->mxcsr |= sf_raised(c);
+    if (unlikely(sf_unmasked(c)))
+        excp_fault(cpu, in, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+}
+
 /* ---- from workers to handlers -------------------------------------------------------------------- */
+
+/* Workers that hand out addresses of their locals stay functions of their own: else compilers
+ * (clang) see the address alive at NEXT and make no sibling call of it. */
+#define VEC_WORKER static __attribute__((noinline)) void
 
 /* `worker` is static void worker(struct cpu *, const struct insn *), for all forms. */
 #define VEC_OPS(worker)                                                                            \
