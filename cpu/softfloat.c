@@ -125,14 +125,14 @@ static struct rounded round_at(unsigned rounding, bool sign, u128 v, unsigned bi
 
 /* The value that x87 stores for an unmasked overflow or underflow (SDM vol. 1 8.5.4, 8.5.5): the
  * exponent biased by 24576; a result too large or small even so (FSCALE) is an infinity or zero. */
-static struct fp biased_result(struct fp r, const struct fp_format *f)
+static struct fp biased_result(struct sf_ctx *c, const struct fp_format *f, struct fp r)
 {
     r.exp += r.exp < 0 ? 24576 : -24576;
-    if (!f->x87 || r.exp < f->emin)
-        return fp_zero(r.sign);
-    if (r.exp > f->emax)
-        return fp_inf(r.sign);
-    return r;
+    if (r.exp >= f->emin && r.exp <= f->emax)
+        return r;
+    sf_raise(c, SF_PE);
+    c->up = r.exp > 0;
+    return r.exp > 0 ? fp_inf(r.sign) : fp_zero(r.sign);
 }
 
 static struct fp round_overflow(struct sf_ctx *c, const struct fp_format *f, unsigned bits,
@@ -142,7 +142,7 @@ static struct fp round_overflow(struct sf_ctx *c, const struct fp_format *f, uns
         if (rd.inexact)
             sf_raise(c, SF_PE);
         c->up = rd.up;
-        return biased_result(r, f);
+        return f->x87 ? biased_result(c, f, r) : r;
     }
     sf_raise(c, SF_PE);
     c->up = c->rounding == SF_NEAREST || c->rounding == (r.sign ? SF_DOWN : SF_UP);
@@ -159,7 +159,7 @@ static struct fp round_tiny(struct sf_ctx *c, const struct fp_format *f, unsigne
     if (!(c->masks & SF_UE)) {
         sf_raise(c, rd.inexact ? SF_UE | SF_PE : SF_UE);
         c->up = rd.up;
-        return biased_result(r, f);
+        return f->x87 ? biased_result(c, f, r) : r;
     }
     if (c->ftz && !f->x87) {
         sf_raise(c, SF_UE | SF_PE);
@@ -346,14 +346,14 @@ struct fp fp_div(struct sf_ctx *c, const struct fp_format *f, unsigned bits, str
     if ((a.cls == FP_INF && b.cls == FP_INF) || (a.cls == FP_ZERO && b.cls == FP_ZERO))
         return sf_invalid(c);
     bool sign = a.sign ^ b.sign;
+    if (a.cls == FP_FINITE && b.cls == FP_ZERO) { /* goes before DE */
+        sf_raise(c, SF_ZE);
+        return fp_inf(sign);
+    }
     if (denormal_stops(c, a, b))
         return a;
     if (a.cls == FP_INF)
         return fp_inf(sign);
-    if (b.cls == FP_ZERO) {
-        sf_raise(c, SF_ZE);
-        return fp_inf(sign);
-    }
     if (a.cls == FP_ZERO || b.cls == FP_INF)
         return fp_zero(sign);
     return div_finite(c, f, bits, a, b);

@@ -223,14 +223,25 @@ struct f80 f80_expand_f64(f64_t a, bool *denormal)
     return expand(fp_unpack_f64(&no_daz, a), denormal);
 }
 
+/* A store that an unmasked OE or UE prevents rounds nothing: no PE, no C1. */
+static struct fp narrow(struct sf_ctx *c, const struct fp_format *to, struct f80 a)
+{
+    struct fp r = fp_convert(c, to, fp_unpack_f80(a), false);
+    if (c->flags & ~c->masks & (SF_OE | SF_UE)) {
+        c->flags &= (u8)~SF_PE;
+        c->up = false;
+    }
+    return r;
+}
+
 f32_t f80_to_f32(struct sf_ctx *c, struct f80 a)
 {
-    return fp_pack_f32(fp_convert(c, &fp_f32, fp_unpack_f80(a), true));
+    return fp_pack_f32(narrow(c, &fp_f32, a));
 }
 
 f64_t f80_to_f64(struct sf_ctx *c, struct f80 a)
 {
-    return fp_pack_f64(fp_convert(c, &fp_f64, fp_unpack_f80(a), true));
+    return fp_pack_f64(narrow(c, &fp_f64, a));
 }
 
 struct f80 f80_from_s64(s64 v)
