@@ -70,3 +70,8 @@ const char *vm_pv_name(const struct vm *vm);
 void vm_explain(const struct vm *vm, FILE *out);
 /* Prints why the machine stopped: the chain of faults, CR2 and its walk, the descriptor. */
 void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out);
+
+/* The lists behind -pv help, -cpu help and -device help. */
+void vm_pv_help(FILE *out);
+void vm_cpu_help(FILE *out);
+void vm_device_help(FILE *out);
