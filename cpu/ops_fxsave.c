@@ -319,6 +319,7 @@ static const struct insn *sse_xsetbv_any(struct cpu *cpu, const struct insn *in)
     if (cpu->cpl != 0 || reg32(cpu, RCX) != 0 || (v & ~allowed) || !(v & XCR0_X87) ||
         ((v & XCR0_AVX) && !(v & XCR0_SSE)))
         excp_gp(cpu, in, 0);
+    stat_count(&cpu->stats, STAT_XSETBV, SERVED_EXIT);
     cpu->xcr0 = v;
     return LEAVE_NEXT(cpu, in);
 }

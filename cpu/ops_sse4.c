@@ -11,29 +11,29 @@
 #include "cpu/sse.h"
 
 /* P<op> Vdq, Wdq */
-#define SSE4_LANES(op)                                                                             \
-    static void sse_##op(struct cpu *cpu, const struct insn *in)                                   \
+#define SSE4_LANES(name, op)                                                                       \
+    static void sse_##name(struct cpu *cpu, const struct insn *in)                                 \
     {                                                                                              \
         union vec s;                                                                               \
         sse_gate(cpu, in);                                                                         \
         s = vec_from(xmm_src128(cpu, in));                                                         \
         lanes_##op(&cpu->vec[in->reg], &s, 16);                                                    \
     }                                                                                              \
-    VEC_OPS(sse_##op)
+    VEC_OPS(sse_##name)
 
-SSE4_LANES(cmpeqq);
-SSE4_LANES(cmpgtq);
-SSE4_LANES(minsb);
-SSE4_LANES(minuw);
-SSE4_LANES(minsd);
-SSE4_LANES(minud);
-SSE4_LANES(maxsb);
-SSE4_LANES(maxuw);
-SSE4_LANES(maxsd);
-SSE4_LANES(maxud);
-SSE4_LANES(mulld);
-SSE4_LANES(muldq);
-SSE4_LANES(packusdw);
+SSE4_LANES(pcmpeqq, cmpeqq);
+SSE4_LANES(pcmpgtq, cmpgtq);
+SSE4_LANES(pminsb, minsb);
+SSE4_LANES(pminuw, minuw);
+SSE4_LANES(pminsd, minsd);
+SSE4_LANES(pminud, minud);
+SSE4_LANES(pmaxsb, maxsb);
+SSE4_LANES(pmaxuw, maxuw);
+SSE4_LANES(pmaxsd, maxsd);
+SSE4_LANES(pmaxud, maxud);
+SSE4_LANES(pmulld, mulld);
+SSE4_LANES(pmuldq, muldq);
+SSE4_LANES(packusdw, packusdw);
 
 /* ---- widening: PMOVSX, PMOVZX; as many bytes as fill 16 when widened ---------------------------------- */
 
