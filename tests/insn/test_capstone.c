@@ -6,7 +6,7 @@
  * PARALLAX_LONG_TESTS=1 raises the random byte strings from 10^6 to 10^7.
  */
 #include "cpu/decode.h"
-#include "rows.h"
+#include "tests/insn/rows.h"
 #include <capstone/capstone.h>
 #include <check.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ struct difference {
     const char *why;
 };
 
-#include "capstone_differences.h"
+#include "tests/insn/capstone_differences.h"
 
 static unsigned long occurred[ARRAY_SIZE(differences)];
 

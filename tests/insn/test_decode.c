@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "cpu/cpu.h"
 #include "cpu/decode.h"
-#include "rows.h"
+#include "tests/insn/rows.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

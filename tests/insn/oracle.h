@@ -1,0 +1,90 @@
+/*
+ * oracle.h: the host CPU as the judge of our interpreter.
+ *
+ * One random instruction (oracle_gen.c) runs from one random state natively in a sandbox of a few
+ * pages (oracle_native.c, oracle_stub.S), and on struct cpu in long mode with the same pages at the
+ * same addresses (oracle_guest.c). test_oracle.c compares and knows the differences between vendors.
+ * x86-64 Linux hosts only.
+ *
+ * Addresses (below 2 GiB, so that 32-bit code and absolute operands reach them):
+ *
+ *     STUB   code that loads the state, jumps to the instruction, and stores the state
+ *     CTX    struct oracle_ctx, which the stub loads from and stores to
+ *     CODE   one page, read and execute; the instruction, then a jump to the stub
+ *     DATA   two pages; what lies around CODE and DATA is not mapped
+ */
+#pragma once
+
+#define ORACLE_STUB 0x70000000
+#define ORACLE_CTX 0x70010000
+#define ORACLE_CODE 0x0a020000
+#define ORACLE_DATA 0x0a030000
+#define ORACLE_DATA_BYTES 0x2000
+
+#define CTX_HOST_RSP (ORACLE_CTX + 0)
+#define CTX_CODE (ORACLE_CTX + 8)
+#define CTX_FAR (ORACLE_CTX + 16)
+#define CTX_FLAGS_IN (ORACLE_CTX + 24)
+#define CTX_FLAGS_OUT (ORACLE_CTX + 32)
+#define CTX_GPR_IN (ORACLE_CTX + 64)
+#define CTX_GPR_OUT (ORACLE_CTX + 192)
+#define CTX_FX_IN (ORACLE_CTX + 512)
+#define CTX_FX_OUT (ORACLE_CTX + 1024)
+
+/* Selectors that Linux gives a 64-bit process. */
+#define ORACLE_CS64 0x33
+#define ORACLE_CS32 0x23
+#define ORACLE_DS 0x2b
+
+#ifndef __ASSEMBLER__
+
+#include "cpu/decode.h"
+
+struct rng;
+
+struct oracle_state {
+    u64 gpr[16];
+    u64 flags;
+    u8 fx[512] __attribute__((aligned(16))); /* as FXSAVE64 stores it */
+};
+
+/* One experiment: the instruction and the state before it. */
+struct oracle_case {
+    unsigned code;  /* 32 or 64 */
+    unsigned row;
+    unsigned at;    /* offset of the instruction in CODE */
+    u8 bytes[16];
+    struct insn in;
+    struct oracle_state before;
+    u8 data[ORACLE_DATA_BYTES];
+};
+
+#define ORACLE_NO_TRAP 255
+
+/* What one side made of it. */
+struct oracle_result {
+    unsigned trap;  /* exception vector or ORACLE_NO_TRAP */
+    u32 error;      /* error code of #PF and #GP */
+    u64 cr2;        /* #PF */
+    u64 rip;        /* offset in CODE */
+    struct oracle_state after;
+    u8 data[ORACLE_DATA_BYTES];
+};
+
+/* False when this host cannot run code of `code` bits. */
+bool oracle_native_open(void);
+bool oracle_native_can(unsigned code);
+void oracle_native_run(const struct oracle_case *c, struct oracle_result *r);
+
+struct oracle_guest;
+/* NULL when the virtual CPU cannot be made. */
+struct oracle_guest *oracle_guest_open(void);
+void oracle_guest_close(struct oracle_guest *g);
+u64 oracle_guest_gates(const struct oracle_guest *g);
+void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struct oracle_result *r);
+
+/* A random instruction of the row and a random state for it; false when the row has no encoding in
+ * code of this size that is safe to run. */
+bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates, struct oracle_case *c);
+
+#endif

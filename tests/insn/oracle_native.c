@@ -1,0 +1,238 @@
+/*
+ * oracle_native.c: runs an instruction on the host CPU. See oracle.h.
+ *
+ * A trap arrives as a signal; its vector, error code and CR2 stand in the signal frame, and the
+ * handler takes the state from there and jumps back. Nothing of the C library is in use meanwhile.
+ */
+#include "tests/insn/oracle.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+struct oracle_ctx {
+    u64 host_rsp;
+    u64 code;
+    u32 far_offset;
+    u16 far_selector, pad;
+    u64 flags_in, flags_out;
+    u64 pad2[3];
+    u64 gpr_in[16], gpr_out[16];
+    u64 pad3[24];
+    u8 fx_in[512], fx_out[512];
+};
+_Static_assert(offsetof(struct oracle_ctx, flags_in) == CTX_FLAGS_IN - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, gpr_in) == CTX_GPR_IN - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, gpr_out) == CTX_GPR_OUT - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, fx_in) == CTX_FX_IN - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, fx_out) == CTX_FX_OUT - ORACLE_CTX, "layout");
+
+extern const u8 oracle_stub[], oracle_stub_end[];
+extern const u8 oracle_stub_leave64[], oracle_stub_enter32[], oracle_stub_leave32[];
+
+/* A signal handler has no argument of ours: the one sandbox of the process. */
+static struct {
+    u8 *code; /* writable view of CODE */
+    sigjmp_buf out;
+    volatile sig_atomic_t running;
+    struct oracle_result *result;
+    bool can32;
+} box;
+
+static struct oracle_ctx *ctx(void)
+{
+    return (struct oracle_ctx *)ORACLE_CTX;
+}
+
+static u64 in_stub(const u8 *label)
+{
+    return ORACLE_STUB + (u64)(label - oracle_stub);
+}
+
+/* ---- traps -------------------------------------------------------------------------------------- */
+
+/* Linux' order of the frame's registers. <ucontext.h> has names for them only together with one
+ * that insn.h has too (REG_RIP). */
+enum { FRAME_RIP = 16, FRAME_EFL = 17, FRAME_ERR = 19, FRAME_TRAPNO = 20, FRAME_CR2 = 22 };
+static const u8 frame_gpr[16] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
+
+static void take_state(const ucontext_t *uc, struct oracle_result *r)
+{
+    const greg_t *g = uc->uc_mcontext.gregs;
+
+    for (unsigned i = 0; i < 16; i++)
+        r->after.gpr[i] = (u64)g[frame_gpr[i]];
+    r->after.flags = (u64)g[FRAME_EFL];
+    memcpy(r->after.fx, uc->uc_mcontext.fpregs, sizeof r->after.fx);
+    r->trap = (unsigned)g[FRAME_TRAPNO];
+    r->error = (u32)g[FRAME_ERR];
+    r->cr2 = (u64)g[FRAME_CR2];
+    r->rip = (u64)g[FRAME_RIP] - ORACLE_CODE;
+}
+
+static void on_trap(int sig, siginfo_t *info, void *frame)
+{
+    (void)info;
+    if (!box.running) {
+        signal(sig, SIG_DFL); /* a crash of the test itself */
+        return;
+    }
+    box.running = 0;
+    take_state(frame, box.result);
+    siglongjmp(box.out, 1);
+}
+
+static void catch_signals(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    static u8 stack[65536];
+    stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction sa = {.sa_sigaction = on_trap,
+                           .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+    sigaltstack(&ss, NULL);
+    sigemptyset(&sa.sa_mask);
+    for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+        sigaction(signals[i], &sa, NULL);
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+/* Puts the instruction and the jump behind it, which is the same in 32- and 64-bit code. */
+static void put_code(const struct oracle_case *c)
+{
+    u64 end = c->at + c->in.len;
+    u64 leave = in_stub(c->code == 64 ? oracle_stub_leave64 : oracle_stub_leave32);
+    u32 rel = (u32)(leave - (ORACLE_CODE + end + 5));
+
+    memcpy(box.code + c->at, c->bytes, c->in.len);
+    box.code[end] = 0xe9;
+    memcpy(box.code + end + 1, &rel, 4);
+}
+
+static void enter(const struct oracle_case *c)
+{
+    u64 entry = c->code == 64 ? ORACLE_STUB : in_stub(oracle_stub_enter32);
+    void (*run)(void);
+
+    memcpy(&run, &entry, sizeof run);
+    if (sigsetjmp(box.out, 0) == 0) {
+        box.running = 1;
+        run();
+        box.running = 0;
+        box.result->trap = ORACLE_NO_TRAP;
+        box.result->rip = c->at + c->in.len;
+        memcpy(box.result->after.gpr, ctx()->gpr_out, sizeof ctx()->gpr_out);
+        box.result->after.flags = ctx()->flags_out;
+        memcpy(box.result->after.fx, ctx()->fx_out, sizeof ctx()->fx_out);
+    }
+}
+
+void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
+{
+    struct oracle_ctx *x = ctx();
+
+    put_code(c);
+    memcpy((void *)ORACLE_DATA, c->data, ORACLE_DATA_BYTES);
+    memcpy(x->gpr_in, c->before.gpr, sizeof x->gpr_in);
+    memcpy(x->gpr_out, c->before.gpr, sizeof x->gpr_out);
+    memcpy(x->fx_in, c->before.fx, sizeof x->fx_in);
+    x->flags_in = c->before.flags;
+    x->flags_out = 0;
+    x->code = ORACLE_CODE + c->at;
+    x->far_offset = (u32)x->code;
+    x->far_selector = ORACLE_CS32;
+    r->error = 0;
+    r->cr2 = 0;
+    box.result = r;
+    enter(c);
+    memcpy(r->data, (void *)ORACLE_DATA, ORACLE_DATA_BYTES);
+    memset(box.code + c->at, 0xcc, c->in.len + 5u);
+}
+
+/* ---- setting up --------------------------------------------------------------------------------- */
+
+static void *map_at(u64 address, size_t bytes, int prot, int fd)
+{
+    int flags = MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+    void *p = mmap((void *)address, bytes, prot, flags, fd, 0);
+    return p == MAP_FAILED || (u64)p != address ? NULL : p;
+}
+
+static bool map_code(void)
+{
+    int fd = (int)syscall(SYS_memfd_create, "oracle", 0);
+    bool ok;
+
+    if (fd < 0 || ftruncate(fd, PAGE_SIZE))
+        return false;
+    box.code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ok = box.code != MAP_FAILED && map_at(ORACLE_CODE, PAGE_SIZE, PROT_READ | PROT_EXEC, fd);
+    close(fd);
+    if (ok)
+        memset(box.code, 0xcc, PAGE_SIZE);
+    return ok;
+}
+
+/* Runs a NOP of 32-bit code: some kernels and hypervisors have no compatibility mode. */
+static bool try_code32(void)
+{
+    static struct oracle_case c;
+    static struct oracle_result r;
+
+    c = (struct oracle_case){.code = 32, .bytes = {0x90}, .in = {.len = 1}};
+    c.before.flags = 2;
+    c.before.fx[0] = 0x7f;
+    c.before.fx[1] = 0x03;
+    c.before.fx[24] = 0x80;
+    c.before.fx[25] = 0x1f;
+    oracle_native_run(&c, &r);
+    return r.trap == ORACLE_NO_TRAP;
+}
+
+bool oracle_native_open(void)
+{
+    u8 *stub = map_at(ORACLE_STUB, PAGE_SIZE, PROT_READ | PROT_WRITE, -1);
+
+    if (!stub || !map_at(ORACLE_CTX, PAGE_SIZE, PROT_READ | PROT_WRITE, -1) ||
+        !map_at(ORACLE_DATA, ORACLE_DATA_BYTES, PROT_READ | PROT_WRITE, -1) || !map_code())
+        return false;
+    memcpy(stub, oracle_stub, (size_t)(oracle_stub_end - oracle_stub));
+    if (mprotect(stub, PAGE_SIZE, PROT_READ | PROT_EXEC))
+        return false;
+    catch_signals();
+    box.can32 = try_code32();
+    return true;
+}
+
+bool oracle_native_can(unsigned code)
+{
+    return code == 64 || (code == 32 && box.can32);
+}
+
+#else
+
+bool oracle_native_open(void)
+{
+    return false;
+}
+
+bool oracle_native_can(unsigned code)
+{
+    (void)code;
+    return false;
+}
+
+void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
+{
+    (void)c;
+    r->trap = ORACLE_NO_TRAP;
+}
+
+#endif
