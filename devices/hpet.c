@@ -168,7 +168,8 @@ static u64 read_timer(const struct hpet *h, unsigned n, u64 off)
 {
     switch (off) {
     case TIMER_CONFIG:
-        return (u64)h->route_cap << 32 | TN_PERIODIC_CAP | TN_SIZE_CAP | h->timer_config[n];
+        return (u64)h->route_cap << 32 | TN_PERIODIC_CAP | TN_SIZE_CAP |
+               (h->timer_config[n] & ~TN_VAL_SET);
     case TIMER_COMPARATOR: return h->comparator[n];
     default: return 0;
     }

@@ -1,6 +1,6 @@
 /*
- * pv.h: personalities: the hypervisor that a guest sees. One file and one line in personalities.def
- * each. Exactly one is active in a run.
+ * pv.h: personalities: the hypervisor that a guest sees. One file (or folder) and one line in
+ * personalities.def each. Exactly one is active in a run.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ struct pv_feature {
     u32 cpuid_bit;        /* mask in the personality's feature leaf; 0: not a leaf bit */
     bool def;             /* on by default */
     const char *evidence; /* what shows in the guest that it is used; NULL: the counter alone */
+    u32 needs;            /* mask of features of which one must be on; 0: none */
 };
 
 struct pv_hypercall {
@@ -34,23 +35,33 @@ struct pv_hypercall {
 struct pv_personality {
     const char *name, *doc;
     char signature[13];            /* of leaf 0x40000000; "" with `none` */
-    const struct pv_feature *features; /* ends with .name = NULL */
-    const struct pv_hypercall *hypercalls; /* ends with .name = NULL */
+    const struct pv_feature *features; /* ends with .name = NULL; NULL: none */
+    const struct pv_hypercall *hypercalls; /* ends with .name = NULL; NULL: none */
     size_t size;                   /* of its struct, whose first member is struct pv */
-    void (*reset)(struct pv *pv);
-    bool (*cpuid)(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]);
+    /* All below may be NULL: there is nothing of the kind. */
+    void (*reset)(struct pv *pv);  /* power-on state; also called once after creation */
+    void (*destroy)(struct pv *pv);
+    bool (*cpuid)(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]); /* 0x40000000 and up */
     bool (*msr_read)(struct pv *pv, u32 msr, u64 *value);  /* false: not ours */
     bool (*msr_write)(struct pv *pv, u32 msr, u64 value, bool *gp); /* false: not ours */
     bool (*hypercall)(struct pv *pv, struct cpu *cpu); /* decodes registers by its ABI, dispatches */
     void (*enter)(struct pv *pv, struct cpu *cpu); /* before the vCPU runs a slice: time pages */
     void (*leave)(struct pv *pv, struct cpu *cpu, bool halted); /* steal time, preempted */
+    void (*tsc_changed)(struct pv *pv, struct cpu *cpu); /* the guest wrote the TSC */
 };
 
+/* What a personality may use of the machine. The struct is copied by pv_create. */
 struct pv_env {
     struct phys *phys;
     struct clock *clock;
-    struct lapic *lapic; /* of vCPU 0 */
+    struct lapic *lapic; /* of vCPU 0; its `bus` leads to the others */
     struct cpu *cpu;
+    /* UTC in ns since 1970 at virtual time 0, as the RTC's. 0: the host's wall clock, or with
+     * CLOCK_ICOUNT, where runs must be alike, 2000-01-01. */
+    u64 wall_base_ns;
+    /* Gives the host's processor to vCPU `apic_id`; NULL: there is no other vCPU. */
+    void (*yield_to)(void *opaque, u32 apic_id);
+    void *opaque;
 };
 
 #define PV_MAX_FEATURES 32
@@ -58,22 +69,50 @@ struct pv_env {
 
 struct pv {
     const struct pv_personality *p;
-    struct pv_env *env;
+    struct pv_env env;
     u32 on;                        /* bit i: feature i is on */
     u64 used[PV_MAX_FEATURES];     /* times that feature i did its work */
     u64 calls[PV_MAX_HYPERCALLS];  /* per row of hypercalls */
     u64 calls_unknown;
+    bool host_polls;               /* the run loop may poll for a while before it sleeps in HLT */
 };
 
-/* Parses "kvm", "kvm,-pv-eoi,+x"; refuses unknown names with the nearest match. */
-struct pv *pv_create(const char *spec, struct pv_env *env, struct err *e);
+/* Parses "kvm", "kvm,-pv-eoi,+x", "kvm,-all,+kvmclock"; later items win. Refuses unknown names with
+ * the nearest match. */
+struct pv *pv_create(const char *spec, const struct pv_env *env, struct err *e);
+/* Before the local APIC that it hooks goes away. */
 void pv_destroy(struct pv *pv);
+void pv_reset(struct pv *pv);
 void pv_help(FILE *out); /* -pv help */
+
 static inline bool pv_has(const struct pv *pv, unsigned feature) { return pv->on >> feature & 1; }
 static inline void pv_used(struct pv *pv, unsigned feature) { pv->used[feature]++; }
+/* Features of the personality's table. */
+unsigned pv_feature_count(const struct pv *pv);
+/* Bits of the feature leaf. */
+u32 pv_cpuid_bits(const struct pv *pv);
+/* UTC now, in ns since 1970. */
+u64 pv_wall_ns(struct pv *pv);
 
-/* The bridge to struct cpu_hooks; `none` answers false everywhere. */
+/* The row of a hypercall, counted; NULL, counted as unknown. */
+const struct pv_hypercall *pv_find_hypercall(struct pv *pv, u32 nr);
+
+/* ---- the bridge to struct cpu_hooks; `none` answers false everywhere ---------------------------- */
+
+/* Leaf 1: sets the hypervisor bit, ECX[31], in the r[] that the CPU has filled (EAX, EBX, ECX, EDX).
+ * 0x40000000-0x4fffffff: fills r[]. False: the CPU answers by itself, as for a leaf beyond its last. */
 bool pv_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]);
+/* *handled false: not an MSR of the personality. Result false with *handled: #GP. */
 bool pv_msr_read(struct pv *pv, u32 msr, u64 *value, bool *handled);
 bool pv_msr_write(struct pv *pv, u32 msr, u64 value, bool *handled);
+/* VMCALL and VMMCALL alike, at any CPL and in any mode; false: #UD. The CPU advances RIP. */
 bool pv_hypercall(struct pv *pv, struct cpu *cpu);
+/* The guest wrote IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST. */
+void pv_tsc_changed(struct pv *pv, struct cpu *cpu);
+
+/* ---- the run loop's side ------------------------------------------------------------------------ */
+
+/* Around every cpu_run. The time from leave to enter counts as stolen unless the vCPU was halted.
+ * pv_leave may clear cpu->halted: the vCPU was kicked before it halted. */
+void pv_enter(struct pv *pv, struct cpu *cpu);
+void pv_leave(struct pv *pv, struct cpu *cpu, bool halted);

@@ -1,0 +1,245 @@
+/*
+ * kvm.c: the KVM personality: CPUID leaves, MSRs, hypercalls and the switches of its features.
+ *
+ * Not here: what the features do (kvm_clock.c, kvm_sched.c, kvm_irq.c).
+ *
+ * Specification: Linux Documentation/virt/kvm/x86/cpuid.rst, msr.rst, hypercalls.rst.
+ *
+ * A feature that is off is not there at all: its CPUID bit is clear, its MSRs fault as unknown ones
+ * do, its hypercalls answer -KVM_ENOSYS. On by default is what can gain something for one vCPU whose
+ * memory is resident; the others are complete but idle then, and wait for +NAME.
+ *
+ * Not implemented: MMU_OP (removed from KVM), MSI_EXT_DEST_ID (the I/O APIC has 8-bit
+ * destinations), HC_MAP_GPA_RANGE and MIGRATION_CONTROL (encrypted guests).
+ */
+#include "pv/kvm.h"
+#include "base/bits.h"
+#include "devices/lapic.h"
+
+static const struct pv_feature kvm_features[] = {
+    [KVM_F_CLOCK] = { "kvmclock", "time from a page (MSRs 11h, 12h): no PIT, HPET, PM timer or CMOS reads",
+                      BIT(0), true, "clocksource kvm-clock", 0 },
+    [KVM_F_NOP_IO_DELAY] = { "nop-io-delay", "no OUT to port 80h as a delay", BIT(1), true,
+                             "fewer `out`; leaves no trace in the host's counter", 0 },
+    [KVM_F_CLOCK2] = { "kvmclock2", "the same by MSRs 4b564d00h, 4b564d01h", BIT(3), true,
+                       "kvm-clock: Using msrs 4b564d01 and 4b564d00", 0 },
+    [KVM_F_ASYNC_PF] = { "async-pf", "stalls while the host brings a page in; memory is resident here",
+                         BIT(4) | BIT(10) | BIT(14), false, "row HYP of /proc/interrupts", 0 },
+    [KVM_F_STEAL_TIME] = { "steal-time", "nothing: tells the time that the host took away", BIT(5), true,
+                           "column st of vmstat", 0 },
+    [KVM_F_PV_EOI] = { "pv-eoi", "APIC EOI writes: the guest clears a bit in memory", BIT(6), true, NULL, 0 },
+    [KVM_F_PV_UNHALT] = { "pv-unhalt", "spinning: HLT until a kick", BIT(7), true,
+                          "kvm-guest: PV spinlocks enabled (more than one CPU)", 0 },
+    [KVM_F_TLB_FLUSH] = { "pv-tlb-flush", "flush IPIs to vCPUs that do not run; needs more than one",
+                          BIT(9), false, "kvm-guest: KVM setup pv remote TLB flush",
+                          BIT(KVM_F_STEAL_TIME) },
+    [KVM_F_SEND_IPI] = { "pv-send-ipi", "ICR writes: one call for up to 128 targets", BIT(11), true,
+                         "kvm-guest: setup PV IPIs", 0 },
+    [KVM_F_POLL_CONTROL] = { "poll-control", "the host's polling before it sleeps in HLT", BIT(12), true,
+                             "cpuidle driver haltpoll", 0 },
+    [KVM_F_SCHED_YIELD] = { "pv-sched-yield", "waiting for a vCPU that does not run; needs more than one",
+                            BIT(13), false, "kvm-guest: setup PV sched yield", BIT(KVM_F_STEAL_TIME) },
+    [KVM_F_CLOCK_PAIRING] = { "clock-pairing", "network time: pairs host time with the TSC (call 9)", 0,
+                              true, "/dev/ptp0 of ptp_kvm", 0 },
+    [KVM_F_CLOCK_STABLE] = { "clocksource-stable", "the maximum over all vCPUs; gettimeofday without a "
+                             "system call", BIT(24), true, "no syscall in clock_gettime",
+                             BIT(KVM_F_CLOCK) | BIT(KVM_F_CLOCK2) },
+    [KVM_F_TIMING_LEAF] = { "timing-leaf", "calibration of TSC and APIC (CPUID 40000010h)", 0, false,
+                            NULL, 0 },
+    [KVM_F_COUNT] = { NULL, NULL, 0, false, NULL, 0 },
+};
+
+/* ---- CPUID -------------------------------------------------------------------------------------- */
+
+static bool kvm_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
+{
+    u32 last = pv_has(pv, KVM_F_TIMING_LEAF) ? KVM_CPUID_TIMING : KVM_CPUID_FEATURES;
+
+    (void)subleaf;
+    if (leaf > last)
+        return false;
+    memset(r, 0, 4 * sizeof r[0]);
+    switch (leaf) {
+    case KVM_CPUID_SIGNATURE:
+        r[0] = last;
+        memcpy(&r[1], pv->p->signature, 12);
+        break;
+    case KVM_CPUID_FEATURES: r[0] = pv_cpuid_bits(pv); break;
+    case KVM_CPUID_TIMING:
+        r[0] = (u32)pv->env.cpu->tsc_khz;
+        r[1] = LAPIC_TIMER_HZ / 1000;
+        pv_used(pv, KVM_F_TIMING_LEAF);
+        break;
+    default: break;
+    }
+    return true;
+}
+
+/* ---- MSRs --------------------------------------------------------------------------------------- */
+
+/* The feature that an MSR belongs to; -1: none. */
+static int feature_of_msr(u32 msr)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_SYSTEM_TIME: return KVM_F_CLOCK;
+    case MSR_KVM_WALL_CLOCK_NEW:
+    case MSR_KVM_SYSTEM_TIME_NEW: return KVM_F_CLOCK2;
+    case MSR_KVM_ASYNC_PF_EN:
+    case MSR_KVM_ASYNC_PF_INT:
+    case MSR_KVM_ASYNC_PF_ACK: return KVM_F_ASYNC_PF;
+    case MSR_KVM_STEAL_TIME: return KVM_F_STEAL_TIME;
+    case MSR_KVM_PV_EOI_EN: return KVM_F_PV_EOI;
+    case MSR_KVM_POLL_CONTROL: return KVM_F_POLL_CONTROL;
+    default: return -1;
+    }
+}
+
+static bool kvm_msr_read(struct pv *pv, u32 msr, u64 *value)
+{
+    const struct pv_kvm *k = kvm_of(pv);
+    int f = feature_of_msr(msr);
+
+    if (f < 0 || !pv_has(pv, (unsigned)f))
+        return false;
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_NEW: *value = k->wall_clock; break;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_NEW: *value = k->vcpu.system_time; break;
+    case MSR_KVM_ASYNC_PF_EN: *value = k->vcpu.async_pf; break;
+    case MSR_KVM_ASYNC_PF_INT: *value = k->vcpu.async_pf_int; break;
+    case MSR_KVM_STEAL_TIME: *value = k->vcpu.steal_time; break;
+    case MSR_KVM_PV_EOI_EN: *value = k->vcpu.pv_eoi; break;
+    case MSR_KVM_POLL_CONTROL: *value = k->vcpu.poll_control; break;
+    default: *value = 0; break; /* MSR_KVM_ASYNC_PF_ACK */
+    }
+    return true;
+}
+
+static bool write_poll_control(struct pv_kvm *k, u64 value)
+{
+    if (value > 1)
+        return false;
+    k->vcpu.poll_control = value;
+    k->pv.host_polls = value;
+    pv_used(&k->pv, KVM_F_POLL_CONTROL);
+    return true;
+}
+
+/* False: #GP. */
+static bool write_msr(struct pv_kvm *k, u32 msr, u64 value, enum kvm_feature f)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_NEW: kvm_clock_write_wall(k, value); return true;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_NEW: kvm_clock_write_system_time(k, value, f); return true;
+    case MSR_KVM_ASYNC_PF_EN: return kvm_irq_write_async_pf(k, value);
+    case MSR_KVM_ASYNC_PF_INT: return kvm_irq_write_async_pf_int(k, value);
+    case MSR_KVM_STEAL_TIME: return kvm_sched_write_steal_time(k, value);
+    case MSR_KVM_PV_EOI_EN: return kvm_irq_write_pv_eoi(k, value);
+    case MSR_KVM_POLL_CONTROL: return write_poll_control(k, value);
+    default: return true; /* MSR_KVM_ASYNC_PF_ACK: no token is ever outstanding */
+    }
+}
+
+static bool kvm_msr_write(struct pv *pv, u32 msr, u64 value, bool *gp)
+{
+    int f = feature_of_msr(msr);
+
+    if (f < 0 || !pv_has(pv, (unsigned)f))
+        return false;
+    *gp = !write_msr(kvm_of(pv), msr, value, (enum kvm_feature)f);
+    return true;
+}
+
+/* ---- hypercalls --------------------------------------------------------------------------------- */
+
+/* Exists for its exit alone: pending interrupts are looked at on the way back. */
+static u64 hc_vapic_poll_irq(struct pv *pv, struct cpu *cpu, const u64 arg[4])
+{
+    (void)pv, (void)cpu, (void)arg;
+    return 0;
+}
+
+static const struct pv_hypercall kvm_hypercalls[] = {
+    { KVM_HC_VAPIC_POLL_IRQ, "vapic-poll-irq", 0, 0, hc_vapic_poll_irq },
+    { KVM_HC_KICK_CPU, "kick-cpu", 2, 0, kvm_hc_kick_cpu },
+    { KVM_HC_CLOCK_PAIRING, "clock-pairing", 2, 0, kvm_hc_clock_pairing },
+    { KVM_HC_SEND_IPI, "send-ipi", 4, 0, kvm_hc_send_ipi },
+    { KVM_HC_SCHED_YIELD, "sched-yield", 1, 0, kvm_hc_sched_yield },
+    { 0, NULL, 0, 0, NULL },
+};
+
+static u64 dispatch(struct pv *pv, struct cpu *cpu, u64 nr, const u64 arg[4])
+{
+    const struct pv_hypercall *row;
+
+    if (cpu->cpl > 0)
+        return KVM_ERROR(KVM_EPERM); /* before the number is looked at */
+    row = pv_find_hypercall(pv, nr >> 32 ? ~0u : (u32)nr);
+    return row ? row->fn(pv, cpu, arg) : KVM_ERROR(KVM_ENOSYS);
+}
+
+/* RAX: number; RBX, RCX, RDX, RSI: arguments; RAX: result. 32 bits of each outside 64-bit mode. */
+static bool kvm_hypercall(struct pv *pv, struct cpu *cpu)
+{
+    u64 mask = cpu_in_code64(cpu) ? ~0ull : 0xffffffffull;
+    u64 arg[4] = {
+        cpu->gpr[RBX] & mask,
+        cpu->gpr[RCX] & mask,
+        cpu->gpr[RDX] & mask,
+        cpu->gpr[RSI] & mask,
+    };
+
+    cpu->gpr[RAX] = dispatch(pv, cpu, cpu->gpr[RAX] & mask, arg) & mask;
+    return true;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static void kvm_reset(struct pv *pv)
+{
+    struct pv_kvm *k = kvm_of(pv);
+
+    k->wall_clock = 0;
+    k->vcpu = (struct kvm_vcpu){ .poll_control = 1 };
+    kvm_irq_attach(k);
+}
+
+static void kvm_destroy(struct pv *pv)
+{
+    kvm_irq_detach(kvm_of(pv));
+}
+
+static void kvm_enter(struct pv *pv, struct cpu *cpu)
+{
+    struct pv_kvm *k = kvm_of(pv);
+
+    kvm_clock_enter(k, cpu);
+    kvm_sched_enter(k, cpu);
+}
+
+static void kvm_leave(struct pv *pv, struct cpu *cpu, bool halted)
+{
+    kvm_sched_leave(kvm_of(pv), cpu, halted);
+}
+
+const struct pv_personality pv_kvm = {
+    .name = "kvm",
+    .doc = "KVM",
+    .signature = "KVMKVMKVM",
+    .features = kvm_features,
+    .hypercalls = kvm_hypercalls,
+    .size = sizeof(struct pv_kvm),
+    .reset = kvm_reset,
+    .destroy = kvm_destroy,
+    .cpuid = kvm_cpuid,
+    .msr_read = kvm_msr_read,
+    .msr_write = kvm_msr_write,
+    .hypercall = kvm_hypercall,
+    .enter = kvm_enter,
+    .leave = kvm_leave,
+    .tsc_changed = kvm_clock_tsc_changed,
+};
