@@ -142,7 +142,7 @@ static bool stray_word(const char *word, struct err *e)
 {
     err_usage(e, "unexpected argument: '%s'", word);
     if (!strncmp(word, "shift=", 6))
-        return err_hint(e, "-icount takes no argument: one instruction is always one nanosecond");
+        return err_hint(e, "-icount takes no argument here");
     return err_hint(e, "options begin with '-'; a value with spaces needs quotes; a kernel is given "
                        "with -kernel");
 }
@@ -177,11 +177,8 @@ bool options_parse(struct options *o, int argc, char **argv, struct err *e)
             return false;
         i = 2;
     }
-    if (o->command > CMD_COMPARE) { /* these have no options */
-        if (o->command == CMD_HELP && i < argc)
-            o->word = argv[i++];
+    if (o->command > CMD_COMPARE) /* these have no options */
         return i == argc || stray_word(argv[i], e);
-    }
     for (; i < argc; i++) {
         if (argv[i][0] != '-' || !argv[i][1])
             return stray_word(argv[i], e);

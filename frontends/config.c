@@ -1,0 +1,212 @@
+/* config.c: from options to a configuration (config.h). */
+#include "frontends/config.h"
+
+#include "base/trace.h"
+#include "frontends/report.h"
+#include "frontends/until.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_help(const char *value)
+{
+    return value && (!strcmp(value, "help") || !strcmp(value, "?"));
+}
+
+static bool any_help(const char *const *values)
+{
+    while (*values)
+        if (is_help(*values++))
+            return true;
+    return false;
+}
+
+bool config_lists(const struct options *o, FILE *out, bool *done, struct err *e)
+{
+    *done = true;
+    if (is_help(o->value[OPT_PV]))
+        vm_pv_help(out);
+    else if (is_help(o->value[OPT_CPU]))
+        vm_cpu_help(out);
+    else if (any_help(o->devices))
+        vm_device_help(out);
+    else if (any_help(o->traces) || any_help(o->groups))
+        trace_help(out);
+    else
+        *done = false;
+    if (fflush(out) || ferror(out))
+        return err_host(e, "standard output cannot be written");
+    return true;
+}
+
+static bool check_smp(const char *text, struct err *e)
+{
+    const char *digits = strncmp(text, "cpus=", 5) ? text : text + 5;
+    u64 n;
+
+    if (!options_u64(OPT_SMP, digits, 1, 255, &n, e))
+        return false;
+    if (n == 1)
+        return true;
+    err_usage(e, "-smp %s: this version emulates one CPU", text);
+    return err_hint(e, "leave -smp away, or use -smp 1");
+}
+
+static bool check_accel(const char *text, struct err *e)
+{
+    if (!strcmp(text, "interp"))
+        return true;
+    err_usage(e, "-accel: no such engine: '%s'", text);
+    return err_hint(e, "there is 'interp', the portable interpreter");
+}
+
+static bool check_display(const char *text, struct err *e)
+{
+    if (!strcmp(text, "none"))
+        return true;
+    err_usage(e, "-display: no such display: '%s'", text);
+    return err_hint(e, "there is 'none'");
+}
+
+static bool parse_machine(struct config *c, const struct options *o, struct err *e)
+{
+    c->vm.ram_bytes = DEFAULT_RAM_BYTES;
+    if (o->given[OPT_M] && !options_size(o->value[OPT_M], &c->vm.ram_bytes, e))
+        return false;
+    if (o->given[OPT_SMP] && !check_smp(o->value[OPT_SMP], e))
+        return false;
+    if (o->given[OPT_ACCEL] && !check_accel(o->value[OPT_ACCEL], e))
+        return false;
+    if (o->given[OPT_DISPLAY] && !check_display(o->value[OPT_DISPLAY], e))
+        return false;
+    c->vm.cpu_model = o->value[OPT_CPU];
+    c->vm.pv = o->value[OPT_PV];
+    c->vm.no_reboot = o->given[OPT_NO_REBOOT];
+    c->vm.devices = o->devices[0] ? o->devices : NULL;
+    return true;
+}
+
+static bool parse_guest(struct config *c, const struct options *o, struct err *e)
+{
+    c->vm.kernel = o->value[OPT_KERNEL];
+    c->vm.initrd = o->value[OPT_INITRD];
+    c->vm.append = o->value[OPT_APPEND];
+    if (o->command == CMD_DEMO) {
+        c->vm.demo_guest = true;
+        return true;
+    }
+    if (!c->vm.kernel) {
+        err_usage(e, "no guest: there is no -kernel");
+        return err_hint(e, "parallax -m 512 -kernel vmlinuz -initrd rd.gz -append console=ttyS0; or "
+                           "'parallax' alone for the embedded guest");
+    }
+    return true;
+}
+
+static bool parse_time(struct config *c, const struct options *o, struct err *e)
+{
+    const char *until = o->value[OPT_UNTIL];
+
+    if (until && (!*until || strlen(until) > UNTIL_MAX))
+        return err_usage(e, "-until: the text has 1 to %d bytes", UNTIL_MAX);
+    c->until = until;
+    c->timeout_ns = o->command == CMD_COMPARE ? DEFAULT_COMPARE_TIMEOUT_NS : 0;
+    if (o->given[OPT_TIMEOUT] && !options_seconds(OPT_TIMEOUT, o->value[OPT_TIMEOUT], &c->timeout_ns, e))
+        return false;
+    c->vm.icount = o->given[OPT_ICOUNT];
+    if (!o->given[OPT_SEED])
+        return true;
+    if (!c->vm.icount) {
+        err_usage(e, "-seed has no effect without -icount");
+        return err_hint(e, "add -icount for runs that repeat exactly");
+    }
+    return options_u64(OPT_SEED, o->value[OPT_SEED], 0, ~0ull, &c->vm.seed, e);
+}
+
+static bool is_stdio(const char *stream)
+{
+    return stream && (!strcmp(stream, "stdio") || !strcmp(stream, "mon:stdio"));
+}
+
+static bool parse_streams(struct config *c, const struct options *o, struct err *e)
+{
+    const char *implied = o->given[OPT_DISPLAY] && !o->given[OPT_NOGRAPHIC] ? "null" : "mon:stdio";
+
+    c->debugcon = o->value[OPT_DEBUGCON];
+    if (is_stdio(c->debugcon) && !o->given[OPT_NOGRAPHIC])
+        implied = "null";
+    c->serial = o->value[OPT_SERIAL] ? o->value[OPT_SERIAL] : implied;
+    if (!strcmp(c->serial, "none")) /* QEMU's word for a port with nothing at it */
+        c->serial = "null";
+    if (is_stdio(c->serial) && is_stdio(c->debugcon)) {
+        err_usage(e, "-serial and -debugcon cannot both be the terminal");
+        return err_hint(e, "send one of them to file:PATH");
+    }
+    return true;
+}
+
+static bool parse_stats(struct config *c, const struct options *o, struct err *e)
+{
+    const char *v = o->value[OPT_STATS];
+
+    c->stats = o->given[OPT_STATS];
+    if (!v)
+        return true;
+    c->stats_json = true;
+    if (!strncmp(v, "json:", 5) && v[5]) {
+        c->stats_file = v + 5;
+        return report_check_writable(c->stats_file, e);
+    }
+    if (!strcmp(v, "json"))
+        return true;
+    err_usage(e, "-stats: no such form: '%s'", v);
+    return err_hint(e, "-stats, -stats=json or -stats=json:FILE");
+}
+
+static bool enable_list(const char *words, struct err *e)
+{
+    char *copy = strdup(words), *rest = copy, *word;
+    bool ok = copy != NULL;
+
+    while (ok && (word = strsep(&rest, ",")))
+        if (*word)
+            ok = trace_enable(strncmp(word, "enable=", 7) ? word : word + 7, e);
+    if (!copy)
+        err_host(e, "out of memory");
+    free(copy);
+    return ok;
+}
+
+static bool parse_traces(const struct options *o, struct err *e)
+{
+    for (unsigned i = 0; o->groups[i]; i++)
+        if (!enable_list(o->groups[i], e))
+            return false;
+    for (unsigned i = 0; o->traces[i]; i++)
+        if (!enable_list(o->traces[i], e))
+            return false;
+    if (!o->given[OPT_D_FILE])
+        return true;
+    if (!o->groups[0] && !o->traces[0]) {
+        err_usage(e, "-D has no effect without -d or -trace");
+        return err_hint(e, "'-trace help' lists what can be traced");
+    }
+    return trace_set_file(o->value[OPT_D_FILE], e);
+}
+
+static const char *file_of(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+
+    return slash ? slash + 1 : path;
+}
+
+bool config_from_options(struct config *c, const struct options *o, struct err *e)
+{
+    *c = (struct config){0};
+    if (!parse_machine(c, o, e) || !parse_guest(c, o, e) || !parse_time(c, o, e) ||
+        !parse_streams(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
+        return false;
+    c->name = o->value[OPT_NAME] ? o->value[OPT_NAME] : file_of(c->vm.kernel);
+    return true;
+}

@@ -1,0 +1,27 @@
+/*
+ * config.h: from options to the configuration of a VM: values, defaults, what excludes what, and
+ * the words `help` of -pv, -cpu, -device, -d and -trace.
+ */
+#pragma once
+
+#include "frontends/options.h"
+#include "machine/vm.h"
+
+#define DEFAULT_RAM_BYTES (128 * MIB)
+#define DEFAULT_COMPARE_TIMEOUT_NS (600 * NS_PER_SEC)
+
+struct config {
+    struct vm_config vm;  /* without streams */
+    const char *name;     /* of -name, or of the kernel's file */
+    const char *until;    /* NULL: none */
+    u64 timeout_ns;       /* 0: none */
+    const char *serial;   /* stream of COM1; never NULL */
+    const char *debugcon; /* NULL: none */
+    bool stats, stats_json;
+    const char *stats_file; /* NULL: standard error */
+};
+
+/* True and *done when the options only ask for a list, which is printed to `out` then. */
+bool config_lists(const struct options *o, FILE *out, bool *done, struct err *e);
+/* Switches traces on as a side effect; strings stay owned by the options. */
+bool config_from_options(struct config *c, const struct options *o, struct err *e);

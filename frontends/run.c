@@ -1,0 +1,191 @@
+/*
+ * run.c: `parallax run`: one guest, its console on the terminal, until it ends, -until or -timeout.
+ */
+#include "frontends/run.h"
+
+#include "base/host.h"
+#include "devices/backend/chardev.h"
+#include "frontends/config.h"
+#include "frontends/report.h"
+#include "frontends/signals.h"
+#include "frontends/until.h"
+
+#include <string.h>
+
+#define EXIT_WITHOUT_TEXT 1 /* the guest ended and never printed the -until text */
+
+struct run {
+    struct config config;
+    struct chardev *serial, *debugcon;
+    struct vm *vm;
+    struct until until_serial, until_debugcon;
+    bool seen; /* the -until text */
+};
+
+static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
+{
+    if (!r->seen && until_feed(u, buf, len)) {
+        r->seen = true;
+        vm_stop(r->vm);
+    }
+}
+
+static void tap_serial(void *opaque, const u8 *buf, size_t len)
+{
+    struct run *r = opaque;
+
+    watch(r, &r->until_serial, buf, len);
+}
+
+static void tap_debugcon(void *opaque, const u8 *buf, size_t len)
+{
+    struct run *r = opaque;
+
+    watch(r, &r->until_debugcon, buf, len);
+}
+
+static struct chardev *open_stream(const char *what, const char *spec, struct err *e)
+{
+    struct chardev *c = chardev_open(spec, e);
+
+    if (c && c->where)
+        fprintf(stderr, "parallax: %s is %s\n", what, c->where);
+    if (c)
+        c->quit = signals_quit;
+    return c;
+}
+
+static void set_tap(struct run *r, struct chardev *c, struct until *u,
+                    void (*tap)(void *, const u8 *, size_t))
+{
+    if (!c || !r->config.until)
+        return;
+    until_init(u, r->config.until);
+    c->tap = tap;
+    c->tap_opaque = r;
+}
+
+/* The streams come last: the terminal turns raw only when everything else is known to be right. */
+static bool create(struct run *r, struct err *e)
+{
+    struct config *c = &r->config;
+
+    if (c->debugcon) {
+        r->debugcon = open_stream("the stream of port 0xe9", c->debugcon, e);
+        if (!r->debugcon)
+            return false;
+    }
+    r->serial = open_stream("COM1", c->serial, e);
+    if (!r->serial)
+        return false;
+    c->vm.serial = r->serial;
+    c->vm.debugcon = r->debugcon;
+    r->vm = vm_create(&c->vm, e);
+    if (!r->vm)
+        return false;
+    set_tap(r, r->serial, &r->until_serial, tap_serial);
+    set_tap(r, r->debugcon, &r->until_debugcon, tap_debugcon);
+    return true;
+}
+
+static void destroy(struct run *r)
+{
+    signals_set_vm(NULL);
+    if (r->vm)
+        vm_destroy(r->vm);
+    chardev_close(r->serial);
+    chardev_close(r->debugcon);
+}
+
+static bool report(struct run *r, u64 wall_ns, u64 cpu_ns, int argc, char **argv, struct err *e)
+{
+    const struct config *c = &r->config;
+    struct json j;
+    bool ok = true;
+
+    if (!c->stats)
+        return true;
+    if (!c->stats_json) {
+        report_stats(r->vm, wall_ns, cpu_ns, c->vm.icount, stderr);
+        return true;
+    }
+    json_init(&j);
+    json_object(&j, NULL);
+    report_json_header(&j, argc, argv);
+    json_string(&j, "name", c->name);
+    report_json_vm(&j, r->vm, wall_ns, cpu_ns, c->vm.icount);
+    json_end(&j);
+    if (c->stats_file)
+        ok = report_write_json(c->stats_file, &j, e);
+    else if (j.failed)
+        ok = err_host(e, "no memory for the report");
+    else
+        fputs(j.text, stderr);
+    json_free(&j);
+    return ok;
+}
+
+/* Says on standard error what a person would ask next; nothing after a plain power-off. */
+static int explain_end(struct run *r, enum vm_stop why)
+{
+    const struct config *c = &r->config;
+    int sig = signals_caught();
+
+    if (sig)
+        return 128 + sig;
+    if (r->seen)
+        return EXIT_OK;
+    if (why == VM_TRIPLE_FAULT || why == VM_HUNG)
+        vm_explain_stop(r->vm, why, stderr);
+    if (why == VM_TIMEOUT)
+        fprintf(stderr, "parallax: stopped after -timeout %g s.\n", (double)c->timeout_ns / 1e9);
+    if (c->until && (why == VM_POWEROFF || why == VM_RESET)) {
+        fprintf(stderr, "parallax: the guest %s without printing the -until text.\n",
+                why == VM_POWEROFF ? "powered off" : "reset");
+        return EXIT_WITHOUT_TEXT;
+    }
+    return why == VM_STOPPED ? EXIT_OK : vm_exit_code(r->vm, why);
+}
+
+static int run_vm(struct run *r, int argc, char **argv, struct err *e)
+{
+    u64 wall = host_now_ns(), cpu = host_cpu_ns();
+    enum vm_stop why;
+    int code;
+
+    signals_set_vm(r->vm);
+    why = vm_run(r->vm, r->config.timeout_ns);
+    wall = host_now_ns() - wall;
+    cpu = host_cpu_ns() - cpu;
+    chardev_restore_terminal();
+    code = explain_end(r, why);
+    if (!report(r, wall, cpu, argc, argv, e))
+        return e->exit_code;
+    return code;
+}
+
+int run_command(const struct options *o, int argc, char **argv)
+{
+    struct run r = {0};
+    struct err e = {0};
+    int code = EXIT_OK;
+
+    if (!config_from_options(&r.config, o, &e)) {
+        err_print(&e);
+        return e.exit_code;
+    }
+    if (o->given[OPT_EXPLAIN])
+        r.config.serial = "null";
+    if (create(&r, &e)) {
+        if (o->given[OPT_EXPLAIN])
+            vm_explain(r.vm, stdout);
+        else
+            code = run_vm(&r, argc, argv, &e);
+    }
+    destroy(&r);
+    if (e.exit_code) {
+        err_print(&e);
+        return e.exit_code;
+    }
+    return code;
+}
