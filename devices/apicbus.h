@@ -1,5 +1,5 @@
 /*
- * apicbus.h: the wire between local APICs, I/O APICs and MSI sources: messages and who they are for.
+ * apicbus.h: the wire between local APICs, I/O APICs and MSI sources: messages and whom they reach.
  *
  * Intel SDM vol. 3A 10.6 (destinations), 10.11 (message signalled interrupts), 10.12 (x2APIC).
  */

@@ -4,7 +4,7 @@
  * Specification: IA-PC HPET 1.0a, section 2.3. Revision 1, three 64-bit comparators, all of them
  * periodic, legacy replacement routes.
  *
- * Choices where the specification leaves one: an edge-triggered comparator holds its line high until
+ * Choices where the specification leaves one: an edge-triggered comparator holds its line until
  * the next match, as OUT of an 8254 does, so that an 8259 sees the request when it is acknowledged.
  * Periodic matches come at most every FLOOR_NS; matches missed while the host was late are one.
  *
@@ -16,7 +16,9 @@
 #define COUNTER_NS (HPET_PERIOD_FS / 1000000u)
 #define FLOOR_NS 10000u
 
-enum { OFF_ID = 0x000, OFF_CONFIG = 0x010, OFF_STATUS = 0x020, OFF_COUNTER = 0x0f0, OFF_TIMER = 0x100 };
+enum {
+    OFF_ID = 0x000, OFF_CONFIG = 0x010, OFF_STATUS = 0x020, OFF_COUNTER = 0x0f0, OFF_TIMER = 0x100,
+};
 enum { TIMER_CONFIG = 0x00, TIMER_COMPARATOR = 0x08, TIMER_FSB = 0x10 };
 
 /* GCAP_ID: period, vendor, legacy routes, 64-bit counter, number of the last timer, revision. */
@@ -37,7 +39,7 @@ enum { TIMER_CONFIG = 0x00, TIMER_COMPARATOR = 0x08, TIMER_FSB = 0x10 };
 #define TN_ROUTE_OF(c) ((unsigned)((c) >> 9 & 31))
 #define TN_WRITABLE (TN_LEVEL | TN_ENABLE | TN_PERIODIC | TN_VAL_SET | TN_32BIT | TN_ROUTE)
 
-/* ---- the counter ------------------------------------------------------------------------------ */
+/* ---- the counter ----------------------------------------------------------------------------- */
 
 static u64 counter_at(const struct hpet *h, u64 now_ns)
 {
@@ -57,7 +59,7 @@ static u64 width_mask(const struct hpet *h, unsigned n)
     return h->timer_config[n] & TN_32BIT ? 0xffffffffull : ~0ull;
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 static struct irq *line_of(struct hpet *h, unsigned n)
 {
@@ -97,7 +99,7 @@ static void raise_interrupt(struct hpet *h, unsigned n)
     }
 }
 
-/* ---- matches ---------------------------------------------------------------------------------- */
+/* ---- matches --------------------------------------------------------------------------------- */
 
 /* Counts from `counter` to the next match; `passed`: the match at `counter` itself is over. */
 static u64 counts_to_match(const struct hpet *h, unsigned n, u64 counter, bool passed)
@@ -162,7 +164,7 @@ static void alarm_rang(void *opaque)
     set_alarm(h, n, true);
 }
 
-/* ---- registers -------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------- */
 
 static u64 read_timer(const struct hpet *h, unsigned n, u64 off)
 {
@@ -304,7 +306,7 @@ static void page_write(void *opaque, u64 off, u64 value, unsigned size)
 
 static const struct mmio_ops page_ops = { page_read, page_write };
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static bool hpet_init(struct dev *d, struct err *e)
 {

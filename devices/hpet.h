@@ -32,7 +32,7 @@ struct hpet {
     } alarm_of[HPET_TIMERS];
 
     struct irq route[HPET_ROUTES]; /* to input n of the I/O APIC */
-    struct irq legacy_irq[2];      /* comparator 0 instead of the PIT (IRQ 0), 1 instead of the RTC (IRQ 8) */
+    struct irq legacy_irq[2];      /* comparator 0 as IRQ 0 (PIT), comparator 1 as IRQ 8 (RTC) */
     struct irq legacy_on;          /* high: the board keeps PIT and RTC off those lines */
     struct region *page;
 };

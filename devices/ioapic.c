@@ -30,7 +30,7 @@ enum { OFF_SELECT = 0x00, OFF_WINDOW = 0x10, OFF_EOI = 0x40 };
 #define ENTRY_READ_ONLY (ENTRY_STATUS | ENTRY_REMOTE_IRR)
 #define ENTRY_WRITABLE (0xff0000000001ffffull & ~ENTRY_READ_ONLY)
 
-/* NMI, INIT and ExtINT are edges whatever the trigger bit says (datasheet 3.2.4, "Delivery Mode"). */
+/* NMI, INIT and ExtINT are edges whatever the trigger bit says (3.2.4, "Delivery Mode"). */
 static bool is_level(u64 entry)
 {
     return (entry & ENTRY_LEVEL) && ENTRY_MODE(entry) <= APIC_LOWEST;
@@ -73,7 +73,7 @@ void ioapic_set_pin(void *ioapic, unsigned n, bool level)
     io->level = (io->level & ~BIT(n)) | (u32)level << n;
     if (is_level(io->redirection[n]))
         service_level(io, n);
-    else if (level && !was && !(io->redirection[n] & ENTRY_MASKED)) /* a masked edge is lost: 3.2.4 */
+    else if (level && !was && !(io->redirection[n] & ENTRY_MASKED)) /* a masked edge is lost */
         deliver(io, io->redirection[n]);
 }
 
@@ -88,7 +88,7 @@ void ioapic_eoi(struct ioapic *io, u8 vector)
     }
 }
 
-/* ---- registers -------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------- */
 
 static u32 read_register(const struct ioapic *io, u8 reg)
 {
@@ -153,7 +153,7 @@ static void page_write(void *opaque, u64 off, u64 value, unsigned size)
 
 static const struct mmio_ops page_ops = { page_read, page_write };
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static bool ioapic_init(struct dev *d, struct err *e)
 {

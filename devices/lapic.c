@@ -71,7 +71,7 @@ static const u32 lvt_writable[LVT_COUNT] = {
 static void raise_error(struct lapic *l, u32 bit);
 static void perform_eoi(struct lapic *l);
 
-/* ---- vectors and priorities ------------------------------------------------------------------- */
+/* ---- vectors and priorities ------------------------------------------------------------------ */
 
 static int highest_vector(const u32 r[8])
 {
@@ -173,7 +173,7 @@ static void pv_sync(struct lapic *l)
     perform_eoi(l);
 }
 
-/* ---- acceptance ------------------------------------------------------------------------------- */
+/* ---- acceptance ------------------------------------------------------------------------------ */
 
 static bool accept_fixed(struct lapic *l, u8 vector, bool level)
 {
@@ -293,7 +293,7 @@ void lapic_set_lint(void *lapic, unsigned n, bool level)
     update_intr(l);
 }
 
-/* ---- end of interrupt ------------------------------------------------------------------------- */
+/* ---- end of interrupt ------------------------------------------------------------------------ */
 
 static void lint_eoi(struct lapic *l, unsigned n, u8 vector)
 {
@@ -328,7 +328,7 @@ static void write_eoi(struct lapic *l)
     perform_eoi(l);
 }
 
-/* ---- the processor's side --------------------------------------------------------------------- */
+/* ---- the processor's side -------------------------------------------------------------------- */
 
 int lapic_ack(struct lapic *l)
 {
@@ -346,7 +346,8 @@ int lapic_ack(struct lapic *l)
     vector_clear(l->irr, (u8)v);
     vector_set(l->isr, (u8)v);
     if (l->pv.injected)
-        l->pv.injected(l->pv.opaque, (u8)v, !vector_test(l->tmr, (u8)v), highest_vector(l->irr) >= 0);
+        l->pv.injected(l->pv.opaque, (u8)v, !vector_test(l->tmr, (u8)v),
+                       highest_vector(l->irr) >= 0);
     update_intr(l);
     return v;
 }
@@ -367,7 +368,7 @@ void lapic_cr8_write(struct lapic *l, u8 value)
     write_tpr(l, (u8)(value << 4));
 }
 
-/* ---- interprocessor interrupts ---------------------------------------------------------------- */
+/* ---- interprocessor interrupts --------------------------------------------------------------- */
 
 static void send_ipi(struct lapic *l)
 {
@@ -432,7 +433,7 @@ bool lapic_is_dest(const struct lapic *l, const struct apic_msg *msg)
     return msg->logical ? is_logical_dest(l, msg) : msg->dest == lapic_id(l);
 }
 
-/* ---- timer ------------------------------------------------------------------------------------ */
+/* ---- timer ----------------------------------------------------------------------------------- */
 
 static u64 now_ns(struct lapic *l)
 {
@@ -588,7 +589,7 @@ void lapic_tsc_changed(struct lapic *l)
         arm_timer(l);
 }
 
-/* ---- registers -------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------- */
 
 static bool read_register(struct lapic *l, unsigned reg, u32 *value)
 {
@@ -701,7 +702,7 @@ static void count_service(struct lapic *l, enum stat s, u64 since)
     st->cycles[s] += host_cycles() - since;
 }
 
-/* ---- xAPIC: the page -------------------------------------------------------------------------- */
+/* ---- xAPIC: the page ------------------------------------------------------------------------- */
 
 static bool write_xapic_register(struct lapic *l, unsigned reg, u32 value)
 {
@@ -743,7 +744,7 @@ static u64 page_read(void *opaque, u64 off, unsigned size)
 
     if (!answers_in_page(l))
         return ~0ull;
-    /* SDM 10.4.1: registers are read as aligned doublewords; what lies between them is undefined. */
+    /* SDM 10.4.1: registers are aligned doublewords; what lies between them is undefined. */
     if ((off & 0xf) + size <= 4 && !read_register(l, (unsigned)(off >> 4), &value))
         raise_error(l, ESR_ILLEGAL_REGISTER);
     count_service(l, STAT_APIC_READ, since);
@@ -768,7 +769,7 @@ static void page_write(void *opaque, u64 off, u64 value, unsigned size)
 
 static const struct mmio_ops page_ops = { page_read, page_write };
 
-/* ---- x2APIC: the MSRs ------------------------------------------------------------------------- */
+/* ---- x2APIC: the MSRs ------------------------------------------------------------------------ */
 
 /* Bits of a register that a WRMSR may set; others are reserved and fault (SDM 10.12.1.3). */
 static u64 x2apic_writable(const struct lapic *l, unsigned reg)
@@ -811,7 +812,7 @@ static bool x2apic_read(struct lapic *l, unsigned reg, u64 *value)
     return true;
 }
 
-/* ---- IA32_APIC_BASE --------------------------------------------------------------------------- */
+/* ---- IA32_APIC_BASE -------------------------------------------------------------------------- */
 
 static void map_page(struct lapic *l)
 {
@@ -890,7 +891,7 @@ bool lapic_msr_write(struct lapic *l, u32 msr, u64 value)
     return true;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void lapic_set_virtual_wire(struct lapic *l)
 {

@@ -96,7 +96,7 @@ struct lapic {
 
 extern const struct dev_class lapic_class;
 
-/* ---- the processor's side --------------------------------------------------------------------- */
+/* ---- the processor's side -------------------------------------------------------------------- */
 
 /* An unmasked interrupt of sufficient priority, or ExtINT, waits. */
 bool lapic_has_intr(struct lapic *l);
@@ -111,7 +111,7 @@ bool lapic_msr_write(struct lapic *l, u32 msr, u64 value);
 /* The TSC was written: a deadline lies at another time now. */
 void lapic_tsc_changed(struct lapic *l);
 
-/* ---- the board's side ------------------------------------------------------------------------- */
+/* ---- the board's side ------------------------------------------------------------------------ */
 
 /* dev_create(&lapic_class, env, "id=0,x2apic=on,tsc-deadline=on", e) makes one; the one with ID 0
  * claims the page at FEE0_0000 for all of them. */
@@ -121,7 +121,7 @@ void lapic_set_lint(void *lapic, unsigned n, bool level);
  * that the 8259 reaches the CPU (virtual wire mode, MultiProcessor Specification 3.6.2.2). */
 void lapic_set_virtual_wire(struct lapic *l);
 
-/* ---- the bus's side --------------------------------------------------------------------------- */
+/* ---- the bus's side -------------------------------------------------------------------------- */
 
 /* Does `dest` of a message without shorthand name this APIC? */
 bool lapic_is_dest(const struct lapic *l, const struct apic_msg *msg);

@@ -6,7 +6,7 @@
  * Specification: Linux Documentation/virt/kvm/x86/cpuid.rst, msr.rst, hypercalls.rst.
  *
  * A feature that is off is not there at all: its CPUID bit is clear, its MSRs fault as unknown ones
- * do, its hypercalls answer -KVM_ENOSYS. On by default is what can gain something for one vCPU whose
+ * do, its hypercalls answer -KVM_ENOSYS. On by default is what can do something for one vCPU whose
  * memory is resident; the others are complete but idle then, and wait for +NAME.
  *
  * Not implemented: MMU_OP (removed from KVM), MSI_EXT_DEST_ID (the I/O APIC has 8-bit
@@ -17,39 +17,81 @@
 #include "devices/lapic.h"
 
 static const struct pv_feature kvm_features[] = {
-    [KVM_F_CLOCK] = { "kvmclock", "time from a page (MSRs 11h, 12h): no PIT, HPET, PM timer or CMOS reads",
-                      BIT(0), true, "clocksource kvm-clock", 0 },
-    [KVM_F_NOP_IO_DELAY] = { "nop-io-delay", "no OUT to port 80h as a delay", BIT(1), true,
-                             "fewer `out`; leaves no trace in the host's counter", 0 },
-    [KVM_F_CLOCK2] = { "kvmclock2", "the same by MSRs 4b564d00h, 4b564d01h", BIT(3), true,
-                       "kvm-clock: Using msrs 4b564d01 and 4b564d00", 0 },
-    [KVM_F_ASYNC_PF] = { "async-pf", "stalls while the host brings a page in; memory is resident here",
-                         BIT(4) | BIT(10) | BIT(14), false, "row HYP of /proc/interrupts", 0 },
-    [KVM_F_STEAL_TIME] = { "steal-time", "nothing: tells the time that the host took away", BIT(5), true,
-                           "column st of vmstat", 0 },
-    [KVM_F_PV_EOI] = { "pv-eoi", "APIC EOI writes: the guest clears a bit in memory", BIT(6), true, NULL, 0 },
-    [KVM_F_PV_UNHALT] = { "pv-unhalt", "spinning: HLT until a kick", BIT(7), true,
-                          "kvm-guest: PV spinlocks enabled (more than one CPU)", 0 },
-    [KVM_F_TLB_FLUSH] = { "pv-tlb-flush", "flush IPIs to vCPUs that do not run; needs more than one",
-                          BIT(9), false, "kvm-guest: KVM setup pv remote TLB flush",
-                          BIT(KVM_F_STEAL_TIME) },
-    [KVM_F_SEND_IPI] = { "pv-send-ipi", "ICR writes: one call for up to 128 targets", BIT(11), true,
-                         "kvm-guest: setup PV IPIs", 0 },
-    [KVM_F_POLL_CONTROL] = { "poll-control", "the host's polling before it sleeps in HLT", BIT(12), true,
-                             "cpuidle driver haltpoll", 0 },
-    [KVM_F_SCHED_YIELD] = { "pv-sched-yield", "waiting for a vCPU that does not run; needs more than one",
-                            BIT(13), false, "kvm-guest: setup PV sched yield", BIT(KVM_F_STEAL_TIME) },
-    [KVM_F_CLOCK_PAIRING] = { "clock-pairing", "network time: pairs host time with the TSC (call 9)", 0,
-                              true, "/dev/ptp0 of ptp_kvm", 0 },
-    [KVM_F_CLOCK_STABLE] = { "clocksource-stable", "the maximum over all vCPUs; gettimeofday without a "
-                             "system call", BIT(24), true, "no syscall in clock_gettime",
-                             BIT(KVM_F_CLOCK) | BIT(KVM_F_CLOCK2) },
-    [KVM_F_TIMING_LEAF] = { "timing-leaf", "calibration of TSC and APIC (CPUID 40000010h)", 0, false,
-                            NULL, 0 },
-    [KVM_F_COUNT] = { NULL, NULL, 0, false, NULL, 0 },
+    [KVM_F_CLOCK] = {
+        .name = "kvmclock", .cpuid_bit = BIT(0), .def = true,
+        .doc = "PIT, HPET, PM timer and CMOS reads: time from a page (MSRs 11h, 12h)",
+        .evidence = "clocksource kvm-clock",
+    },
+    [KVM_F_NOP_IO_DELAY] = {
+        .name = "nop-io-delay", .cpuid_bit = BIT(1), .def = true,
+        .doc = "OUT to port 80h as a delay",
+        .evidence = "fewer `out`; what is not done cannot be counted here",
+    },
+    [KVM_F_CLOCK2] = {
+        .name = "kvmclock2", .cpuid_bit = BIT(3), .def = true,
+        .doc = "as kvmclock, by MSRs 4b564d00h and 4b564d01h",
+        .evidence = "kvm-clock: Using msrs 4b564d01 and 4b564d00",
+    },
+    [KVM_F_ASYNC_PF] = {
+        .name = "async-pf", .cpuid_bit = BIT(4) | BIT(10) | BIT(14), .def = false,
+        .doc = "stalls while the host brings a page in (never here: memory is resident)",
+        .evidence = "row HYP of /proc/interrupts",
+    },
+    [KVM_F_STEAL_TIME] = {
+        .name = "steal-time", .cpuid_bit = BIT(5), .def = true,
+        .doc = "nothing; tells the time that the host took away",
+        .evidence = "column st of vmstat",
+    },
+    [KVM_F_PV_EOI] = {
+        .name = "pv-eoi", .cpuid_bit = BIT(6), .def = true,
+        .doc = "APIC EOI writes: the guest clears a bit in memory instead",
+    },
+    [KVM_F_PV_UNHALT] = {
+        .name = "pv-unhalt", .cpuid_bit = BIT(7), .def = true,
+        .doc = "spinning for a lock: HLT until a kick",
+        .evidence = "kvm-guest: PV spinlocks enabled (with more than one CPU)",
+    },
+    [KVM_F_TLB_FLUSH] = {
+        .name = "pv-tlb-flush", .cpuid_bit = BIT(9), .def = false,
+        .doc = "flush IPIs to vCPUs that do not run (with more than one CPU)",
+        .evidence = "kvm-guest: KVM setup pv remote TLB flush",
+        .needs = BIT(KVM_F_STEAL_TIME),
+    },
+    [KVM_F_SEND_IPI] = {
+        .name = "pv-send-ipi", .cpuid_bit = BIT(11), .def = true,
+        .doc = "ICR writes: one call for up to 128 targets",
+        .evidence = "kvm-guest: setup PV IPIs",
+    },
+    [KVM_F_POLL_CONTROL] = {
+        .name = "poll-control", .cpuid_bit = BIT(12), .def = true,
+        .doc = "the host's polling before it sleeps in HLT",
+        .evidence = "cpuidle driver haltpoll",
+    },
+    [KVM_F_SCHED_YIELD] = {
+        .name = "pv-sched-yield", .cpuid_bit = BIT(13), .def = false,
+        .doc = "waiting for a vCPU that does not run (with more than one CPU)",
+        .evidence = "kvm-guest: setup PV sched yield",
+        .needs = BIT(KVM_F_STEAL_TIME),
+    },
+    [KVM_F_CLOCK_PAIRING] = {
+        .name = "clock-pairing", .def = true,
+        .doc = "network time: hypercall 9 pairs the host's time with the TSC",
+        .evidence = "/dev/ptp0 of ptp_kvm",
+    },
+    [KVM_F_CLOCK_STABLE] = {
+        .name = "clocksource-stable", .cpuid_bit = BIT(24), .def = true,
+        .doc = "the maximum over all vCPUs, and the system call of clock_gettime",
+        .evidence = "no system call in clock_gettime",
+        .needs = BIT(KVM_F_CLOCK) | BIT(KVM_F_CLOCK2),
+    },
+    [KVM_F_TIMING_LEAF] = {
+        .name = "timing-leaf", .def = false,
+        .doc = "calibration of TSC and APIC timer: CPUID 40000010h",
+    },
+    [KVM_F_COUNT] = { .name = NULL },
 };
 
-/* ---- CPUID -------------------------------------------------------------------------------------- */
+/* ---- CPUID ----------------------------------------------------------------------------------- */
 
 static bool kvm_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
 {
@@ -75,7 +117,7 @@ static bool kvm_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
     return true;
 }
 
-/* ---- MSRs --------------------------------------------------------------------------------------- */
+/* ---- MSRs ------------------------------------------------------------------------------------ */
 
 /* The feature that an MSR belongs to; -1: none. */
 static int feature_of_msr(u32 msr)
@@ -154,7 +196,7 @@ static bool kvm_msr_write(struct pv *pv, u32 msr, u64 value, bool *gp)
     return true;
 }
 
-/* ---- hypercalls --------------------------------------------------------------------------------- */
+/* ---- hypercalls ------------------------------------------------------------------------------ */
 
 /* Exists for its exit alone: pending interrupts are looked at on the way back. */
 static u64 hc_vapic_poll_irq(struct pv *pv, struct cpu *cpu, const u64 arg[4])
@@ -197,7 +239,7 @@ static bool kvm_hypercall(struct pv *pv, struct cpu *cpu)
     return true;
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void kvm_reset(struct pv *pv)
 {

@@ -23,7 +23,7 @@
 #define ICR_MODE(icr) ((u8)((icr) >> 8 & 7))
 #define ICR_DEST_OR_SHORTHAND (BIT64(11) | 3ull << 18)
 
-/* ---- EOI in memory ------------------------------------------------------------------------------ */
+/* ---- EOI in memory --------------------------------------------------------------------------- */
 
 /* Offers the guest to end `vector` by clearing a bit. Not when the I/O APICs wait for the EOI, and
  * not when another interrupt waits for it: those need to be told at once. */
@@ -84,7 +84,7 @@ bool kvm_irq_write_pv_eoi(struct pv_kvm *k, u64 value)
     return true;
 }
 
-/* ---- async page faults -------------------------------------------------------------------------- */
+/* ---- async page faults ----------------------------------------------------------------------- */
 
 bool kvm_irq_write_async_pf(struct pv_kvm *k, u64 value)
 {
@@ -109,7 +109,7 @@ bool kvm_irq_write_async_pf_int(struct pv_kvm *k, u64 value)
     return true;
 }
 
-/* ---- multicast IPIs ----------------------------------------------------------------------------- */
+/* ---- multicast IPIs -------------------------------------------------------------------------- */
 
 static struct lapic *lapic_at(struct pv_kvm *k, unsigned n)
 {
@@ -130,8 +130,8 @@ struct lapic *kvm_irq_find_lapic(struct pv_kvm *k, u32 apic_id)
     return NULL;
 }
 
-/* RBX, RCX: a bitmap of APIC IDs from RDX on, of two registers as wide as the caller's mode; RSI: the
- * low half of ICR. Returns how many CPUs accepted. */
+/* RBX, RCX: a bitmap of APIC IDs from RDX on, of two registers as wide as the caller's mode; RSI:
+ * the low half of ICR. Returns how many CPUs accepted. */
 u64 kvm_hc_send_ipi(struct pv *pv, struct cpu *cpu, const u64 arg[4])
 {
     struct pv_kvm *k = kvm_of(pv);

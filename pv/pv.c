@@ -22,7 +22,7 @@ static const struct pv_personality *const personalities[] = {
 
 #define WALL_2000_NS (946684800ull * NS_PER_SEC)
 
-/* ---- choosing ----------------------------------------------------------------------------------- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 static unsigned count_features(const struct pv_personality *p)
 {
@@ -196,15 +196,17 @@ static void help_features(FILE *out, const struct pv_personality *p)
 
 void pv_help(FILE *out)
 {
-    fprintf(out, "-pv NAME[,+FEATURE|-FEATURE...]: the hypervisor that the guest sees. Items apply in\n"
-                 "order; +all and -all switch every feature. Below, + is on by default.\n\n");
+    fputs("-pv NAME[,+FEATURE|-FEATURE...]: the hypervisor that the guest sees. Items apply in\n"
+          "order; +all and -all switch every feature. Below, + is on by default, and the text\n"
+          "says what a feature short-circuits.\n\n",
+          out);
     for (size_t i = 0; i < ARRAY_SIZE(personalities); i++) {
         fprintf(out, "  %-8s %s\n", personalities[i]->name, personalities[i]->doc);
         help_features(out, personalities[i]);
     }
 }
 
-/* ---- shared by personalities -------------------------------------------------------------------- */
+/* ---- shared by personalities ----------------------------------------------------------------- */
 
 u32 pv_cpuid_bits(const struct pv *pv)
 {
@@ -234,7 +236,7 @@ const struct pv_hypercall *pv_find_hypercall(struct pv *pv, u32 nr)
     return NULL;
 }
 
-/* ---- the bridge --------------------------------------------------------------------------------- */
+/* ---- the bridge ------------------------------------------------------------------------------ */
 
 bool pv_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
 {

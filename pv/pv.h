@@ -44,7 +44,8 @@ struct pv_personality {
     bool (*cpuid)(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]); /* 0x40000000 and up */
     bool (*msr_read)(struct pv *pv, u32 msr, u64 *value);  /* false: not ours */
     bool (*msr_write)(struct pv *pv, u32 msr, u64 value, bool *gp); /* false: not ours */
-    bool (*hypercall)(struct pv *pv, struct cpu *cpu); /* decodes registers by its ABI, dispatches */
+    /* Decodes the registers by its ABI and dispatches; false: #UD. */
+    bool (*hypercall)(struct pv *pv, struct cpu *cpu);
     void (*enter)(struct pv *pv, struct cpu *cpu); /* before the vCPU runs a slice: time pages */
     void (*leave)(struct pv *pv, struct cpu *cpu, bool halted); /* steal time, preempted */
     void (*tsc_changed)(struct pv *pv, struct cpu *cpu); /* the guest wrote the TSC */
@@ -97,10 +98,11 @@ u64 pv_wall_ns(struct pv *pv);
 /* The row of a hypercall, counted; NULL, counted as unknown. */
 const struct pv_hypercall *pv_find_hypercall(struct pv *pv, u32 nr);
 
-/* ---- the bridge to struct cpu_hooks; `none` answers false everywhere ---------------------------- */
+/* ---- the bridge to struct cpu_hooks; `none` answers false everywhere ------------------------- */
 
-/* Leaf 1: sets the hypervisor bit, ECX[31], in the r[] that the CPU has filled (EAX, EBX, ECX, EDX).
- * 0x40000000-0x4fffffff: fills r[]. False: the CPU answers by itself, as for a leaf beyond its last. */
+/* Leaf 1: sets the hypervisor bit, ECX[31], in r[] (EAX, EBX, ECX, EDX), filled by the CPU.
+ * 0x40000000-0x4fffffff: fills r[]. False: the CPU answers by itself, as for a leaf beyond its
+ * last. */
 bool pv_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]);
 /* *handled false: not an MSR of the personality. Result false with *handled: #GP. */
 bool pv_msr_read(struct pv *pv, u32 msr, u64 *value, bool *handled);
@@ -110,7 +112,7 @@ bool pv_hypercall(struct pv *pv, struct cpu *cpu);
 /* The guest wrote IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST. */
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu);
 
-/* ---- the run loop's side ------------------------------------------------------------------------ */
+/* ---- the run loop's side --------------------------------------------------------------------- */
 
 /* Around every cpu_run. The time from leave to enter counts as stolen unless the vCPU was halted.
  * pv_leave may clear cpu->halted: the vCPU was kicked before it halted. */
