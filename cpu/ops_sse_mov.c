@@ -2,7 +2,8 @@
  * ops_sse_mov.c: moves and shuffles of the XMM registers, SSE to SSE3: whatever copies bits and
  * computes nothing. And the slow paths of 16-byte accesses.
  *
- * Not here: PMOVSX and the like (ops_sse4.c), MOVQ between MMX registers (ops_mmx.c).
+ * Not here: MOVNTI (an integer store), PMOVSX and the like (ops_sse4.c), MOVQ between MMX registers
+ * (ops_mmx.c).
  *
  * Intel SDM vol. 2.
  */
@@ -186,14 +187,6 @@ static inline void sse_movd_store(struct cpu *cpu, const struct insn *in, enum f
         reg_set(cpu, in->rm, v, size);
 }
 VEC_OPS_FORMS(sse_movd_store);
-
-/* No #NM and no #UD by CR4.OSFXSR: it touches no XMM register. */
-static void sse_movnti(struct cpu *cpu, const struct insn *in)
-{
-    unsigned size = vec_gpr_size(in);
-    mem_write(cpu, in, mem_addr(cpu, in, size, ACCESS_WRITE), reg64(cpu, in->reg), size);
-}
-VEC_OPS(sse_movnti);
 
 static void sse_movq2dq(struct cpu *cpu, const struct insn *in)
 {
