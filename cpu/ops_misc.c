@@ -1,5 +1,5 @@
 /*
- * ops_misc.c: NOP and the hints, fences, cache-line flushes, PAUSE, UD0, UD1, UD2, and the
+ * ops_misc.c: NOP and the hints, fences, cache-line flushes, PAUSE, UD1, UD2, and the
  * instructions that set single flags.
  *
  * Intel SDM vol. 2. Memory is strongly ordered here, so fences and flushes have no effect beyond the
