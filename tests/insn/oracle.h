@@ -52,9 +52,11 @@ struct oracle_state {
 struct oracle_case {
     unsigned code;  /* 32 or 64 */
     unsigned row;
-    unsigned at;    /* offset of the instruction in CODE */
-    u8 bytes[16];
+    unsigned at;    /* offset of the code in CODE */
+    u8 bytes[24];   /* the instruction, and perhaps another behind it that overwrites all flags */
+    unsigned len;
     struct insn in;
+    bool flags_dead;
     struct oracle_state before;
     u8 data[ORACLE_DATA_BYTES];
 };

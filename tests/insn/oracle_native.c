@@ -107,11 +107,11 @@ static void catch_signals(void)
 /* Puts the instruction and the jump behind it, which is the same in 32- and 64-bit code. */
 static void put_code(const struct oracle_case *c)
 {
-    u64 end = c->at + c->in.len;
+    u64 end = c->at + c->len;
     u64 leave = in_stub(c->code == 64 ? oracle_stub_leave64 : oracle_stub_leave32);
     u32 rel = (u32)(leave - (ORACLE_CODE + end + 5));
 
-    memcpy(box.code + c->at, c->bytes, c->in.len);
+    memcpy(box.code + c->at, c->bytes, c->len);
     box.code[end] = 0xe9;
     memcpy(box.code + end + 1, &rel, 4);
 }
@@ -127,7 +127,7 @@ static void enter(const struct oracle_case *c)
         run();
         box.running = 0;
         box.result->trap = ORACLE_NO_TRAP;
-        box.result->rip = c->at + c->in.len;
+        box.result->rip = c->at + c->len;
         memcpy(box.result->after.gpr, ctx()->gpr_out, sizeof ctx()->gpr_out);
         box.result->after.flags = ctx()->flags_out;
         memcpy(box.result->after.fx, ctx()->fx_out, sizeof ctx()->fx_out);
@@ -153,7 +153,7 @@ void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
     box.result = r;
     enter(c);
     memcpy(r->data, (void *)ORACLE_DATA, ORACLE_DATA_BYTES);
-    memset(box.code + c->at, 0xcc, c->in.len + 5u);
+    memset(box.code + c->at, 0xcc, c->len + 5);
 }
 
 /* ---- setting up --------------------------------------------------------------------------------- */
@@ -186,7 +186,7 @@ static bool try_code32(void)
     static struct oracle_case c;
     static struct oracle_result r;
 
-    c = (struct oracle_case){.code = 32, .bytes = {0x90}, .in = {.len = 1}};
+    c = (struct oracle_case){.code = 32, .bytes = {0x90}, .len = 1};
     c.before.flags = 2;
     c.before.fx[0] = 0x7f;
     c.before.fx[1] = 0x03;

@@ -111,8 +111,9 @@ static inline void put_vex(struct encoder *e, const struct insn_row *r, unsigned
     put(e, w << 7 | vvvv << 3 | l << 2 | pp);
 }
 
-/* Fills out[ROW_BYTES] so that in code of 16, 32 or 64 bits it is likely to select row r. */
-static inline void row_encode(const struct insn_row *r, struct rng *rng, unsigned code, u8 *out)
+/* Fills out[ROW_BYTES] so that in code of 16, 32 or 64 bits it is likely to select row r. Returns
+ * where the ModRM byte, or without one the opcode, ends: a SIB byte, a displacement, an immediate. */
+static inline unsigned row_encode(const struct insn_row *r, struct rng *rng, unsigned code, u8 *out)
 {
     static const u8 escape[INSN_MAPS] = {[T38] = 0x38, [T3A] = 0x3a};
     struct encoder e = {.rng = rng, .out = out};
@@ -133,6 +134,7 @@ static inline void row_encode(const struct insn_row *r, struct rng *rng, unsigne
     put(&e, r->opcode + (r->attr & A_PLUSR ? (unsigned)rng_below(rng, 8) : 0));
     if (r->modrm)
         put(&e, random_modrm(rng, r));
+    return e.len;
 }
 
 /* The same, tried until the decoder selects the row; false when it did not in 200 tries. */

@@ -1,0 +1,201 @@
+/*
+ * oracle_guest.c: runs an instruction on struct cpu, set up as Linux sets up a user process: long
+ * mode, CPL 3, the pages of oracle.h at the same addresses. See oracle.h.
+ *
+ * The IDT is empty, so that every exception ends in a triple fault, whose chain names it.
+ */
+#include "tests/insn/oracle.h"
+#include "base/bits.h"
+#include "base/clock.h"
+#include "cpu/cpu.h"
+#include "cpu/model.h"
+#include "mmu/dma.h"
+#include <stdlib.h>
+
+#define RAM_BYTES (2 * MIB)
+#define GPA_PML4 0x1000
+#define GPA_PDPT 0x2000
+#define GPA_PD 0x3000
+#define GPA_PT 0x4000
+#define GPA_CODE 0x10000
+#define GPA_DATA 0x11000
+
+#define PTE_P 0x001ull
+#define PTE_RW 0x002ull
+#define PTE_US 0x004ull
+#define PTE_AD 0x060ull
+#define PTE_NX BIT64(63)
+
+struct oracle_guest {
+    struct phys phys;
+    struct clock clock;
+    struct cpu *cpu;
+};
+
+static bool no_pv_cpuid(void *vm, u32 leaf, u32 subleaf, u32 r[4])
+{
+    (void)vm, (void)leaf, (void)subleaf, (void)r;
+    return false;
+}
+
+static const struct cpu_hooks hooks = {.pv_cpuid = no_pv_cpuid};
+
+static void map_page(struct phys *p, gva_t va, gpa_t gpa, u64 rights)
+{
+    dma_write64(p, GPA_PT + (va >> PAGE_SHIFT & 511) * 8, gpa | rights | PTE_P | PTE_US | PTE_AD);
+}
+
+static void build_tables(struct phys *p)
+{
+    const u64 all = PTE_P | PTE_RW | PTE_US | PTE_AD;
+
+    dma_write64(p, GPA_PML4, GPA_PDPT | all);
+    dma_write64(p, GPA_PDPT, GPA_PD | all);
+    dma_write64(p, GPA_PD + (ORACLE_CODE >> 21 & 511) * 8, GPA_PT | all);
+    map_page(p, ORACLE_CODE, GPA_CODE, 0);
+    for (unsigned i = 0; i < ORACLE_DATA_BYTES; i += PAGE_SIZE)
+        map_page(p, ORACLE_DATA + i, GPA_DATA + i, PTE_RW | PTE_NX);
+}
+
+static void set_mode(struct cpu *cpu, unsigned code)
+{
+    u16 cs = code == 64 ? 0xfb | SEG_L | SEG_G : 0xfb | SEG_DB | SEG_G;
+
+    cpu_set_seg(cpu, SEG_CS, code == 64 ? ORACLE_CS64 : ORACLE_CS32, 0, ~0u, cs);
+    cpu_set_seg(cpu, SEG_SS, ORACLE_DS, 0, ~0u, 0xf3 | SEG_DB | SEG_G);
+    cpu_set_seg(cpu, SEG_DS, ORACLE_DS, 0, ~0u, 0xf3 | SEG_DB | SEG_G);
+    cpu_set_seg(cpu, SEG_ES, ORACLE_DS, 0, ~0u, 0xf3 | SEG_DB | SEG_G);
+    cpu_set_seg(cpu, SEG_FS, 0, 0, 0, SEG_UNUSABLE);
+    cpu_set_seg(cpu, SEG_GS, 0, 0, 0, SEG_UNUSABLE);
+    cpu->idtr.limit = 0;
+    cpu->gdtr.limit = 0;
+    cpu_update_mode(cpu);
+}
+
+struct oracle_guest *oracle_guest_open(void)
+{
+    struct oracle_guest *g = calloc(1, sizeof *g);
+    struct err e = {0};
+
+    if (!g || !phys_init(&g->phys, RAM_BYTES, &e))
+        return NULL;
+    clock_init(&g->clock, CLOCK_ICOUNT);
+    g->cpu = cpu_create(model_find("x86-64-v2", &e), &g->phys, &g->clock, &hooks, g, &e);
+    if (!g->cpu)
+        return NULL;
+    g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
+    build_tables(&g->phys);
+    cpu_set_cr(g->cpu, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG, GPA_PML4,
+               CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+    return g;
+}
+
+void oracle_guest_close(struct oracle_guest *g)
+{
+    cpu_destroy(g->cpu);
+    phys_destroy(&g->phys);
+    free(g);
+}
+
+u64 oracle_guest_gates(const struct oracle_guest *g)
+{
+    return g->cpu->gates;
+}
+
+/* ---- floating point state as FXSAVE lays it out, SDM vol. 1 table 10-2 ------------------------------ */
+
+static void load_fx(struct cpu *cpu, const u8 *fx)
+{
+    unsigned top;
+
+    cpu->x87.cw = ld_le16(fx);
+    cpu->x87.sw = ld_le16(fx + 2);
+    cpu->x87.empty = (u8)~fx[4];
+    cpu->x87.fop = ld_le16(fx + 6);
+    cpu->x87.fip = ld_le64(fx + 8);
+    cpu->x87.fdp = ld_le64(fx + 16);
+    cpu->x87.fcs = cpu->x87.fds = 0;
+    cpu->mxcsr = ld_le32(fx + 24);
+    top = cpu->x87.sw >> 11 & 7;
+    for (unsigned i = 0; i < 8; i++) {
+        struct f80 *st = &cpu->x87.st[(top + i) & 7];
+        st->mant = ld_le64(fx + 32 + 16 * i);
+        st->se = ld_le16(fx + 40 + 16 * i);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(cpu->vec[i].b, fx + 160 + 16 * i, 16);
+}
+
+static void store_fx(const struct cpu *cpu, u8 *fx)
+{
+    unsigned top = cpu->x87.sw >> 11 & 7;
+
+    st_le16(fx, cpu->x87.cw);
+    st_le16(fx + 2, cpu->x87.sw);
+    fx[4] = (u8)~cpu->x87.empty;
+    st_le16(fx + 6, cpu->x87.fop);
+    st_le64(fx + 8, cpu->x87.fip);
+    st_le64(fx + 16, cpu->x87.fdp);
+    st_le32(fx + 24, cpu->mxcsr);
+    for (unsigned i = 0; i < 8; i++) {
+        const struct f80 *st = &cpu->x87.st[(top + i) & 7];
+        st_le64(fx + 32 + 16 * i, st->mant);
+        st_le16(fx + 40 + 16 * i, st->se);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(fx + 160 + 16 * i, cpu->vec[i].b, 16);
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+static void put_code(struct oracle_guest *g, const struct oracle_case *c)
+{
+    u8 jump[5] = {0xe9, 0, 0, 0, 0}; /* to the stub, which is not mapped here */
+    u32 end = c->at + c->len;
+
+    st_le32(jump + 1, ORACLE_STUB - (ORACLE_CODE + end + 5));
+    dma_write(&g->phys, GPA_CODE + c->at, c->bytes, c->len);
+    dma_write(&g->phys, GPA_CODE + end, jump, sizeof jump);
+}
+
+static void take_trap(const struct cpu *cpu, struct oracle_result *r)
+{
+    const struct fault_record *f = &cpu->fault_chain[0];
+
+    r->trap = f->e.vector;
+    r->error = f->e.has_error ? f->e.error : 0;
+    r->cr2 = f->e.vector == EXC_PF ? f->e.cr2 : 0;
+    r->rip = f->rip - ORACLE_CODE;
+}
+
+void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struct oracle_result *r)
+{
+    struct cpu *cpu = g->cpu;
+    u8 *data = g->phys.ram + GPA_DATA;
+
+    put_code(g, c);
+    memcpy(data, c->data, ORACLE_DATA_BYTES);
+    memcpy(cpu->gpr, c->before.gpr, sizeof c->before.gpr);
+    load_fx(cpu, c->before.fx);
+    if ((cpu->seg[SEG_CS].sel == ORACLE_CS64) != (c->code == 64))
+        set_mode(cpu, c->code);
+    cpu_set_eflags(cpu, (u32)c->before.flags | EFLAGS_IF);
+    cpu->rip = ORACLE_CODE + c->at;
+    cpu->shadow = 0;
+    cpu->fault_chain_len = 0;
+    cpu->triple_fault = false;
+
+    r->error = 0;
+    r->cr2 = 0;
+    if (cpu_run(cpu, 1) == STOP_TRIPLE_FAULT) {
+        take_trap(cpu, r);
+    } else {
+        r->trap = ORACLE_NO_TRAP;
+        r->rip = cpu->rip == ORACLE_STUB ? c->at + c->len : cpu->rip - ORACLE_CODE;
+    }
+    memcpy(r->after.gpr, cpu->gpr, sizeof r->after.gpr);
+    r->after.flags = cpu_get_eflags(cpu);
+    store_fx(cpu, r->after.fx);
+    memcpy(r->data, data, ORACLE_DATA_BYTES);
+    dma_fill(&g->phys, GPA_CODE + c->at, 0xcc, c->len + 5u);
+}
