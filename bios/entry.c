@@ -30,9 +30,25 @@
 #define PTE_PS 0x80u
 #define LARGE_PAGE (2 * MIB)
 
-static void zero_registers(struct cpu *cpu)
+/* Memory types as firmware sets them (SDM vol. 3A 11.11): write-back by default, uncached in the VGA
+ * window and from the PCI hole up to 4 GiB. Indices of cpu->mtrr: PHYSBASE0, PHYSMASK0, ... from 0;
+ * FIX64K, FIX16K (2), FIX4K (8) from 16; DEF_TYPE. */
+static void set_memory_types(struct cpu *cpu)
 {
-    memset(cpu->gpr, 0, sizeof cpu->gpr);
+    enum { FIX16K_A0000 = 18, FIX_FIRST = 16, FIX_END = 27, DEF_TYPE = 27 };
+    const u64 all_write_back = 0x0606060606060606ull, uncached = 0, valid = BIT(11);
+    for (unsigned i = FIX_FIRST; i < FIX_END; i++)
+        cpu->mtrr[i] = all_write_back;
+    cpu->mtrr[FIX16K_A0000] = uncached;
+    cpu->mtrr[0] = PCI_HOLE_BASE | uncached;
+    cpu->mtrr[1] = (mask64(cpu->phys->addr_bits) & ~(4 * GIB - PCI_HOLE_BASE - 1)) | valid;
+    cpu->mtrr[DEF_TYPE] = 0xc06; /* enabled, fixed ones too, write-back */
+}
+
+static void set_registers(struct cpu *cpu)
+{
+    set_memory_types(cpu);
+    memset(cpu->gpr, 0, 16 * sizeof cpu->gpr[0]);
     cpu_set_eflags(cpu, 2);
 }
 
@@ -70,7 +86,7 @@ void entry_real(struct boot *b, u16 cs, u16 ip, u16 ds, u16 sp)
 {
     static const enum seg_id data[] = {SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS};
     cpu_set_cr(b->cpu, CR0_ET, 0, 0, 0);
-    zero_registers(b->cpu);
+    set_registers(b->cpu);
     cpu_set_seg(b->cpu, SEG_CS, cs, (u64)cs << 4, 0xffff, ATTR_REAL_CODE);
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
         cpu_set_seg(b->cpu, data[i], ds, (u64)ds << 4, 0xffff, ATTR_REAL_DATA);
@@ -86,7 +102,7 @@ void entry_prot32(struct boot *b, u32 eip)
 {
     load_gdt(b, ATTR_CODE32);
     cpu_set_cr(b->cpu, CR0_PE | CR0_ET, 0, 0, 0);
-    zero_registers(b->cpu);
+    set_registers(b->cpu);
     load_flat_segments(b, ATTR_CODE32);
     b->cpu->rip = eip;
     cpu_update_mode(b->cpu);
@@ -110,7 +126,7 @@ void entry_long64(struct boot *b, u64 rip)
     load_gdt(b, ATTR_CODE64);
     identity_map_4g(b->phys);
     cpu_set_cr(b->cpu, CR0_PG | CR0_PE | CR0_ET, LAYOUT_PAGE_TABLES, CR4_PAE, EFER_LME | EFER_LMA);
-    zero_registers(b->cpu);
+    set_registers(b->cpu);
     load_flat_segments(b, ATTR_CODE64);
     b->cpu->rip = rip;
     cpu_update_mode(b->cpu);

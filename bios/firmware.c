@@ -63,6 +63,15 @@ static void install_smbios(struct phys *p, unsigned cpus, const char *oem)
     free(buf);
 }
 
+/* Virtual wire mode (MultiProcessor Specification 1.4, 3.6.2.2): the 8259s reach the CPU through LINT0
+ * until a kernel says otherwise. Without a local APIC these writes go nowhere. */
+static void install_virtual_wire(struct phys *p)
+{
+    phys_write(p, LAPIC_SVR, 0x1ff, 4);       /* enabled, spurious vector FFh */
+    phys_write(p, LAPIC_LVT_LINT0, 0x700, 4); /* ExtINT */
+    phys_write(p, LAPIC_LVT_LINT1, 0x400, 4); /* NMI */
+}
+
 void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, const char *oem,
                       gpa_t *rsdp)
 {
@@ -70,4 +79,5 @@ void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, con
     install_data_areas(p);
     install_acpi(p, cpus, oem, rsdp);
     install_smbios(p, cpus, oem);
+    install_virtual_wire(p);
 }

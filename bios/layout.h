@@ -49,6 +49,10 @@
 /* Memory that PCI functions may be given, below the chips above (phys.h: PCI_HOLE_BASE). */
 #define LAYOUT_PCI_MEM_END 0xfebfffffu
 
+#define LAPIC_SVR (LAYOUT_LAPIC + 0x0f0)
+#define LAPIC_LVT_LINT0 (LAYOUT_LAPIC + 0x350)
+#define LAPIC_LVT_LINT1 (LAYOUT_LAPIC + 0x360)
+
 /* PIIX4 power management (devices/acpi_pm). */
 #define ACPI_PM_BASE 0x600u
 #define ACPI_PM1A_EVT (ACPI_PM_BASE + 0x00)
