@@ -39,6 +39,11 @@ static inline unsigned x87_phys(const struct x87 *x, unsigned i)
     return (x87_top(x) + i) & 7;
 }
 
+/* WAIT: #NM when CR0.MP and TS are both set, then a pending #MF. */
+void fpu_check_wait(struct cpu *cpu, const struct insn *in);
+/* Makes FERR# follow SW.ES when CR0.NE is 0: after SW or CW were loaded with something new. */
+void fpu_signal(struct cpu *cpu);
+
 /* Power-up (reset: registers are +0, tags valid zero) and FNINIT. */
 void x87_reset(struct x87 *x);
 void x87_init(struct x87 *x);
