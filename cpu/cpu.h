@@ -74,6 +74,11 @@ struct seg {
 #define EFER_LME BIT64(8)
 #define EFER_LMA BIT64(10)
 #define EFER_NXE BIT64(11)
+#define EFER_AIBRSE BIT64(21) /* AMD: automatic IBRS; nothing to do where nothing speculates */
+
+#define APIC_BASE_BSP BIT64(8)
+#define APIC_BASE_X2APIC BIT64(10)
+#define APIC_BASE_ENABLE BIT64(11)
 
 /* Exceptions, SDM vol. 3A table 6-1. */
 enum {
@@ -114,7 +119,7 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_BITS 9
 
 /* Requests: reasons to leave translated code at the next block boundary. */
-#define REQ_INTR BIT(0)     /* the interrupt controller has something (level) */
+#define REQ_INTR BIT(9)     /* the interrupt controller has something (level); the bit of EFLAGS.IF */
 #define REQ_NMI BIT(1)
 #define REQ_RESET BIT(2)
 #define REQ_EXIT BIT(3)     /* cpu_run shall return to its caller */
@@ -139,7 +144,13 @@ struct cpu_hooks {
     bool (*pv_hypercall)(void *vm, struct cpu *cpu);
     /* FERR#: an unmasked x87 exception with CR0.NE = 0 (IRQ 13). */
     void (*ferr)(void *vm, bool level);
+    /* The guest wrote the TSC or IA32_TSC_ADJUST: TSC deadlines and time pages. May be NULL. */
+    void (*tsc_changed)(void *vm);
 };
+
+/* Interrupt shadows: STI holds interrupts off for one instruction, MOV SS and POP SS debug traps too. */
+#define SHADOW_STI 1
+#define SHADOW_MOV_SS 2
 
 struct cpu_model;
 struct block;
@@ -168,7 +179,7 @@ struct fault_record {
 };
 
 struct cpu {
-    u64 gpr[18]; /* RAX..R15, REG_NONE (0), REG_RIP (linear address of the running block) */
+    u64 gpr[19]; /* RAX..R15, REG_NONE (0), REG_RIP (linear address of the running block), REG_4G */
     struct flags flags;
     s64 left;    /* instructions left in this slice; negative or a request: leave at block end */
     u32 req;     /* REQ_*: set from anywhere through cpu_request */
@@ -180,7 +191,7 @@ struct cpu {
     u64 rip;     /* instruction pointer; exact only between blocks and in excp_*, see cpu_sync_rip */
     u32 eflags;  /* everything but the six arithmetic flags (those bits are 0 here); bit 1 set */
     u8 cpl;
-    u8 shadow;   /* STI or MOV SS just ran: no interrupts before the next instruction */
+    u8 shadow;   /* SHADOW_*: no interrupts before the next instruction */
     bool halted;
     bool wait_sipi;
     bool nmi_blocked;
@@ -220,6 +231,10 @@ struct cpu {
 
     struct block_cache *blocks;
     sigjmp_buf unwind;   /* excp_* return here */
+    bool delivering;     /* an exception or interrupt is being delivered: the next one doubles */
+    bool single_rf;      /* EFLAGS.RF when the running single instruction began */
+    bool triple_fault;   /* a fault while delivering #DF */
+    bool tf_skip;        /* the instruction entered a handler: no single-step trap after it */
     struct pending_excp excp;
     struct fault_record fault_chain[3];
     unsigned fault_chain_len;
@@ -232,12 +247,20 @@ struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct 
 void cpu_destroy(struct cpu *cpu);
 /* Power-up and RESET#, SDM vol. 3A table 9-1. */
 void cpu_reset(struct cpu *cpu);
+/* The INIT signal: as RESET#, but FPU, vector registers, caches and TSC keep their state. */
+void cpu_init_signal(struct cpu *cpu);
 /* Runs up to `insns` instructions. */
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns);
 /* Makes cpu_run look at `req` at the next block boundary. */
 static inline void cpu_request(struct cpu *cpu, u32 req)
 {
     cpu->req |= req;
+}
+
+/* Requests that count now: REQ_INTR only while EFLAGS.IF is set. */
+static inline u32 cpu_pending(const struct cpu *cpu)
+{
+    return cpu->req & (cpu->eflags | ~REQ_INTR);
 }
 
 static inline u64 cpu_icount(const struct cpu *cpu)
@@ -248,6 +271,10 @@ static inline u64 cpu_icount(const struct cpu *cpu)
 /* Recomputes key, data, amask, paging from CR0, CR4, EFER, EFLAGS, CPL and segments. Call after any
  * of them changed; it does not flush the TLB. */
 void cpu_update_mode(struct cpu *cpu);
+/* The part of it that depends on segments, CPL and EFLAGS: key, data, amask. */
+void cpu_update_key(struct cpu *cpu);
+/* Accounts for the instructions of the slice that ends. */
+void cpu_end_slice(struct cpu *cpu);
 
 u32 cpu_get_eflags(const struct cpu *cpu);
 /* Sets all of EFLAGS without any checks; calls cpu_update_mode when needed. */
@@ -259,6 +286,13 @@ void cpu_set_seg(struct cpu *cpu, enum seg_id s, u16 sel, u64 base, u32 limit, u
 void cpu_set_cr(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer);
 /* Prints registers, as `-d cpu` and crash dumps do. */
 void cpu_dump(const struct cpu *cpu, void *file);
+
+/* Is a linear address canonical in the current paging mode (48 or 57 bits)? */
+static inline bool cpu_canonical(const struct cpu *cpu, u64 va)
+{
+    unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
+    return (u64)((s64)(va << (64 - bits)) >> (64 - bits)) == va;
+}
 
 static inline bool cpu_in_long_mode(const struct cpu *cpu) { return cpu->efer & EFER_LMA; }
 static inline bool cpu_in_code64(const struct cpu *cpu) { return cpu->key & KEY_CODE64; }

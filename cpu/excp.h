@@ -22,11 +22,20 @@ _Noreturn void excp_page_fault(struct cpu *cpu, const struct insn *in, gva_t va,
 enum soft_int { SOFT_INT_N, SOFT_INT3, SOFT_INTO, SOFT_INT1 };
 void excp_soft_int(struct cpu *cpu, const struct insn *in, unsigned vector, enum soft_int kind);
 
+/* A trap: delivered before the instruction at cpu->rip, which does not fault. */
+void excp_trap(struct cpu *cpu, unsigned vector);
 /* Delivers a hardware interrupt or NMI at an instruction boundary. */
 void excp_interrupt(struct cpu *cpu, unsigned vector);
 /* Delivers cpu->excp; double fault logic inside. False: triple fault. */
 bool excp_deliver(struct cpu *cpu);
 
 /* RIP (EIP, IP: the offset in CS) of the record, and of the one after it. */
-u64 insn_rip(const struct cpu *cpu, const struct insn *in);
-u64 insn_next_rip(const struct cpu *cpu, const struct insn *in);
+static inline u64 insn_rip(const struct cpu *cpu, const struct insn *in)
+{
+    return (cpu->gpr[REG_RIP] + in->off - cpu->seg[SEG_CS].base) & cpu->amask;
+}
+
+static inline u64 insn_next_rip(const struct cpu *cpu, const struct insn *in)
+{
+    return (cpu->gpr[REG_RIP] + in->off + in->len - cpu->seg[SEG_CS].base) & cpu->amask;
+}

@@ -138,9 +138,12 @@ enum insn_gate {
  *   s    memory, any segmentation (mem_addr in exec.h)
  *   rn, mn  as r, m, but the row's flags are dead afterwards and are not computed
  *   any  one handler for all forms: uses the general accessors of exec.h
+ *   stack  the row uses the stack: r and m are for a flat stack (64-bit code, or 32-bit code with
+ *        KEY_FLAT and KEY_SS32), m also for a flat operand; every other case takes `any`
  */
 struct insn_ops {
     insn_fn any;
+    bool stack;
     insn_fn r[4], m[4], s[4], rn[4], mn[4];
 };
 
@@ -169,6 +172,7 @@ extern const unsigned insn_row_count;
 
 #define REG_NONE 16 /* cpu->gpr[16] is always 0 */
 #define REG_RIP 17  /* cpu->gpr[17]: linear address of the block's first instruction, for RIP-relative */
+#define REG_4G 18   /* cpu->gpr[18] is 2^32: carries out of a RIP-relative displacement */
 
 #define PFX_LOCK BIT(0)
 #define PFX_REP BIT(1)   /* F3 */

@@ -40,6 +40,8 @@ void tlb_flush_all(struct tlb *t)
     t->stats.flush_all++;
     t->gen++;
     t->gen_global++;
+    memset(t->large_2m, 0, sizeof t->large_2m);
+    t->large_1g = 0;
     if (t->gen == 0 || t->gen_global == 0) { /* a generation must never come back while entries of it live */
         memset(t->l2, 0, sizeof t->l2);
         t->gen = t->gen_global = 1;
@@ -58,17 +60,43 @@ void tlb_flush_nonglobal(struct tlb *t)
     l1_clear(t);
 }
 
+static void drop_l1(struct tlb *t, gva_t va)
+{
+    unsigned i = tlb_index(va), x = va >> PAGE_SHIFT & (ITLB_SLOTS - 1);
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        t->l1[m].tag_r[i] = t->l1[m].tag_w[i] = empty_tag(i);
+    t->itlb[0][x].tag = t->itlb[1][x].tag = empty_tag(x);
+}
+
+/* Large pages are cached in 4 KiB pieces, and INVLPG must drop all of them (SDM 4.10.4.1). The
+ * bitmaps say whether there can be any, so that the scan is rare. */
+static void note_large(struct tlb *t, gva_t va, u64 page_bytes)
+{
+    if (page_bytes == 2 * MIB)
+        t->large_2m[va >> 27 & 63] |= BIT64(va >> 21 & 63);
+    else if (page_bytes > 2 * MIB)
+        t->large_1g |= BIT64(va >> 30 & 63);
+}
+
+static void drop_region(struct tlb *t, gva_t va, unsigned shift)
+{
+    for (unsigned i = 0; i < TLB2_SLOTS; i++)
+        if (t->l2[i].page >> shift == va >> shift)
+            t->l2[i].gen = 0;
+    l1_clear(t);
+}
+
 void tlb_flush_page(struct tlb *t, gva_t va)
 {
     TRACE(tlb_flush, "page", va);
-    unsigned i = tlb_index(va);
     t->stats.flush_page++;
     t->l2[va >> PAGE_SHIFT & (TLB2_SLOTS - 1)].gen = 0;
-    for (unsigned m = 0; m < TLB_MODES; m++)
-        t->l1[m].tag_r[i] = t->l1[m].tag_w[i] = empty_tag(i);
-    i = va >> PAGE_SHIFT & (ITLB_SLOTS - 1);
-    t->itlb[0][i].tag = t->itlb[1][i].tag = empty_tag(i);
+    drop_l1(t, va);
     t->epoch++;
+    if (t->large_1g & BIT64(va >> 30 & 63))
+        drop_region(t, va, 30);
+    else if (t->large_2m[va >> 27 & 63] & BIT64(va >> 21 & 63))
+        drop_region(t, va, 21);
 }
 
 void tlb_flush_host(struct tlb *t)
@@ -160,6 +188,7 @@ void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gv
         g = (r.gpa & PAGE_MASK) | (r.user ? L2_USER : 0) | (r.write ? L2_WRITE : 0) |
             (r.exec ? L2_EXEC : 0) | (r.dirty ? L2_DIRTY : 0) | (r.global ? L2_GLOBAL : 0);
         l2_store(t, page, g);
+        note_large(t, page, r.page_bytes);
     }
 
     gpa_t gpa = g & ~L2_RIGHTS & p->a20_mask;

@@ -54,6 +54,7 @@ struct tlb {
     struct itlb_entry itlb[2][ITLB_SLOTS]; /* supervisor, user */
     struct tlb2_entry l2[TLB2_SLOTS];
     u32 gen, gen_global;
+    u64 large_2m[64], large_1g; /* which regions had pieces of large pages filled: hashed bitmaps */
     u64 epoch; /* grows with every flush: guards of cross-page block links compare it */
     struct tlb_stats stats;
 };

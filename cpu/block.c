@@ -1,0 +1,482 @@
+/* block.c: see block.h. */
+#include "cpu/block.h"
+#include "base/bits.h"
+#include "base/host.h"
+#include "base/trace.h"
+#include "cpu/decode.h"
+#include "cpu/excp.h"
+#include "cpu/exec.h"
+#include "mmu/smc.h"
+#include <stdlib.h>
+
+#define HASH_SLOTS 32768u
+#define PAGE_SLOTS 4096u
+#define JUMP_SLOTS 4096u
+#define ARENA_BYTES (24 * MIB)
+
+struct jump_entry {
+    gva_t lin;
+    u64 epoch;
+    struct block *block;
+};
+
+struct block_cache {
+    u8 *arena;
+    u64 used;
+    struct block *hash[HASH_SLOTS];
+    struct block *page[PAGE_SLOTS];
+    struct jump_entry jump[JUMP_SLOTS];
+    struct block_stats stats;
+    /* for code that does not lie in memory: built anew each time, never cached */
+    u8 scratch[sizeof(struct block) + 2 * sizeof(struct insn)] __attribute__((aligned(16)));
+};
+
+struct block_cache *block_cache_create(struct err *e)
+{
+    struct block_cache *c = calloc(1, sizeof *c);
+    if (!c) {
+        err_host(e, "out of memory for the block cache");
+        return NULL;
+    }
+    c->arena = host_map(ARENA_BYTES, e);
+    if (!c->arena) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void block_cache_destroy(struct block_cache *c)
+{
+    if (!c)
+        return;
+    host_unmap(c->arena, ARENA_BYTES);
+    free(c);
+}
+
+const struct block_stats *block_cache_stats(const struct block_cache *c)
+{
+    return &c->stats;
+}
+
+static unsigned hash_of(gpa_t gpa, u32 key)
+{
+    u64 h = (gpa ^ ((u64)key << 40)) * 0x9e3779b97f4a7c15ull;
+    return (unsigned)(h >> 49);
+}
+_Static_assert(HASH_SLOTS == 1u << (64 - 49), "hash_of yields 15 bits");
+
+static unsigned page_slot(gpa_t gpa)
+{
+    return (unsigned)(gpa >> PAGE_SHIFT) & (PAGE_SLOTS - 1);
+}
+
+static unsigned jump_slot(gva_t lin)
+{
+    return (unsigned)(lin ^ lin >> 12) & (JUMP_SLOTS - 1);
+}
+
+void block_flush_all(struct cpu *cpu)
+{
+    struct block_cache *c = cpu->blocks;
+    for (unsigned i = 0; i < HASH_SLOTS; i++)
+        for (const struct block *b = c->hash[i]; b; b = b->hash_next) {
+            smc_clear_page(cpu->phys, b->gpa);
+            if (b->gpa2 != ~0ull)
+                smc_clear_page(cpu->phys, b->gpa2);
+        }
+    memset(c->hash, 0, sizeof c->hash);
+    memset(c->page, 0, sizeof c->page);
+    memset(c->jump, 0, sizeof c->jump);
+    c->used = 0;
+    c->stats.flushes++;
+    cpu->block = NULL;
+}
+
+/* ---- invalidation ------------------------------------------------------------------------------ */
+
+/* Stops a block that runs after the current instruction: all its records become this one. */
+static const struct insn *op_block_died(struct cpu *cpu, const struct insn *in)
+{
+    cpu->rip = insn_rip(cpu, in);
+    cpu->left -= in->idx;
+    return NULL;
+}
+
+static bool overlaps(const struct block *b, gpa_t gpa, u64 len)
+{
+    if (b->gpa2 == ~0ull)
+        return b->gpa < gpa + len && gpa < b->gpa + b->bytes;
+    u64 first = PAGE_SIZE - (b->gpa & ~PAGE_MASK);
+    return (b->gpa < gpa + len && gpa < b->gpa + first) ||
+           (b->gpa2 < gpa + len && gpa < b->gpa2 + (b->bytes - first));
+}
+
+static void hash_remove(struct block_cache *c, struct block *b)
+{
+    struct block **p = &c->hash[hash_of(b->gpa, b->key)];
+    while (*p && *p != b)
+        p = &(*p)->hash_next;
+    if (*p)
+        *p = b->hash_next;
+}
+
+/* Which of page_next links `b` in the list of this slot. */
+static unsigned page_link(const struct block *b, unsigned slot)
+{
+    return b->gpa2 != ~0ull && page_slot(b->gpa2) == slot && page_slot(b->gpa) != slot;
+}
+
+static void page_remove(struct block_cache *c, struct block *b, unsigned slot)
+{
+    struct block **p = &c->page[slot];
+    while (*p && *p != b)
+        p = &(*p)->page_next[page_link(*p, slot)];
+    if (*p)
+        *p = b->page_next[page_link(b, slot)];
+}
+
+static void block_kill(struct cpu *cpu, struct block *b)
+{
+    struct block_cache *c = cpu->blocks;
+    b->dead = true;
+    hash_remove(c, b);
+    page_remove(c, b, page_slot(b->gpa));
+    if (b->gpa2 != ~0ull && page_slot(b->gpa2) != page_slot(b->gpa))
+        page_remove(c, b, page_slot(b->gpa2));
+    c->stats.invalidated++;
+    for (unsigned i = 0; i <= b->count; i++)
+        b->insn[i].fn = op_block_died;
+}
+
+void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
+{
+    struct block_cache *c = cpu->blocks;
+    unsigned killed = 0;
+    unsigned slot = page_slot(gpa);
+    struct block *next;
+    for (struct block *b = c->page[slot]; b; b = next) {
+        next = b->page_next[page_link(b, slot)];
+        if (overlaps(b, gpa, len)) {
+            block_kill(cpu, b);
+            killed++;
+        }
+    }
+    TRACE(block_invalidate, gpa, killed);
+
+    /* Recompute the page's granules from the blocks that stay: pages mix code and data, and a page
+     * without code must become an ordinary one again. */
+    gpa_t page = gpa & PAGE_MASK;
+    smc_clear_page(cpu->phys, page);
+    for (struct block *b = c->page[slot]; b; b = b->page_next[page_link(b, slot)]) {
+        u64 first = b->gpa2 == ~0ull ? b->bytes : PAGE_SIZE - (b->gpa & ~PAGE_MASK);
+        if ((b->gpa & PAGE_MASK) == page)
+            smc_mark(cpu->phys, b->gpa, (unsigned)first);
+        if (b->gpa2 == page)
+            smc_mark(cpu->phys, b->gpa2, (unsigned)(b->bytes - first));
+    }
+}
+
+/* ---- building ----------------------------------------------------------------------------------- */
+
+/* Closes a block that does not end by itself: goes on at the next address. */
+static const struct insn *op_block_end(struct cpu *cpu, const struct insn *in)
+{
+    cpu->rip = insn_rip(cpu, in);
+    /* `in` is not an instruction: count the ones before it. */
+    return exec_jump(cpu, in - 1, 0);
+}
+
+bool block_ends_after(const struct insn *in)
+{
+    return in[1].fn == op_block_end;
+}
+
+const struct insn_ops ops_block_end = {.any = op_block_end};
+
+static const struct insn *op_ud(struct cpu *cpu, const struct insn *in)
+{
+    excp_ud(cpu, in);
+}
+
+const struct insn_ops ops_invalid = {.any = op_ud};
+
+static const struct insn *op_too_long(struct cpu *cpu, const struct insn *in)
+{
+    excp_gp(cpu, in, 0);
+}
+
+static const struct insn *op_not_cpl0(struct cpu *cpu, const struct insn *in)
+{
+    excp_gp(cpu, in, 0);
+}
+
+static bool seg_is_flat(u32 key, unsigned seg)
+{
+    switch (seg) {
+    case SEG_NONE: return true;
+    case SEG_FS: return key & (KEY_FLAT_FS | KEY_CODE64);
+    case SEG_GS: return key & (KEY_FLAT_GS | KEY_CODE64);
+    case SEG_CS: return false;
+    default: return key & KEY_FLAT;
+    }
+}
+
+static bool address_is_flat(u32 key, const struct insn *in)
+{
+    if (key & KEY_CODE64)
+        return in->asz == 8;
+    return key & KEY_CODE32 && in->asz == 4 && seg_is_flat(key, in->seg);
+}
+
+static bool stack_is_flat(u32 key)
+{
+    return key & KEY_CODE64 || ((key & (KEY_CODE32 | KEY_SS32 | KEY_FLAT)) == (KEY_CODE32 | KEY_SS32 | KEY_FLAT));
+}
+
+/* Makes RIP-relative displacements relative to the block's start, where REG_RIP points. */
+static void rebase_rip(struct insn *in)
+{
+    s64 d = (s64)in->disp + in->off + in->len;
+    if (d > INT32_MAX) { /* does not fit: split into 4 GiB and a negative rest */
+        in->index = REG_4G;
+        in->scale = 0;
+        d -= (s64)(4 * GIB);
+    }
+    in->disp = (s32)d;
+}
+
+/* Chooses the handler of a record; flags_dead: nobody reads what it would write to the flags. */
+static void bind(struct cpu *cpu, struct insn *in, bool flags_dead)
+{
+    const struct insn_row *row = insn_row(in);
+    const struct insn_ops *ops = row->ops;
+    unsigned i = in->osz == 1 ? 0 : in->osz == 2 ? 1 : in->osz == 4 ? 2 : 3;
+    insn_fn fn = NULL;
+
+    if (in->row == ROW_INVALID || !ops) {
+        in->fn = op_ud;
+        return;
+    }
+    if (row->attr & A_CPL0 && cpu->cpl != 0) {
+        in->fn = op_not_cpl0;
+        return;
+    }
+    if (ops->stack && !stack_is_flat(cpu->key))
+        fn = NULL;
+    else if (!in->mem)
+        fn = flags_dead && ops->rn[i] ? ops->rn[i] : ops->r[i];
+    else if (address_is_flat(cpu->key, in))
+        fn = flags_dead && ops->mn[i] ? ops->mn[i] : ops->m[i];
+    else
+        fn = ops->s[i];
+    in->fn = fn ? fn : ops->any ? ops->any : op_ud;
+}
+
+/* Can a record leave the straight line before its flags are needed? Then they must be right. */
+static bool may_fault(const struct insn *in)
+{
+    const struct insn_row *row = insn_row(in);
+    return row->cls != IDENT || in->mem || !row->ops || row->ops->stack || in->fn == row->ops->any;
+}
+
+/* Binds all records, last to first, with liveness of flags. */
+static void bind_block(struct cpu *cpu, struct block *b)
+{
+    u32 live = F_ALL;
+    for (unsigned i = b->count; i-- > 0;) {
+        struct insn *in = &b->insn[i];
+        const struct insn_row *row = insn_row(in);
+        u32 kills = row->fl_write | row->fl_undef;
+        if (in->fn) { /* too long: only raises */
+            live = F_ALL;
+            continue;
+        }
+        bind(cpu, in, kills && !(live & kills));
+        live = (live & ~kills) | row->fl_read;
+        if (may_fault(in))
+            live = F_ALL;
+    }
+}
+
+struct fetch {
+    gpa_t gpa;
+    const u8 *host; /* from gpa to the end of its page; NULL: not memory */
+};
+
+/* Translates for instruction fetch; raises #PF, #GP. */
+static struct fetch fetch_page(struct cpu *cpu, gva_t lin)
+{
+    unsigned user = cpu->cpl == 3;
+    struct itlb_entry *e = &cpu->tlb.itlb[user][lin >> PAGE_SHIFT & (ITLB_SLOTS - 1)];
+    if (likely(e->tag == (lin & PAGE_MASK))) {
+        gpa_t gpa = e->gpa | (lin & ~PAGE_MASK);
+        return (struct fetch){gpa, phys_host(cpu->phys, gpa)};
+    }
+    if (cpu_in_long_mode(cpu) && !cpu_canonical(cpu, lin))
+        excp_gp(cpu, NULL, 0);
+    struct tlb_fill f;
+    struct walk_access wa = {.kind = ACCESS_EXEC, .user = user, .set_ad = true};
+    stat_count(&cpu->stats, STAT_TLB_MISS, SERVED_LEAF);
+    tlb_lookup(&cpu->tlb, cpu->phys, &cpu->paging, lin, ACCESS_EXEC, user ? TLB_USER : TLB_KERNEL, wa, &f);
+    if (!f.ok)
+        excp_page_fault(cpu, NULL, lin, f.pfec);
+    return (struct fetch){f.gpa, f.host};
+}
+
+/* Decodes one instruction at `off` of the block whose first byte is at `lin`. False: it needs bytes of
+ * the next page and is not the block's first. */
+static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct fetch *f, unsigned off,
+                      gpa_t *second_page)
+{
+    u8 buf[INSN_MAX_BYTES];
+    unsigned room = (unsigned)(PAGE_SIZE - ((f->gpa + off) & ~PAGE_MASK));
+    unsigned avail = room < INSN_MAX_BYTES ? room : INSN_MAX_BYTES;
+    unsigned bits = cpu->key & KEY_CODE64 ? 64 : cpu->key & KEY_CODE32 ? 32 : 16;
+    bool real = cpu->key & KEY_REAL;
+    const u8 *bytes = f->host ? f->host + off : buf;
+
+    if (!f->host)
+        for (unsigned i = 0; i < avail; i++)
+            buf[i] = (u8)phys_read(cpu->phys, f->gpa + off + i, 1);
+    enum decode_status s = decode(bytes, avail, bits, real, cpu->gates, in);
+    *second_page = ~0ull;
+    if (s == DECODE_TRUNCATED) {
+        if (off)
+            return false;
+        struct fetch f2 = fetch_page(cpu, cpu_in_long_mode(cpu) ? lin + room : (u32)(lin + room));
+        memmove(buf, bytes, room);
+        for (unsigned i = room; i < INSN_MAX_BYTES; i++)
+            buf[i] = f2.host ? f2.host[i - room] : (u8)phys_read(cpu->phys, f2.gpa + i - room, 1);
+        s = decode(buf, INSN_MAX_BYTES, bits, real, cpu->gates, in);
+        *second_page = f2.host ? f2.gpa : ~1ull;
+    }
+    in->off = (u16)off;
+    in->fn = s == DECODE_TOO_LONG ? op_too_long : NULL;
+    return true;
+}
+
+/* Would the bytes up to `end` (offset in CS, exclusive) leave the code segment? */
+static bool beyond_cs_limit(const struct cpu *cpu, u64 end)
+{
+    return !(cpu->key & KEY_CODE64) && end - 1 > cpu->seg[SEG_CS].limit;
+}
+
+static struct block *arena_block(struct cpu *cpu, const struct fetch *f)
+{
+    struct block_cache *c = cpu->blocks;
+    u64 need = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn);
+    if (!f->host)
+        return (struct block *)(void *)c->scratch;
+    if (c->used + need > ARENA_BYTES)
+        block_flush_all(cpu);
+    return (struct block *)(void *)(c->arena + c->used);
+}
+
+static void block_register(struct cpu *cpu, struct block *b)
+{
+    struct block_cache *c = cpu->blocks;
+    unsigned h = hash_of(b->gpa, b->key), s = page_slot(b->gpa);
+    unsigned first = b->gpa2 == ~0ull ? b->bytes : (unsigned)(PAGE_SIZE - (b->gpa & ~PAGE_MASK));
+
+    c->used += align_up(sizeof *b + (b->count + 1u) * sizeof(struct insn), 16);
+    b->hash_next = c->hash[h];
+    c->hash[h] = b;
+    b->page_next[0] = c->page[s];
+    c->page[s] = b;
+    if (smc_mark(cpu->phys, b->gpa, first))
+        tlb_drop_write(&cpu->tlb, cpu->phys, b->gpa);
+    if (b->gpa2 != ~0ull) {
+        unsigned s2 = page_slot(b->gpa2);
+        if (s2 != s) {
+            b->page_next[1] = c->page[s2];
+            c->page[s2] = b;
+        }
+        if (smc_mark(cpu->phys, b->gpa2, b->bytes - first))
+            tlb_drop_write(&cpu->tlb, cpu->phys, b->gpa2);
+    }
+    c->stats.built++;
+    c->stats.insns += b->count;
+}
+
+static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch *f)
+{
+    u64 eip = cpu->key & KEY_CODE64 ? lin : (u32)(lin - cpu->seg[SEG_CS].base);
+    if (beyond_cs_limit(cpu, eip + 1))
+        excp_gp(cpu, NULL, 0);
+
+    struct block *b = arena_block(cpu, f);
+    bool cacheable = f->host != NULL;
+    unsigned max = cpu->key & KEY_SINGLE || !cacheable ? 1 : BLOCK_MAX_INSNS;
+    bool open = true;
+
+    *b = (struct block){.gpa = f->gpa, .key = cpu->key, .gpa2 = ~0ull};
+    while (open && b->count < max) {
+        struct insn *in = &b->insn[b->count];
+        gpa_t second;
+        if (b->bytes >= PAGE_SIZE - (f->gpa & ~PAGE_MASK) || !decode_at(cpu, in, lin, f, b->bytes, &second))
+            break;
+        if (beyond_cs_limit(cpu, eip + b->bytes + in->len)) {
+            if (!b->count)
+                excp_gp(cpu, NULL, 0);
+            break;
+        }
+        const struct insn_row *row = insn_row(in);
+        if (in->mem && in->base == REG_RIP)
+            rebase_rip(in);
+        in->idx = (u8)b->count++;
+        b->bytes = (u16)(b->bytes + in->len);
+        open = row->cls != CTRL && row->cls != SYSTEM && !in->fn && in->row != ROW_INVALID && second == ~0ull;
+        if (second == ~1ull)
+            cacheable = false;
+        else if (second != ~0ull)
+            b->gpa2 = second;
+    }
+    bind_block(cpu, b);
+
+    struct insn *end = &b->insn[b->count];
+    *end = (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
+    if (cacheable)
+        block_register(cpu, b);
+    TRACE(block_build, b->gpa, lin, (unsigned)b->count, b->key);
+    return b;
+}
+
+struct block *block_find(struct cpu *cpu, gva_t lin)
+{
+    struct block_cache *c = cpu->blocks;
+    struct jump_entry *j = &c->jump[jump_slot(lin)];
+
+    cpu->gpr[REG_RIP] = lin;
+    if (likely(j->lin == lin && j->block && j->epoch == cpu->tlb.epoch && j->block->key == cpu->key && !j->block->dead))
+        return j->block;
+
+    struct fetch f = fetch_page(cpu, lin);
+    struct block *b = NULL;
+    if (f.host)
+        for (b = c->hash[hash_of(f.gpa, cpu->key)]; b; b = b->hash_next)
+            if (b->gpa == f.gpa && b->key == cpu->key)
+                break;
+    /* A block that crosses into another page is good only while that page maps where it did. */
+    if (b && b->gpa2 != ~0ull) {
+        unsigned room = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
+        struct fetch f2 = fetch_page(cpu, cpu_in_long_mode(cpu) ? lin + room : (u32)(lin + room));
+        if (f2.gpa != b->gpa2) {
+            block_kill(cpu, b);
+            b = NULL;
+        }
+    }
+    if (b && beyond_cs_limit(cpu, (u32)(lin - cpu->seg[SEG_CS].base) + b->bytes)) {
+        /* another segment made it: run it one by one */
+        u32 key = cpu->key;
+        cpu->key |= KEY_SINGLE;
+        b = block_build(cpu, lin, &f);
+        cpu->key = key;
+        return b;
+    }
+    if (!b)
+        b = block_build(cpu, lin, &f);
+    if (f.host)
+        *j = (struct jump_entry){lin, cpu->tlb.epoch, b};
+    return b;
+}

@@ -1,0 +1,54 @@
+/*
+ * block.h: the cache of decoded blocks.
+ *
+ * A block is an array of records that ends with the first CTRL or SYSTEM row, at 64 instructions, or
+ * before the page's end; an instruction that crosses pages is a block of its own, registered on both.
+ * Its key is the physical address of its first byte and the mode word KEY_*. Blocks die when a byte
+ * of theirs is written (smc.h) and are freed all together when the arena is full.
+ */
+#pragma once
+
+#include "cpu/cpu.h"
+
+#define BLOCK_MAX_INSNS 64u
+
+struct block_link {
+    struct block *to;
+    gva_t lin;     /* linear address that it was made for (blocks may run at several) */
+    u64 epoch;     /* of the TLB then; a target in the same page stays good across flushes */
+    bool same_page;
+};
+
+struct block {
+    gpa_t gpa;
+    u32 key;
+    u16 count;     /* instructions, without the closing pseudo record */
+    u16 bytes;
+    bool dead;
+    struct block_link link[2];
+    struct block *hash_next;
+    struct block *page_next[2]; /* lists of the page(s) it lies in */
+    gpa_t gpa2;    /* second page's address when it crosses, else ~0 */
+    struct insn insn[];
+};
+
+struct block_stats {
+    u64 built, insns, invalidated, flushes;
+};
+
+struct block_cache;
+
+struct block_cache *block_cache_create(struct err *e);
+void block_cache_destroy(struct block_cache *c);
+const struct block_stats *block_cache_stats(const struct block_cache *c);
+
+/* The block at the current CS:RIP in the current mode, built when needed. Raises what fetching its
+ * first instruction raises. Updates cpu->gpr[REG_RIP]. */
+struct block *block_find(struct cpu *cpu, gva_t lin);
+/* Is this the last instruction of a block that goes on at the next address? */
+bool block_ends_after(const struct insn *in);
+/* Drops everything: mapping of RAM changed, gates changed. Not while a block runs. */
+void block_flush_all(struct cpu *cpu);
+/* Kills the blocks that overlap [gpa, gpa + len); when one of them is running, it stops after the
+ * current instruction. */
+void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len);

@@ -1,0 +1,185 @@
+/*
+ * interp.c: the run loop: finds blocks, runs their records, looks at requests between blocks.
+ *
+ * Records call each other by sibling calls (exec.h) and blocks chain by exec_jump, so control comes
+ * back here only when something is requested, the slice ends, or the mode changes. Faults unwind to
+ * cpu_run by siglongjmp; priorities at an instruction boundary follow SDM vol. 3A table 6-2.
+ */
+#include "base/trace.h"
+#include "cpu/block.h"
+#include "cpu/debug.h"
+#include "cpu/exec.h"
+
+static const struct insn *enter(struct cpu *cpu, struct block *b)
+{
+    cpu->block = b;
+#if EXEC_TAIL_CALLS
+    return b->insn[0].fn(cpu, b->insn);
+#else
+    return b->insn;
+#endif
+}
+
+static gva_t linear_ip(const struct cpu *cpu)
+{
+    return (cpu->seg[SEG_CS].base + cpu->rip) & cpu->amask;
+}
+
+const struct insn *exec_leave(struct cpu *cpu, const struct insn *in)
+{
+    cpu->left -= in->idx + 1;
+    return NULL;
+}
+
+const struct insn *exec_leave_next(struct cpu *cpu, const struct insn *in)
+{
+    cpu->rip = insn_next_rip(cpu, in);
+    cpu->left -= in->idx + 1;
+    return NULL;
+}
+
+static bool must_leave(const struct cpu *cpu)
+{
+    return cpu->left < 0 || cpu_pending(cpu) || cpu->debug_active;
+}
+
+/* Looks the target up and remembers it in the block that jumped. */
+static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, unsigned n, gva_t from_lin, gva_t lin)
+{
+    u64 flushes = block_cache_stats(cpu->blocks)->flushes;
+    struct block *to = block_find(cpu, lin);
+    if (block_cache_stats(cpu->blocks)->flushes == flushes && !to->dead && to->gpa != ~0ull)
+        from->link[n] = (struct block_link){
+            .to = to,
+            .lin = lin,
+            .epoch = cpu->tlb.epoch,
+            .same_page = ((from_lin ^ lin) & PAGE_MASK) == 0 && to->gpa2 == ~0ull,
+        };
+    return enter(cpu, to);
+}
+
+const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
+{
+    struct block *b = cpu->block;
+    cpu->left -= in->idx + 1;
+    if (unlikely(must_leave(cpu)))
+        return NULL;
+    gva_t lin = linear_ip(cpu);
+    struct block_link *l = &b->link[n];
+    if (likely(l->to && l->lin == lin && (l->same_page || l->epoch == cpu->tlb.epoch) && !l->to->dead)) {
+        cpu->gpr[REG_RIP] = lin;
+        return enter(cpu, l->to);
+    }
+    return link_and_enter(cpu, b, n, cpu->gpr[REG_RIP], lin);
+}
+
+const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
+{
+    cpu->left -= in->idx + 1;
+    if (unlikely(must_leave(cpu)))
+        return NULL;
+    return enter(cpu, block_find(cpu, linear_ip(cpu)));
+}
+
+/* ---- between blocks ------------------------------------------------------------------------------- */
+
+/* Debug traps, NMI, INTR, in this order. True: something was delivered. */
+static bool deliver_events(struct cpu *cpu)
+{
+    if (unlikely(cpu->dr6_pending && cpu->shadow != SHADOW_MOV_SS)) {
+        cpu->dr[6] |= cpu->dr6_pending;
+        cpu->dr6_pending = 0;
+        cpu->halted = false;
+        excp_trap(cpu, EXC_DB);
+        return true;
+    }
+    if (cpu->shadow)
+        return false;
+    if (cpu->req & REQ_NMI && !cpu->nmi_blocked) {
+        cpu->req &= ~REQ_NMI;
+        cpu->halted = false;
+        cpu->nmi_blocked = true;
+        excp_interrupt(cpu, EXC_NMI);
+        return true;
+    }
+    if (cpu_pending(cpu) & REQ_INTR) {
+        int vector = cpu->hooks->intr_ack(cpu->vm);
+        if (vector >= 0) {
+            cpu->halted = false;
+            stat_count(&cpu->stats, STAT_IRQ, SERVED_EXIT);
+            TRACE(intr, (unsigned)vector, cpu->rip);
+            excp_interrupt(cpu, (unsigned)vector);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One instruction with everything looked at: shadows, TF, breakpoints. */
+static void run_single(struct cpu *cpu)
+{
+    gva_t lin = linear_ip(cpu);
+    bool tf = cpu->eflags & EFLAGS_TF;
+    u8 shadow = cpu->shadow;
+
+    cpu->shadow = 0; /* the instruction may cast its own */
+    if (cpu->dr[7] & 0xff && !(cpu->eflags & EFLAGS_RF)) {
+        u32 hit = debug_check_exec(cpu, lin);
+        if (hit && shadow != SHADOW_MOV_SS) {
+            cpu->dr[6] |= hit;
+            excp_fault(cpu, NULL, EXC_DB);
+        }
+    }
+    cpu->tf_skip = false;
+    cpu->key |= KEY_SINGLE;
+    bool rf = cpu->eflags & EFLAGS_RF;
+    cpu->eflags &= ~EFLAGS_RF;
+    cpu->single_rf = rf; /* a fault of this instruction must push the RF that it started with */
+    const struct insn *in = enter(cpu, block_find(cpu, lin));
+    while (in)
+        in = in->fn(cpu, in);
+    cpu->single_rf = false;
+    cpu_update_key(cpu);
+    if (tf && !cpu->tf_skip)
+        cpu->dr6_pending |= DR6_BS;
+}
+
+enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
+{
+    cpu->slice = cpu->left = (s64)insns;
+    cpu->delivering = false;
+    if (sigsetjmp(cpu->unwind, 0)) {
+        cpu_update_key(cpu);
+        cpu->shadow = 0;
+        if (!excp_deliver(cpu)) {
+            cpu_end_slice(cpu);
+            return STOP_TRIPLE_FAULT;
+        }
+    }
+    enum cpu_stop why;
+    for (;;) {
+        if (unlikely(cpu->req & (REQ_EXIT | REQ_RESET | REQ_INIT | REQ_SIPI))) {
+            why = STOP_REQUEST;
+            break;
+        }
+        if (unlikely(cpu->req | cpu->dr6_pending) && deliver_events(cpu))
+            continue;
+        if (unlikely(cpu->halted)) {
+            why = STOP_HALTED;
+            break;
+        }
+        if (unlikely(cpu->left <= 0)) {
+            why = STOP_BUDGET;
+            break;
+        }
+        if (unlikely(cpu->shadow || cpu->debug_active)) {
+            run_single(cpu);
+            continue;
+        }
+        const struct insn *in = enter(cpu, block_find(cpu, linear_ip(cpu)));
+        while (in)
+            in = in->fn(cpu, in);
+    }
+    cpu_end_slice(cpu);
+    return why;
+}

@@ -1,0 +1,300 @@
+/* mem.c: the slow paths of exec.h's memory accesses: segmentation, canonical addresses, alignment,
+ * page crossing, MMIO, stores to code, data breakpoints. SDM vol. 3A 5.3, 6.15 (#AC), 17.2. */
+#include "base/trace.h"
+#include "cpu/debug.h"
+#include "cpu/exec.h"
+
+u64 ea_offset(const struct cpu *cpu, const struct insn *in)
+{
+    u64 off = cpu->gpr[in->base] + (cpu->gpr[in->index] << in->scale) + (u64)(s64)in->disp;
+    return off & mask64(in->asz * 8u);
+}
+
+/* Segment of the fault for a 64-bit address: the stack's faults are #SS. */
+static bool uses_stack(const struct insn *in)
+{
+    return in && (in->seg == SEG_SS ||
+                  (in->mem && in->seg == SEG_NONE && (in->base == RSP || in->base == RBP)));
+}
+
+static _Noreturn void segment_fault(struct cpu *cpu, const struct insn *in, unsigned seg)
+{
+    excp_fault_err(cpu, in, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+/* The checks of legacy and compatibility mode, SDM vol. 3A 5.3 to 5.5. */
+static void check_segment(struct cpu *cpu, const struct insn *in, unsigned seg, u32 off, unsigned size,
+                          enum access kind)
+{
+    const struct seg *s = &cpu->seg[seg];
+    u32 last = off + (size - 1);
+    bool code = s->attr & BIT(3);
+
+    if (s->attr & SEG_UNUSABLE)
+        segment_fault(cpu, in, seg);
+    if (kind == ACCESS_WRITE ? code || !(s->attr & BIT(1)) : code && !(s->attr & BIT(1)))
+        segment_fault(cpu, in, seg);
+    if (!code && s->attr & BIT(2)) { /* expand-down: valid above the limit */
+        u32 top = s->attr & SEG_DB ? 0xffffffffu : 0xffffu;
+        if (off <= s->limit || last > top || last < off)
+            segment_fault(cpu, in, seg);
+    } else if (last > s->limit || last < off) {
+        segment_fault(cpu, in, seg);
+    }
+}
+
+gva_t seg_addr(struct cpu *cpu, const struct insn *in, unsigned seg, u64 off, unsigned size, enum access kind)
+{
+    if (cpu->key & KEY_CODE64) {
+        gva_t va = off + (seg == SEG_FS || seg == SEG_GS ? cpu->seg[seg].base : 0);
+        if (unlikely(!cpu_canonical(cpu, va) || !cpu_canonical(cpu, va + size - 1)))
+            segment_fault(cpu, in, seg == SEG_SS || (seg == SEG_NONE && uses_stack(in)) ? SEG_SS : SEG_DS);
+        return va;
+    }
+    check_segment(cpu, in, seg, (u32)off, size, kind);
+    return (u32)(cpu->seg[seg].base + off);
+}
+
+gva_t mem_addr(struct cpu *cpu, const struct insn *in, unsigned size, enum access kind)
+{
+    return seg_addr(cpu, in, in->seg, ea_offset(cpu, in), size, kind);
+}
+
+/* ---- translation -------------------------------------------------------------------------------- */
+
+static enum tlb_mode data_mode(const struct cpu *cpu)
+{
+    return (enum tlb_mode)(cpu->data - cpu->tlb.l1);
+}
+
+/* Translates one byte's page for data; raises #PF. sys: implicit supervisor access. */
+static struct tlb_fill translate(struct cpu *cpu, const struct insn *in, gva_t va, enum access kind, bool sys)
+{
+    struct walk_access wa = {
+        .kind = kind,
+        .user = !sys && cpu->cpl == 3,
+        .ac = !sys && cpu->eflags & EFLAGS_AC,
+        .set_ad = true,
+    };
+    struct tlb_fill f;
+    stat_count(&cpu->stats, STAT_TLB_MISS, SERVED_LEAF);
+    tlb_lookup(&cpu->tlb, cpu->phys, &cpu->paging, va, kind, sys ? TLB_KERNEL : data_mode(cpu), wa, &f);
+    if (!f.ok)
+        excp_page_fault(cpu, in, va, f.pfec);
+    return f;
+}
+
+static gva_t va_next(const struct cpu *cpu, gva_t va, unsigned n)
+{
+    return cpu->key & KEY_CODE64 ? va + n : (u32)(va + n);
+}
+
+/* What must hold before any data access that missed the fast path. */
+static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size, enum access kind)
+{
+    if (cpu->key & KEY_CODE64 && unlikely(!cpu_canonical(cpu, va) || !cpu_canonical(cpu, va + size - 1)))
+        segment_fault(cpu, in, uses_stack(in) ? SEG_SS : SEG_DS);
+    if (cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->eflags & EFLAGS_AC && size <= 8 && va & (size - 1))
+        excp_fault_err(cpu, in, EXC_AC, 0);
+    if (unlikely(cpu->dr[7] & 0xff))
+        debug_check_data(cpu, va, size, kind == ACCESS_WRITE);
+}
+
+static u64 io_read(struct cpu *cpu, gpa_t gpa, unsigned size)
+{
+    u64 t = host_cycles();
+    u64 v = phys_read(cpu->phys, gpa, size);
+    if ((gpa & PAGE_MASK) != (cpu->apic_base & PAGE_MASK)) {
+        stat_count(&cpu->stats, STAT_MMIO, SERVED_EXIT);
+        cpu->stats.cycles[STAT_MMIO] += host_cycles() - t;
+    }
+    return v;
+}
+
+/* Stores that have no host pointer: MMIO, ROM, or RAM that holds code. */
+static void io_write(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
+{
+    if (phys_host(cpu->phys, gpa)) {
+        phys_write(cpu->phys, gpa, v, size);
+        return;
+    }
+    u64 t = host_cycles();
+    phys_write(cpu->phys, gpa, v, size);
+    if ((gpa & PAGE_MASK) != (cpu->apic_base & PAGE_MASK)) {
+        stat_count(&cpu->stats, STAT_MMIO, SERVED_EXIT);
+        cpu->stats.cycles[STAT_MMIO] += host_cycles() - t;
+    }
+}
+
+static bool crosses_page(gva_t va, unsigned size)
+{
+    return (va & ~PAGE_MASK) + size > PAGE_SIZE;
+}
+
+static u64 read_checked(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size, bool sys)
+{
+    if (unlikely(crosses_page(va, size))) {
+        unsigned n = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
+        struct tlb_fill a = translate(cpu, in, va, ACCESS_READ, sys);
+        struct tlb_fill b = translate(cpu, in, va_next(cpu, va, n), ACCESS_READ, sys);
+        u64 v = 0;
+        for (unsigned i = 0; i < size; i++)
+            v |= phys_read(cpu->phys, i < n ? a.gpa + i : b.gpa + (i - n), 1) << (8 * i);
+        return v;
+    }
+    struct tlb_fill f = translate(cpu, in, va, ACCESS_READ, sys);
+    return f.host ? ld_le(f.host, size) : io_read(cpu, f.gpa, size);
+}
+
+static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size, bool sys)
+{
+    if (unlikely(crosses_page(va, size))) {
+        unsigned n = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
+        struct tlb_fill a = translate(cpu, in, va, ACCESS_WRITE, sys);
+        struct tlb_fill b = translate(cpu, in, va_next(cpu, va, n), ACCESS_WRITE, sys);
+        for (unsigned i = 0; i < size; i++)
+            phys_write(cpu->phys, i < n ? a.gpa + i : b.gpa + (i - n), v >> (8 * i) & 0xff, 1);
+        return;
+    }
+    struct tlb_fill f = translate(cpu, in, va, ACCESS_WRITE, sys);
+    if (f.host)
+        st_le(f.host, v, size);
+    else
+        io_write(cpu, f.gpa, v, size);
+}
+
+u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
+{
+    check_access(cpu, in, va, size, ACCESS_READ);
+    return read_checked(cpu, in, va, size, false);
+}
+
+void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
+{
+    check_access(cpu, in, va, size, ACCESS_WRITE);
+    write_checked(cpu, in, va, v, size, false);
+}
+
+u64 mem_read_sys(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
+{
+    return read_checked(cpu, in, va, size, true);
+}
+
+void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
+{
+    write_checked(cpu, in, va, v, size, true);
+}
+
+/* ---- byte ranges ---------------------------------------------------------------------------------- */
+
+/* The one or two pages of [va, va + len). */
+struct span {
+    struct tlb_fill part[2];
+    unsigned len[2];
+};
+
+static struct span translate_span(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len, enum access kind)
+{
+    BUG_ON(!len || len > PAGE_SIZE);
+    struct span s = {.len = {len, 0}};
+    check_access(cpu, in, va, len, kind);
+    s.part[0] = translate(cpu, in, va, kind, false);
+    if (crosses_page(va, len)) {
+        s.len[0] = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
+        s.len[1] = len - s.len[0];
+        s.part[1] = translate(cpu, in, va_next(cpu, va, s.len[0]), kind, false);
+    }
+    return s;
+}
+
+void mem_read_bytes(struct cpu *cpu, const struct insn *in, gva_t va, void *buf, unsigned len)
+{
+    const u8 *p = mem_fast_r(cpu, va, len);
+    if (likely(p != NULL)) {
+        memcpy(buf, p, len);
+        return;
+    }
+    struct span s = translate_span(cpu, in, va, len, ACCESS_READ);
+    u8 *out = buf;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct tlb_fill *f = &s.part[i];
+        if (s.len[i] && f->host)
+            memcpy(out, f->host, s.len[i]);
+        else
+            for (unsigned n = 0; n < s.len[i]; n++)
+                out[n] = (u8)phys_read(cpu->phys, f->gpa + n, 1);
+        out += s.len[i];
+    }
+}
+
+void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf, unsigned len)
+{
+    u8 *p = mem_fast_w(cpu, va, len);
+    if (likely(p != NULL)) {
+        memcpy(p, buf, len);
+        return;
+    }
+    struct span s = translate_span(cpu, in, va, len, ACCESS_WRITE);
+    const u8 *from = buf;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct tlb_fill *f = &s.part[i];
+        if (s.len[i] && f->host)
+            memcpy(f->host, from, s.len[i]);
+        else
+            for (unsigned n = 0; n < s.len[i]; n++)
+                phys_write(cpu->phys, f->gpa + n, from[n], 1);
+        from += s.len[i];
+    }
+}
+
+void mem_probe_write(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len)
+{
+    if (!mem_fast_w(cpu, va, len))
+        translate_span(cpu, in, va, len, ACCESS_WRITE);
+}
+
+void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size, struct mem_rmw *m)
+{
+    m->va = va;
+    m->size = size;
+    m->buffered = true;
+    struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
+    if (!s.len[1] && s.part[0].host) {
+        m->buffered = false;
+        return s.part[0].host;
+    }
+    if (!s.len[1] && size <= 8) { /* one access of the full width, as MMIO expects */
+        st_le(m->buf, phys_read(cpu->phys, s.part[0].gpa, size), size);
+        return m->buf;
+    }
+    u8 *out = m->buf;
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned n = 0; n < s.len[i]; n++)
+            *out++ = (u8)phys_read(cpu->phys, s.part[i].gpa + n, 1);
+    return m->buf;
+}
+
+void mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
+{
+    if (m->size <= 8)
+        write_checked(cpu, in, m->va, ld_le(m->buf, m->size), m->size, false);
+    else
+        mem_write_bytes(cpu, in, m->va, m->buf, m->size);
+}
+
+/* ---- stack ------------------------------------------------------------------------------------------ */
+
+void stack_push(struct cpu *cpu, const struct insn *in, u64 v, unsigned size)
+{
+    u64 sp = (cpu->gpr[RSP] - size) & stack_mask(cpu);
+    mem_write(cpu, in, seg_addr(cpu, in, SEG_SS, sp, size, ACCESS_WRITE), v, size);
+    set_sp(cpu, sp);
+}
+
+u64 stack_pop(struct cpu *cpu, const struct insn *in, unsigned size)
+{
+    u64 sp = cpu->gpr[RSP] & stack_mask(cpu);
+    u64 v = mem_read(cpu, in, seg_addr(cpu, in, SEG_SS, sp, size, ACCESS_READ), size);
+    set_sp(cpu, sp + size);
+    return v;
+}
