@@ -39,7 +39,7 @@ u64 clock_now_ns(struct clock *c)
     u64 now;
 
     if (c->mode == CLOCK_ICOUNT)
-        now = c->icount_ns;
+        now = c->source ? c->source(c->source_opaque) : c->icount_ns;
     else if (c->running)
         now = c->offset_ns + (host_now_ns() - c->host_base_ns);
     else

@@ -30,6 +30,8 @@ struct clock {
     u64 offset_ns;      /* virtual time at host_base_ns, or the stopped time */
     bool running;       /* CLOCK_HOST: follows the host */
     u64 icount_ns;      /* CLOCK_ICOUNT: the time set by clock_advance_to */
+    u64 (*source)(void *opaque); /* CLOCK_ICOUNT: exact time in the middle of a slice; may be NULL */
+    void *source_opaque;
     u64 last_ns;        /* greatest value handed out */
     struct timer *queue;
 };

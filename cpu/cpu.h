@@ -137,14 +137,15 @@ struct cpu_hooks {
     void (*cr8_write)(void *vm, u8 value);
     bool (*apic_msr_read)(void *vm, u32 msr, u64 *value);
     bool (*apic_msr_write)(void *vm, u32 msr, u64 value);
-    /* Personality: CPUID 0x4000xxxx and the hypervisor bit; its MSRs; hypercalls (false: #UD). */
+    /* Personality: CPUID 0x4000xxxx, and for leaf 1 the hypervisor bit in r[2]; its MSRs; hypercalls
+     * (false: #UD). */
     bool (*pv_cpuid)(void *vm, u32 leaf, u32 subleaf, u32 r[4]);
     bool (*pv_msr_read)(void *vm, u32 msr, u64 *value, bool *handled);
     bool (*pv_msr_write)(void *vm, u32 msr, u64 value, bool *handled);
     bool (*pv_hypercall)(void *vm, struct cpu *cpu);
     /* FERR#: an unmasked x87 exception with CR0.NE = 0 (IRQ 13). */
     void (*ferr)(void *vm, bool level);
-    /* The guest wrote the TSC or IA32_TSC_ADJUST: TSC deadlines and time pages. May be NULL. */
+    /* The guest wrote the TSC or IA32_TSC_ADJUST: TSC deadlines and time pages. */
     void (*tsc_changed)(void *vm);
 };
 

@@ -144,7 +144,6 @@ static void leaf_vendor(const struct cpu_model *m, u32 r[4])
 static void leaf_1(struct cpu *cpu, u32 r[4])
 {
     const struct cpu_model *m = cpu->model;
-    u32 none[4];
     r[0] = model_signature(m);
     r[1] = (u32)cpu->id << 24 | 1 << 16 | (m->f[CPUID_1_EDX] & F1D_CLFLUSH ? 8 << 8 : 0);
     r[2] = m->f[CPUID_1_ECX];
@@ -153,8 +152,7 @@ static void leaf_1(struct cpu *cpu, u32 r[4])
         r[2] |= F1C_OSXSAVE;
     if (!(cpu->apic_base & APIC_BASE_ENABLE))
         r[3] &= ~F1D_APIC;
-    if (cpu->hooks->pv_cpuid(cpu->vm, 0x40000000, 0, none))
-        r[2] |= F1C_HYPERVISOR;
+    cpu->hooks->pv_cpuid(cpu->vm, 1, 0, r); /* the hypervisor bit */
 }
 
 /* Extended topology: one thread, one core. */

@@ -2,8 +2,8 @@
  * lanes.h: element operations of integer vectors: d = d OP s over `bytes` bytes.
  *
  * Nothing here knows operands, registers or faults; MMX calls them with 8 bytes, SSE with 16.
- * `s` never is `d`. Operations on single elements also serve 32 bytes; those that move elements about
- * (marked "per lane") take at most 16, and 256-bit forms call them once for each half.
+ * `s` never is `d`. Operations on single elements also serve 32 bytes; those that move elements
+ * about (marked "per lane") take at most 16, and 256-bit forms call them once for each half.
  *
  * Intel SDM vol. 2, the instruction of the same name with P in front.
  */
@@ -109,7 +109,7 @@ LANE_OP(absd, d, u32, (s32)b < 0 ? 0u - b : b)
 
 #undef LANE_OP
 
-/* ---- shifts by one count for all elements: the low 64 bits of s ------------------------------------ */
+/* ---- shifts by one count for all elements: the low 64 bits of s ------------------------------ */
 
 #define LANE_SHIFT(name, field, type, bits, big, expr)                                             \
     static inline void lanes_##name(union vec *restrict d, const union vec *restrict s,            \
@@ -134,7 +134,7 @@ LANE_SHIFT(srad, d, s32, 32, 31, a >> (n & 31))
 
 #undef LANE_SHIFT
 
-/* ---- per lane: elements that move ------------------------------------------------------------------ */
+/* ---- per lane: elements that move ------------------------------------------------------------ */
 
 /* Interleaves the low or high halves. */
 #define LANE_UNPACK(name, field, high)                                                             \
@@ -214,7 +214,8 @@ static inline void lanes_maddwd(union vec *restrict d, const union vec *restrict
 }
 
 /* d's bytes are unsigned, s's signed. */
-static inline void lanes_maddubsw(union vec *restrict d, const union vec *restrict s, unsigned bytes)
+static inline void lanes_maddubsw(union vec *restrict d, const union vec *restrict s,
+                                  unsigned bytes)
 {
     for (unsigned i = 0; i < bytes / 2; i++) {
         s32 lo = d->b[2 * i] * (s8)s->b[2 * i];
@@ -255,12 +256,14 @@ static inline void lanes_alignr(union vec *restrict d, const union vec *restrict
 static inline u32 lanes_movmskb(const union vec *s, unsigned bytes)
 {
     u32 mask = 0;
-    for (unsigned i = 0; i < bytes / 8; i++) /* gathers the eight bits at 7, 15 ... 63 into the top byte */
+    /* the product gathers the eight bits at 7, 15 ... 63 in the top byte */
+    for (unsigned i = 0; i < bytes / 8; i++)
         mask |= (u32)(((s->q[i] & 0x8080808080808080ull) * 0x0002040810204081ull) >> 56) << (8 * i);
     return mask;
 }
 
 /* The operations that MMX and SSE (up to SSSE3) both have. */
+// clang-format off
 #define LANES_MMX_AND_SSE(X)                                                                       \
     X(and) X(andn) X(or) X(xor)                                                                    \
     X(addb) X(addw) X(addd) X(addq) X(subb) X(subw) X(subd) X(subq)                                \
@@ -272,7 +275,7 @@ static inline u32 lanes_movmskb(const union vec *s, unsigned bytes)
     X(sllw) X(slld) X(sllq) X(srlw) X(srld) X(srlq) X(sraw) X(srad)                                \
     X(haddw) X(haddd) X(haddsw) X(hsubw) X(hsubd) X(hsubsw)                                        \
     X(maddubsw) X(mulhrsw) X(shufb) X(signb) X(signw) X(signd) X(absb) X(absw) X(absd)
+// clang-format on
 
 /* Shifts by an immediate, the groups 12 to 14. */
-#define LANES_SHIFT_IMM(X)                                                                         \
-    X(sllw) X(slld) X(sllq) X(srlw) X(srld) X(srlq) X(sraw) X(srad)
+#define LANES_SHIFT_IMM(X) X(sllw) X(slld) X(sllq) X(srlw) X(srld) X(srlq) X(sraw) X(srad)

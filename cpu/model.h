@@ -89,7 +89,6 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F1C_XSAVE BIT(26)
 #define F1C_OSXSAVE BIT(27)
 #define F1C_RDRAND BIT(30)
-#define F1C_HYPERVISOR BIT(31)
 
 #define F7B_FSGSBASE BIT(0)
 #define F7B_TSC_ADJUST BIT(1)

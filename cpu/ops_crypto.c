@@ -8,7 +8,7 @@
  */
 #include "cpu/sse.h"
 
-/* ---- AES -------------------------------------------------------------------------------------- */
+/* ---- AES ------------------------------------------------------------------------------------- */
 
 /* FIPS 197 5.1.1 and 5.3.2. */
 static const u8 aes_sbox[256] = {
@@ -153,7 +153,7 @@ VEC_WORKER sse_aeskeygenassist(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_aeskeygenassist);
 
-/* ---- carry-less multiplication ---------------------------------------------------------------------- */
+/* ---- carry-less multiplication --------------------------------------------------------------- */
 
 static u128 clmul64(u64 a, u64 b)
 {
@@ -174,7 +174,7 @@ static void sse_pclmulqdq(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_pclmulqdq);
 
-/* ---- SHA-1: element 3 holds A or the first word of a message ---------------------------------------- */
+/* ---- SHA-1: element 3 holds A or the first word of a message --------------------------------- */
 
 static u32 rotl32(u32 v, unsigned n)
 {
@@ -252,15 +252,27 @@ static void sse_sha1msg2(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_sha1msg2);
 
-/* ---- SHA-256 ---------------------------------------------------------------------------------- */
+/* ---- SHA-256 --------------------------------------------------------------------------------- */
 
 /* FIPS 180-4 4.1.2. */
-static u32 sha256_sum0(u32 x) { return rotr32(x, 2) ^ rotr32(x, 13) ^ rotr32(x, 22); }
-static u32 sha256_sum1(u32 x) { return rotr32(x, 6) ^ rotr32(x, 11) ^ rotr32(x, 25); }
-static u32 sha256_sigma0(u32 x) { return rotr32(x, 7) ^ rotr32(x, 18) ^ x >> 3; }
-static u32 sha256_sigma1(u32 x) { return rotr32(x, 17) ^ rotr32(x, 19) ^ x >> 10; }
+static u32 sha256_sum0(u32 x)
+{
+    return rotr32(x, 2) ^ rotr32(x, 13) ^ rotr32(x, 22);
+}
+static u32 sha256_sum1(u32 x)
+{
+    return rotr32(x, 6) ^ rotr32(x, 11) ^ rotr32(x, 25);
+}
+static u32 sha256_sigma0(u32 x)
+{
+    return rotr32(x, 7) ^ rotr32(x, 18) ^ x >> 3;
+}
+static u32 sha256_sigma1(u32 x)
+{
+    return rotr32(x, 17) ^ rotr32(x, 19) ^ x >> 10;
+}
 
-/* Two rounds: s holds A, B, E, F from the top, the destination C, D, G, H; XMM0 the words plus K. */
+/* Two rounds: s holds A, B, E, F from the top, the destination C, D, G, H, XMM0 words plus K. */
 static void sse_sha256rnds2(struct cpu *cpu, const struct insn *in)
 {
     union vec abef, cdgh, wk;

@@ -16,11 +16,13 @@
 #include "cpu/sse.h"
 
 /* Table 10-2 and 13.4: offsets in the area. */
+// clang-format off
 enum {
     FX_CW = 0, FX_SW = 2, FX_TAG = 4, FX_OP = 6, FX_IP = 8, FX_CS = 12, FX_DP = 16, FX_DS = 20,
     FX_MXCSR = 24, FX_MXCSR_MASK = 28, FX_ST = 32, FX_XMM = 160, FX_BYTES = 512,
     XS_XSTATE_BV = 512, XS_XCOMP_BV = 520, XS_AVX = 576, XS_BYTES = 832,
 };
+// clang-format on
 
 #define XCR0_X87 BIT64(0)
 #define XCR0_SSE BIT64(1)
@@ -41,7 +43,7 @@ static unsigned xmm_count(const struct cpu *cpu)
     return cpu_in_code64(cpu) ? 16 : 8;
 }
 
-/* ---- components to and from the area -------------------------------------------------------------- */
+/* ---- components to and from the area --------------------------------------------------------- */
 
 static void x87_to_area(const struct cpu *cpu, struct fx_area *a, bool wide)
 {
@@ -100,7 +102,7 @@ static u32 checked_mxcsr(struct cpu *cpu, const struct insn *in, u32 mxcsr)
     return mxcsr;
 }
 
-/* The halves of all registers of the mode: XMM registers at FX_XMM, or the upper halves at XS_AVX. */
+/* Half of each register of the mode: the XMM registers at FX_XMM, or the upper halves at XS_AVX. */
 static void vec_to_area(const struct cpu *cpu, struct fx_area *a, unsigned off, unsigned half)
 {
     for (unsigned i = 0; i < xmm_count(cpu); i++)
@@ -127,7 +129,7 @@ static bool vec_is_clear(const struct cpu *cpu, unsigned half)
     return !any;
 }
 
-/* ---- FXSAVE, FXRSTOR ---------------------------------------------------------------------------- */
+/* ---- FXSAVE, FXRSTOR ------------------------------------------------------------------------- */
 
 static gva_t area_addr(struct cpu *cpu, const struct insn *in, unsigned size, enum access kind,
                        unsigned align)
@@ -172,7 +174,7 @@ VEC_WORKER sse_fxrstor(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_fxrstor);
 
-/* ---- XSAVE, XRSTOR ------------------------------------------------------------------------------ */
+/* ---- XSAVE, XRSTOR --------------------------------------------------------------------------- */
 
 static void xsave_check(struct cpu *cpu, const struct insn *in)
 {
@@ -193,7 +195,7 @@ static unsigned xsave_size(u64 components)
     return components & XCR0_AVX ? XS_BYTES : XS_AVX;
 }
 
-/* XINUSE, 13.6: the components that are not in their initial configuration. MXCSR does not count. */
+/* XINUSE, 13.6: the components not in their initial configuration. MXCSR does not count. */
 static u64 xsave_in_use(const struct cpu *cpu)
 {
     const struct x87 *x = &cpu->x87;
@@ -325,7 +327,7 @@ static const struct insn *sse_xsetbv_any(struct cpu *cpu, const struct insn *in)
 }
 const struct insn_ops ops_sse_xsetbv = {.any = sse_xsetbv_any};
 
-/* ---- MXCSR ------------------------------------------------------------------------------------ */
+/* ---- MXCSR ----------------------------------------------------------------------------------- */
 
 static void sse_ldmxcsr(struct cpu *cpu, const struct insn *in)
 {

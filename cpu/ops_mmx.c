@@ -87,7 +87,7 @@ static void mmx_pshufw(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(mmx_pshufw);
 
-/* ---- moves ------------------------------------------------------------------------------------ */
+/* ---- moves ----------------------------------------------------------------------------------- */
 
 /* MOVQ Pq, Qq */
 static void mmx_movq_load(struct cpu *cpu, const struct insn *in)
@@ -140,7 +140,8 @@ static void mmx_pinsrw(struct cpu *cpu, const struct insn *in)
     mmx_check(cpu, in);
     v = get_rm(cpu, in, 2);
     x87_enter_mmx(&cpu->x87);
-    x87_mmx_set(&cpu->x87, in->reg, (x87_mmx_get(&cpu->x87, in->reg) & ~(0xffffull << shift)) | v << shift);
+    x87_mmx_set(&cpu->x87, in->reg,
+                (x87_mmx_get(&cpu->x87, in->reg) & ~(0xffffull << shift)) | v << shift);
 }
 VEC_OPS(mmx_pinsrw);
 
@@ -162,8 +163,8 @@ static void mmx_pmovmskb(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(mmx_pmovmskb);
 
-/* Bytes of Pq whose mask byte in Nq has its top bit set go to DS:rDI. With a mask of zero nothing is
- * stored, and whether faults are reported is implementation-specific: here, none are. */
+/* Bytes of Pq whose mask byte in Nq has its top bit set go to DS:rDI. With a mask of zero nothing
+ * is stored, and whether faults are reported is implementation-specific: here, none are. */
 static void mmx_maskmovq(struct cpu *cpu, const struct insn *in)
 {
     u64 v, mask;

@@ -1,6 +1,6 @@
 /*
- * ops_sse4.c: the integer, blend, insert and extract instructions of SSE4.1, and the string and text
- * instructions of SSE4.2.
+ * ops_sse4.c: the integer, blend, insert and extract instructions of SSE4.1, and the string and
+ * text instructions of SSE4.2.
  *
  * Not here: ROUNDxx and DPxx (ops_sse_fp.c), CRC32 and POPCNT (integer instructions), element
  * operations (lanes.h).
@@ -35,7 +35,7 @@ SSE4_LANES(pmulld, mulld);
 SSE4_LANES(pmuldq, muldq);
 SSE4_LANES(packusdw, packusdw);
 
-/* ---- widening: PMOVSX, PMOVZX; as many bytes as fill 16 when widened ---------------------------------- */
+/* ---- widening: PMOVSX, PMOVZX; as many bytes as fill 16 when widened ------------------------- */
 
 #define SSE_WIDEN(name, fetch, from, from_type, to, to_type)                                       \
     static void sse_##name(struct cpu *cpu, const struct insn *in)                                 \
@@ -62,7 +62,7 @@ SSE_WIDEN(pmovzxwd, xmm_src64, w, u16, d, u32);
 SSE_WIDEN(pmovzxwq, xmm_src32, w, u16, q, u64);
 SSE_WIDEN(pmovzxdq, xmm_src64, d, u32, q, u64);
 
-/* ---- blends: element i of s where the mask says so ----------------------------------------------------- */
+/* ---- blends: element i of s where the mask says so ------------------------------------------- */
 
 #define SSE_BLEND(name, field, take)                                                               \
     static void sse_##name(struct cpu *cpu, const struct insn *in)                                 \
@@ -89,7 +89,7 @@ SSE_BLEND(pblendvb, b, mask->b[i] >> 7);
 SSE_BLEND(blendvps, d, mask->d[i] >> 31);
 SSE_BLEND(blendvpd, q, mask->q[i] >> 63);
 
-/* ---- insert and extract ------------------------------------------------------------------------- */
+/* ---- insert and extract ---------------------------------------------------------------------- */
 
 static void sse_pinsrb(struct cpu *cpu, const struct insn *in)
 {
@@ -170,7 +170,7 @@ static void sse_insertps(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_insertps);
 
-/* ---- others ----------------------------------------------------------------------------------- */
+/* ---- others ---------------------------------------------------------------------------------- */
 
 static void sse_ptest(struct cpu *cpu, const struct insn *in)
 {
@@ -216,7 +216,7 @@ static void sse_phminposuw(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_phminposuw);
 
-/* ---- SSE4.2: strings ---------------------------------------------------------------------------- */
+/* ---- SSE4.2: strings ------------------------------------------------------------------------- */
 
 /* The fields of the immediate. */
 #define STR_WORDS BIT(0)
@@ -283,7 +283,8 @@ static bool str_match_at(const struct str_operand *a, const struct str_operand *
 }
 
 /* IntRes1. */
-static u32 str_aggregate(const struct str_operand *a, const struct str_operand *b, int n, unsigned imm)
+static u32 str_aggregate(const struct str_operand *a, const struct str_operand *b, int n,
+                         unsigned imm)
 {
     u32 res = 0;
     for (int j = 0; j < n; j++) {
@@ -293,12 +294,8 @@ static u32 str_aggregate(const struct str_operand *a, const struct str_operand *
             bit = j < a->len && j < b->len ? str_element(a, j, imm) == str_element(b, j, imm)
                                            : j >= a->len && j >= b->len;
             break;
-        case EQUAL_ORDERED:
-            bit = str_match_at(a, b, j, n, imm);
-            break;
-        default:
-            bit = j < b->len && str_match_set(a, str_element(b, j, imm), imm);
-            break;
+        case EQUAL_ORDERED: bit = str_match_at(a, b, j, n, imm); break;
+        default: bit = j < b->len && str_match_set(a, str_element(b, j, imm), imm); break;
         }
         res |= (u32)bit << j;
     }
@@ -338,7 +335,8 @@ static inline void str_index(struct cpu *cpu, const struct insn *in, bool explic
     if (!res)
         set_reg32(cpu, RCX, (u32)n);
     else
-        set_reg32(cpu, RCX, (u32)(in->imm & STR_HIGH ? 31 - __builtin_clz(res) : __builtin_ctz(res)));
+        set_reg32(cpu, RCX,
+                  (u32)(in->imm & STR_HIGH ? 31 - __builtin_clz(res) : __builtin_ctz(res)));
 }
 
 static inline void str_mask(struct cpu *cpu, const struct insn *in, bool explicit_lengths)

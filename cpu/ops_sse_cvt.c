@@ -11,7 +11,7 @@
  */
 #include "cpu/sse.h"
 
-/* ---- single and double -------------------------------------------------------------------------- */
+/* ---- single and double ----------------------------------------------------------------------- */
 
 VEC_WORKER sse_cvtps2pd(struct cpu *cpu, const struct insn *in)
 {
@@ -71,7 +71,7 @@ VEC_WORKER sse_cvtsd2ss(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_cvtsd2ss);
 
-/* ---- general registers -------------------------------------------------------------------------- */
+/* ---- general registers ----------------------------------------------------------------------- */
 
 VEC_WORKER sse_cvtsi2ss(struct cpu *cpu, const struct insn *in)
 {
@@ -131,7 +131,7 @@ static inline void f64_to_gpr(struct cpu *cpu, const struct insn *in, bool trunc
     reg_set(cpu, in->reg, r, size);
 }
 
-/* ---- doublewords -------------------------------------------------------------------------------- */
+/* ---- doublewords ----------------------------------------------------------------------------- */
 
 VEC_WORKER sse_cvtdq2ps(struct cpu *cpu, const struct insn *in)
 {
@@ -200,7 +200,7 @@ static inline void f64s_to_s32s(struct cpu *cpu, const struct insn *in, bool tru
     xmm_set(cpu, in->reg, two_f64_to_s32(cpu, in, xmm_src128(cpu, in), truncate));
 }
 
-/* ---- MMX registers ------------------------------------------------------------------------------ */
+/* ---- MMX registers --------------------------------------------------------------------------- */
 
 VEC_WORKER sse_cvtpi2ps(struct cpu *cpu, const struct insn *in)
 {

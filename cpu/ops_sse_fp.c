@@ -1,12 +1,12 @@
 /*
- * ops_sse_fp.c: floating-point arithmetic of SSE, SSE2, SSE3 and SSE4.1: add to square root, minimum
- * and maximum, comparisons, horizontal operations, dot products, rounding, reciprocals.
+ * ops_sse_fp.c: floating-point arithmetic of SSE, SSE2, SSE3 and SSE4.1: add to square root,
+ * minimum and maximum, comparisons, horizontal operations, dot products, rounding, reciprocals.
  *
  * Not here: the arithmetic itself (softfloat.c), conversions (ops_sse_cvt.c), ANDPS and the like
  * (ops_sse_int.c), moves and shuffles (ops_sse_mov.c).
  *
- * All elements of an instruction share one context: their exceptions are or-ed, and when one of them
- * is unmasked nothing is written (SDM vol. 1 11.5.2).
+ * All elements of an instruction share one context: their exceptions are or-ed, and when one of
+ * them is unmasked nothing is written (SDM vol. 1 11.5.2).
  *
  * RCPPS and RSQRTPS are approximations whose bits differ from processor to processor. Ours look at
  * the 11 upper bits of the fraction and are exact for the middle of that interval; the relative
@@ -19,7 +19,7 @@
 typedef f32_t f32_fn(struct sf_ctx *c, f32_t a, f32_t b);
 typedef f64_t f64_fn(struct sf_ctx *c, f64_t a, f64_t b);
 
-/* ---- d = fn(d, s) ------------------------------------------------------------------------------- */
+/* ---- d = fn(d, s) ---------------------------------------------------------------------------- */
 
 static inline void packed_f32(struct cpu *cpu, const struct insn *in, f32_fn *fn)
 {
@@ -114,7 +114,7 @@ SSE_ARITHMETIC(min, f32_min, f64_min);
 SSE_ARITHMETIC(max, f32_max, f64_max);
 SSE_ARITHMETIC(sqrt, f32_sqrt_of_second, f64_sqrt_of_second);
 
-/* ---- comparisons ------------------------------------------------------------------------------ */
+/* ---- comparisons ----------------------------------------------------------------------------- */
 
 VEC_WORKER sse_cmpps(struct cpu *cpu, const struct insn *in)
 {
@@ -233,7 +233,7 @@ VEC_WORKER sse_ucomisd(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_ucomisd);
 
-/* ---- SSE3: alternating and horizontal -------------------------------------------------------------- */
+/* ---- SSE3: alternating and horizontal -------------------------------------------------------- */
 
 VEC_WORKER sse_addsubps(struct cpu *cpu, const struct insn *in)
 {
@@ -317,7 +317,7 @@ VEC_WORKER sse_hsubpd(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_hsubpd);
 
-/* ---- SSE4.1: dot products ----------------------------------------------------------------------- */
+/* ---- SSE4.1: dot products -------------------------------------------------------------------- */
 
 /* imm 7:4 choose the products, 3:0 the elements that get the sum. Exceptions are those of each
  * multiplication and addition in turn, so each stage ends with its check. */
@@ -360,11 +360,11 @@ VEC_WORKER sse_dppd(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_dppd);
 
-/* ---- SSE4.1: rounding to integral values ------------------------------------------------------------ */
+/* ---- SSE4.1: rounding to integral values ----------------------------------------------------- */
 
-#define ROUND_RC 3u          /* rounding control, unless */
-#define ROUND_MXCSR BIT(2)   /* MXCSR.RC rules */
-#define ROUND_NO_PE BIT(3)   /* inexact is not reported */
+#define ROUND_RC 3u        /* rounding control, unless */
+#define ROUND_MXCSR BIT(2) /* MXCSR.RC rules */
+#define ROUND_NO_PE BIT(3) /* inexact is not reported */
 
 static struct sf_ctx round_context(const struct cpu *cpu, const struct insn *in)
 {
@@ -435,7 +435,7 @@ VEC_WORKER sse_roundsd(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_roundsd);
 
-/* ---- approximations: no exceptions, denormals are zeros on both sides whatever MXCSR says -------------- */
+/* ---- approximations: no exceptions, denormals are zeros on both sides whatever MXCSR says ---- */
 
 #define F32_SIGN 0x80000000u
 #define F32_INFINITY 0x7f800000u

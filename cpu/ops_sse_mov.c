@@ -10,7 +10,7 @@
 #include "cpu/lanes.h"
 #include "cpu/sse.h"
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 __attribute__((noinline)) u128 vec_read128_slow(struct cpu *cpu, const struct insn *in, gva_t va)
 {
@@ -53,7 +53,7 @@ static inline u32 src32(struct cpu *cpu, const struct insn *in, enum form form)
                                 : cpu->vec[in->rm].d[0];
 }
 
-/* ---- whole registers ----------------------------------------------------------------------------- */
+/* ---- whole registers ------------------------------------------------------------------------- */
 
 /* MOVAPS, MOVAPD, MOVDQA V, W; MOVNTDQA */
 static inline void sse_mova_load(struct cpu *cpu, const struct insn *in, enum form form)
@@ -94,7 +94,7 @@ static void sse_maskmovdqu(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_maskmovdqu);
 
-/* ---- scalars: from memory the rest is zeroed, from a register it stays ----------------------------- */
+/* ---- scalars: from memory the rest is zeroed, from a register it stays ----------------------- */
 
 static inline void sse_movss_load(struct cpu *cpu, const struct insn *in, enum form form)
 {
@@ -206,7 +206,7 @@ static void sse_movdq2q(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_movdq2q);
 
-/* ---- halves ----------------------------------------------------------------------------------- */
+/* ---- halves ---------------------------------------------------------------------------------- */
 
 /* MOVLPS, MOVLPD Vq, Mq */
 static void sse_movlps_load(struct cpu *cpu, const struct insn *in)
@@ -247,7 +247,7 @@ static void sse_movddup(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(sse_movddup);
 
-/* ---- elements --------------------------------------------------------------------------------- */
+/* ---- elements -------------------------------------------------------------------------------- */
 
 /* result element i = element sel(i) of s (or, for SHUFPS, d's below the middle). `body` sees d (the
  * old destination), s, imm, and fills r. */
@@ -271,8 +271,8 @@ SSE_SHUFFLE(pshuflw, r.q[1] = s.q[1];
             for (unsigned i = 0; i < 4; i++) r.w[i] = s.w[imm >> 2 * i & 3]);
 SSE_SHUFFLE(pshufhw, r.q[0] = s.q[0];
             for (unsigned i = 0; i < 4; i++) r.w[4 + i] = s.w[4 + (imm >> 2 * i & 3)]);
-SSE_SHUFFLE(shufps, for (unsigned i = 0; i < 4; i++)
-                        r.d[i] = (i < 2 ? &d : &s)->d[imm >> 2 * i & 3]);
+SSE_SHUFFLE(shufps,
+            for (unsigned i = 0; i < 4; i++) r.d[i] = (i < 2 ? &d : &s)->d[imm >> 2 * i & 3]);
 SSE_SHUFFLE(shufpd, r.q[0] = d.q[imm & 1]; r.q[1] = s.q[imm >> 1 & 1]);
 SSE_SHUFFLE(movsldup, for (unsigned i = 0; i < 4; i++) r.d[i] = s.d[i & 2]);
 SSE_SHUFFLE(movshdup, for (unsigned i = 0; i < 4; i++) r.d[i] = s.d[i | 1]);

@@ -5,8 +5,8 @@
  * Values of 128 bits travel as u128 (two host registers), so that no handler keeps the address of a
  * local variable alive across NEXT, which would forbid the sibling call.
  *
- * VEX forms, when they come, add rows whose worker takes its first source from .vvvv, its length from
- * .vex_l, and zeroes what lies above; the element operations (lanes.h, lanes_fp.h) stay as they are.
+ * VEX forms, when they come, add rows whose worker takes its first source from .vvvv, its length
+ * from .vex_l, and zeroes what lies above; the element operations (lanes.h) stay as they are.
  *
  * Intel SDM vol. 2A 2.4 (alignment classes), vol. 3A chapters 12 and 13.
  */
@@ -16,7 +16,7 @@
 #include "cpu/fpu.h"
 #include "cpu/softfloat.h"
 
-/* ---- gates ------------------------------------------------------------------------------------ */
+/* ---- gates ----------------------------------------------------------------------------------- */
 
 static inline void sse_gate(struct cpu *cpu, const struct insn *in)
 {
@@ -24,7 +24,7 @@ static inline void sse_gate(struct cpu *cpu, const struct insn *in)
         sse_check(cpu, in);
 }
 
-/* ---- XMM registers and operands ------------------------------------------------------------------ */
+/* ---- XMM registers and operands -------------------------------------------------------------- */
 
 static inline u128 xmm_get(const struct cpu *cpu, unsigned r)
 {
@@ -75,8 +75,8 @@ static inline void vec_write128(struct cpu *cpu, const struct insn *in, gva_t va
         memcpy(p, &v, sizeof v);
 }
 
-/* MASKMOVQ, MASKMOVDQU: stores the bytes of v whose mask byte has its top bit set, among `len` (8 or
- * 16) bytes at DS:rDI (or the overriding segment). All or nothing. */
+/* MASKMOVQ, MASKMOVDQU: stores the bytes of v whose mask byte has its top bit set, among `len` (8
+ * or 16) bytes at DS:rDI (or the overriding segment). All or nothing. */
 void vec_store_masked(struct cpu *cpu, const struct insn *in, u128 v, u128 mask, unsigned len);
 
 /* Which form of the operand a handler variant is for: struct insn_ops' any, r, m, s. */
@@ -152,7 +152,7 @@ static inline unsigned vec_gpr_size(const struct insn *in)
     return in->pfx & PFX_W ? 8 : 4;
 }
 
-/* ---- MMX operands ------------------------------------------------------------------------------- */
+/* ---- MMX operands ---------------------------------------------------------------------------- */
 
 static inline u64 mmx_src64(struct cpu *cpu, const struct insn *in)
 {
@@ -166,7 +166,7 @@ static inline u64 mmx_src32(struct cpu *cpu, const struct insn *in)
                    : (u32)x87_mmx_get(&cpu->x87, in->rm);
 }
 
-/* ---- floating point ------------------------------------------------------------------------------- */
+/* ---- floating point -------------------------------------------------------------------------- */
 
 /* Ends the computation of an instruction: its exceptions go to MXCSR; an unmasked one is #XM (#UD
  * without CR4.OSXMMEXCPT), so call it before anything is written. SDM vol. 1 11.5.2, 11.5.3. */
@@ -177,7 +177,7 @@ static inline void sse_fp_end(struct cpu *cpu, const struct insn *in, const stru
         excp_fault(cpu, in, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 
-/* ---- from workers to handlers -------------------------------------------------------------------- */
+/* ---- from workers to handlers ---------------------------------------------------------------- */
 
 /* Workers that hand out addresses of their locals stay functions of their own: else compilers
  * (clang) see the address alive at NEXT and make no sibling call of it. */
