@@ -1,7 +1,8 @@
 /*
- * test_sse.c: MMX and SSE. On an x86-64 host every row of insn_sse.def that the host has is executed
- * by the host and by its handler from the same random state (register form, flat and segmented memory
- * form) and everything is compared. What the host cannot show in user mode has a test of its own.
+ * test_sse.c: MMX and SSE. On an x86-64 host every row of insn_sse.def that the host has is
+ * executed by the host and by its handler from the same random state (register form, flat and
+ * segmented memory form) and everything is compared. What the host cannot show in user mode has a
+ * test of its own.
  */
 #include "cpu/cpu.h"
 #include "cpu/decode.h"
@@ -12,11 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#endif
 
 #define DATA 0x10000u /* where the guest's operands are */
 #define MEM_OFF 0x40  /* of the memory operand in struct state */
 
-/* ---- a CPU without a machine ----------------------------------------------------------------------- */
+/* ---- a CPU without a machine ----------------------------------------------------------------- */
 
 static struct cpu *cpu;
 static struct phys phys;
@@ -115,7 +121,7 @@ static int run_bytes(const u8 *bytes)
 
 #define RUN(...) run_bytes((const u8[INSN_MAX_BYTES]){__VA_ARGS__})
 
-/* ---- random operands ------------------------------------------------------------------------------ */
+/* ---- random operands ------------------------------------------------------------------------- */
 
 static u64 seed = 1;
 
@@ -127,12 +133,16 @@ static u64 rnd(void)
     return seed * 0x2545f4914f6cdd1dull;
 }
 
+#ifdef __x86_64__
 static u32 rnd_f32(void)
 {
+    // clang-format off
     static const u32 special[] = {
-        0, 1, 0x007fffff, 0x00800000, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000, 0x7f7fffff,
-        0x7f800000, 0x7fc00000, 0x7fa00000, 0x7fc12345, 0x4f000000, 0x4effffff, 0x5f000000, 0x4b000001,
-        0x33800000, 0x34000000, 0x00000100, 0x1f800000, 0x20000000, 0x5f800000, 0x3eaaaaab};
+        0, 1, 0x007fffff, 0x00800000, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000,
+        0x7f7fffff, 0x7f800000, 0x7fc00000, 0x7fa00000, 0x7fc12345, 0x4f000000, 0x4effffff, 0x5f000000,
+        0x4b000001, 0x33800000, 0x34000000, 0x00000100, 0x1f800000, 0x20000000, 0x5f800000, 0x3eaaaaab,
+    };
+    // clang-format on
     u64 r = rnd();
     u32 v = special[r % ARRAY_SIZE(special)];
     if (r >> 8 & 1)
@@ -144,12 +154,15 @@ static u32 rnd_f32(void)
 
 static u64 rnd_f64(void)
 {
+    // clang-format off
     static const u64 special[] = {
-        0, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000, 0x3fe0000000000000,
-        0x3ff8000000000000, 0x4004000000000000, 0x7fefffffffffffff, 0x7ff0000000000000,
-        0x7ff8000000000000, 0x7ff4000000000000, 0x7ff8000000012345, 0x41e0000000000000,
-        0x41dfffffffc00000, 0x43e0000000000000, 0x4330000000000001, 0x3690000000000000,
-        0x380fffffffffffff, 0x3810000000000000, 0x47efffffe0000000, 0x47effffff0000000};
+        0, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000,
+        0x3fe0000000000000, 0x3ff8000000000000, 0x4004000000000000, 0x7fefffffffffffff, 0x7ff0000000000000,
+        0x7ff8000000000000, 0x7ff4000000000000, 0x7ff8000000012345, 0x41e0000000000000, 0x41dfffffffc00000,
+        0x43e0000000000000, 0x4330000000000001, 0x3690000000000000, 0x380fffffffffffff, 0x3810000000000000,
+        0x47efffffe0000000, 0x47effffff0000000,
+    };
+    // clang-format on
     u64 r = rnd();
     u64 v = special[r % ARRAY_SIZE(special)];
     if (r >> 8 & 1)
@@ -165,19 +178,14 @@ static u64 rnd_lanes(unsigned kind)
     switch (kind % 6) {
     case 0: return rnd_f64();
     case 1: return rnd_f32() | (u64)rnd_f32() << 32;
-    case 2: return r & 0x0303030303030303ull;                       /* equal bytes, zeros */
+    case 2: return r & 0x0303030303030303ull; /* equal bytes, zeros */
     case 3: return (r & 0x8181818181818181ull) | ((r & 1) ? 0x7f00ull : 0xff7full << 32);
-    case 4: return r & 0x000000000000007full;                       /* shift counts */
+    case 4: return r & 0x000000000000007full; /* shift counts */
     default: return r;
     }
 }
 
-/* ---- the host as the judge -------------------------------------------------------------------------- */
-
-#ifdef __x86_64__
-#include <signal.h>
-#include <sys/mman.h>
-#include <ucontext.h>
+/* ---- the host as the judge ------------------------------------------------------------------- */
 
 struct state {
     u64 xmm[3][2];
@@ -412,8 +420,8 @@ START_TEST(every_row_gives_the_results_of_the_host)
 {
     struct sigaction fpe = {.sa_sigaction = host_on_sigfpe, .sa_flags = SA_SIGINFO};
     unsigned compared = 0;
-    u8 *code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-                    -1, 0);
+    u8 *code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(code, MAP_FAILED);
     sigaction(SIGFPE, &fpe, NULL);
     for (unsigned row = 0; row < insn_row_count; row++) {
@@ -429,7 +437,7 @@ START_TEST(every_row_gives_the_results_of_the_host)
 END_TEST
 #endif
 
-/* ---- gates ------------------------------------------------------------------------------------- */
+/* ---- gates ----------------------------------------------------------------------------------- */
 
 START_TEST(cr0_and_cr4_gate_sse_and_mmx)
 {
@@ -497,7 +505,7 @@ START_TEST(bits_above_127_stay_under_legacy_sse)
 }
 END_TEST
 
-/* ---- exceptions -------------------------------------------------------------------------------- */
+/* ---- exceptions ------------------------------------------------------------------------------ */
 
 #define ONE 0x3f800000u
 #define THREE 0x40400000u
@@ -561,7 +569,7 @@ START_TEST(ldmxcsr_with_reserved_bits_is_gp)
 }
 END_TEST
 
-/* ---- MMX ---------------------------------------------------------------------------------------- */
+/* ---- MMX ------------------------------------------------------------------------------------- */
 
 START_TEST(mmx_write_makes_tags_valid_top_zero_and_exponent_ones)
 {
@@ -598,7 +606,7 @@ START_TEST(pending_x87_exception_comes_before_mmx)
 }
 END_TEST
 
-/* ---- single instructions ---------------------------------------------------------------------------- */
+/* ---- single instructions --------------------------------------------------------------------- */
 
 START_TEST(maskmovdqu_stores_only_the_chosen_bytes)
 {
@@ -672,7 +680,7 @@ START_TEST(approximations_of_special_values)
 }
 END_TEST
 
-/* ---- FXSAVE and XSAVE -------------------------------------------------------------------------------- */
+/* ---- FXSAVE and XSAVE ------------------------------------------------------------------------ */
 
 static void fill_registers(void)
 {
@@ -796,7 +804,7 @@ START_TEST(xsave_writes_the_requested_components_and_xstate_bv)
     cpu->vec[3].q[0] = 1;
     ck_assert_int_eq(RUN(0x0f, 0xae, 0x27), -1);
     ck_assert_uint_eq(ld_le64(guest(DATA + 512)), 0x8002);
-    ck_assert_uint_eq(guest(DATA)[0], 0xcc);        /* x87 was not requested */
+    ck_assert_uint_eq(guest(DATA)[0], 0xcc); /* x87 was not requested */
     ck_assert_uint_eq(ld_le32(guest(DATA + 24)), 0x1f80);
     ck_assert_uint_eq(guest(DATA)[160 + 48], 1);
     ck_assert_uint_eq(ld_le64(guest(DATA + 520)), 0xccccccccccccccccull);
@@ -887,9 +895,12 @@ END_TEST
 
 START_TEST(xsetbv_checks_privilege_and_value)
 {
-    static const struct { u32 value; bool avx, ok; } cases[] = {
-        {3, false, true}, {1, false, true}, {2, false, false}, {0, false, false}, {7, false, false},
-        {7, true, true}, {5, true, false}, {0x203, true, false},
+    static const struct {
+        u32 value;
+        bool avx, ok;
+    } cases[] = {
+        {3, false, true},  {1, false, true}, {2, false, false}, {0, false, false},
+        {7, false, false}, {7, true, true},  {5, true, false},  {0x203, true, false},
     };
     cpu->gpr[RCX] = cpu->gpr[RDX] = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
