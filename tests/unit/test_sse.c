@@ -138,9 +138,10 @@ static u32 rnd_f32(void)
 {
     // clang-format off
     static const u32 special[] = {
-        0, 1, 0x007fffff, 0x00800000, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000,
-        0x7f7fffff, 0x7f800000, 0x7fc00000, 0x7fa00000, 0x7fc12345, 0x4f000000, 0x4effffff, 0x5f000000,
-        0x4b000001, 0x33800000, 0x34000000, 0x00000100, 0x1f800000, 0x20000000, 0x5f800000, 0x3eaaaaab,
+        0, 1, 0x007fffff, 0x00800000, 0x3f800000, 0x3f000000, 0x3fc00000,
+        0x40200000, 0x7f7fffff, 0x7f800000, 0x7fc00000, 0x7fa00000, 0x7fc12345, 0x4f000000,
+        0x4effffff, 0x5f000000, 0x4b000001, 0x33800000, 0x34000000, 0x00000100, 0x1f800000,
+        0x20000000, 0x5f800000, 0x3eaaaaab,
     };
     // clang-format on
     u64 r = rnd();
@@ -156,10 +157,11 @@ static u64 rnd_f64(void)
 {
     // clang-format off
     static const u64 special[] = {
-        0, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000,
-        0x3fe0000000000000, 0x3ff8000000000000, 0x4004000000000000, 0x7fefffffffffffff, 0x7ff0000000000000,
-        0x7ff8000000000000, 0x7ff4000000000000, 0x7ff8000000012345, 0x41e0000000000000, 0x41dfffffffc00000,
-        0x43e0000000000000, 0x4330000000000001, 0x3690000000000000, 0x380fffffffffffff, 0x3810000000000000,
+        0, 1, 0xfffffffffffff, 0x10000000000000,
+        0x3ff0000000000000, 0x3fe0000000000000, 0x3ff8000000000000, 0x4004000000000000,
+        0x7fefffffffffffff, 0x7ff0000000000000, 0x7ff8000000000000, 0x7ff4000000000000,
+        0x7ff8000000012345, 0x41e0000000000000, 0x41dfffffffc00000, 0x43e0000000000000,
+        0x4330000000000001, 0x3690000000000000, 0x380fffffffffffff, 0x3810000000000000,
         0x47efffffe0000000, 0x47effffff0000000,
     };
     // clang-format on
@@ -502,6 +504,16 @@ START_TEST(bits_above_127_stay_under_legacy_sse)
     ck_assert_int_eq(RUN(0x0f, 0x58, 0xca), -1);
     ck_assert_uint_eq(cpu->vec[1].q[2], 1);
     ck_assert_uint_eq(cpu->vec[1].q[3], 2);
+}
+END_TEST
+
+START_TEST(rex_reaches_the_upper_eight_registers)
+{
+    cpu->vec[10].q[0] = 5;
+    cpu->vec[9].q[0] = 6;
+    ck_assert_int_eq(RUN(0x66, 0x45, 0x0f, 0xd4, 0xca), -1); /* paddq xmm9, xmm10 */
+    ck_assert_uint_eq(cpu->vec[9].q[0], 11);
+    ck_assert_uint_eq(cpu->vec[1].q[0], 0);
 }
 END_TEST
 
@@ -926,6 +938,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, unaligned_operand_of_an_aligned_form_is_gp);
     tcase_add_test(t, unaligned_operand_of_the_other_forms_is_fine);
     tcase_add_test(t, bits_above_127_stay_under_legacy_sse);
+    tcase_add_test(t, rex_reaches_the_upper_eight_registers);
     tcase_add_test(t, unmasked_exception_is_xm_and_writes_no_element);
     tcase_add_test(t, unmasked_exception_is_ud_without_osxmmexcpt);
     tcase_add_test(t, unmasked_precomputation_exception_hides_the_inexact_of_other_elements);
