@@ -5,7 +5,7 @@
  * changes no flag, though a 32-bit register destination still loses bits 63:32. OF is defined for a
  * count of 1 only; for others it follows the same formula of the result, as processors do. AF,
  * undefined after shifts, is cleared. SHLD and SHRD of 16 bits by more than 16, undefined, shift the
- * source in once more, as AMD processors do.
+ * source in once more and clear CF, as AMD processors do.
  *
  * Not here: the flagless shifts of BMI2 (ops_bmi.c).
  */
@@ -193,7 +193,7 @@ static u64 double_left(struct flags *f, u64 a, u64 b, unsigned n, unsigned bits)
         return a;
     if (n > bits) { /* 16-bit operands only */
         res = b << (n - 16) | b >> (32 - n);
-        c = (b >> (32 - n)) & 1;
+        c = false;
     } else {
         res = n == bits ? b : a << n | b >> (bits - n);
         c = (a >> (bits - n)) & 1;
@@ -210,7 +210,7 @@ static u64 double_right(struct flags *f, u64 a, u64 b, unsigned n, unsigned bits
         return a;
     if (n > bits) {
         res = b >> (n - 16) | b << (32 - n);
-        c = (b >> (n - 17)) & 1;
+        c = false;
     } else {
         res = n == bits ? b : a >> n | b << (bits - n);
         c = (a >> (n - 1)) & 1;
