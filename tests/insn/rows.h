@@ -48,7 +48,7 @@ static inline u8 random_modrm(struct rng *rng, const struct insn_row *r)
 static inline void put_prefixes(struct encoder *e, const struct insn_row *r, unsigned code)
 {
     static const u8 segments[6] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-    bool want66 = r->pfx == P66;
+    bool want66 = r->pfx == P66, late66 = one_in(e->rng, 4);
 
     if (r->pfx == ANY || r->pfx == PF2 || r->pfx == PF3)
         want66 = r->attr & A_O16 ? code != 16 : r->attr & A_O32 ? code == 16 : one_in(e->rng, 4);
@@ -62,12 +62,16 @@ static inline void put_prefixes(struct encoder *e, const struct insn_row *r, uns
         put(e, segments[rng_below(e->rng, 6)]);
     if (r->attr & A_LOCK && one_in(e->rng, 8))
         put(e, 0xf0);
-    if (want66)
+    if (want66 && !late66)
         put(e, 0x66);
     if (r->pfx == PF2 || r->pfx == PF3)
         put(e, r->pfx == PF2 ? 0xf2 : 0xf3);
     else if (r->attr & A_REP && one_in(e->rng, 2))
         put(e, one_in(e->rng, 2) ? 0xf2 : 0xf3);
+    if (want66 && late66)
+        put(e, 0x66);
+    if (one_in(e->rng, 16))
+        put(e, segments[rng_below(e->rng, 6)]);
 }
 
 static inline void put_rex(struct encoder *e, const struct insn_row *r)

@@ -73,7 +73,7 @@ static void find_opcode(struct trial *t)
 static const char *bare_mnemonic(const char *m)
 {
     static const char *const before[] = {"lock ", "rep ", "repe ", "repne ", "repz ", "repnz ",
-                                         "xacquire ", "xrelease "};
+                                         "xacquire ", "xrelease ", "bnd "};
     for (unsigned i = 0; i < ARRAY_SIZE(before); i++)
         if (strncmp(m, before[i], strlen(before[i])) == 0)
             return bare_mnemonic(m + strlen(before[i]));
@@ -87,7 +87,7 @@ static bool same_name(const char *ours, const char *cs)
 
     if (strcmp(ours, cs) == 0)
         return true;
-    if (strncmp(ours, cs, n) == 0 && cs[n] && !cs[n + 1] && strchr("bwdq", cs[n]))
+    if (strncmp(ours, cs, n) == 0 && cs[n] && !cs[n + 1] && strchr("bwdql", cs[n]))
         return true;
     for (unsigned i = 0; i < ARRAY_SIZE(synonyms); i++)
         if (strcmp(synonyms[i].ours, ours) == 0 && strcmp(synonyms[i].capstone, cs) == 0)
@@ -136,7 +136,7 @@ static void report_add(struct report *r, const struct trial *t, enum difference_
     snprintf(key, sizeof key, "%s: %u-bit ours %s, Capstone %s, %02x %02x", kinds[kind], t->code,
              t->ours, t->cs_len ? t->cs : "(bad)", t->bytes[t->at], t->bytes[t->at + 1]);
     for (i = 0; i < r->items; i++)
-        if (strncmp(r->item[i].key, key, strcspn(key, ",")) == 0)
+        if (strncmp(r->item[i].key, key, (size_t)(strrchr(key, ',') - key)) == 0)
             break;
     if (i == REPORT_MAX)
         return;
@@ -244,6 +244,11 @@ static void run_random(unsigned strings, struct report *report)
         /* Half of them in the maps that one random byte in 256 leads to. */
         if (i & 8)
             t.bytes[i >> 4 & 3] = 0x0f;
+        if ((i & 63) == 1) { /* and some with several prefixes */
+            t.bytes[0] = 0x67;
+            t.bytes[1] = (u8)(0x40 | (t.bytes[1] & 15));
+            t.bytes[2] = 0x0f;
+        }
         t.code = 16u << i % 3;
         run_trial(&c, &t, report);
     }

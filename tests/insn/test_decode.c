@@ -630,9 +630,9 @@ START_TEST(encodings_that_are_not_implemented_are_ud_of_the_right_length)
     ck_name(64, "8f 00", "pop");
     ck_ud(64, "0f 0f c1 9e");                      /* 3DNow! PFADD */
     ck_ud(64, "0f 0f 04 25 00 00 00 00 9e");
+    ck_name(64, "0f 0b", "ud2");
+    ck_name(64, "0f b9 04 24", "ud1");             /* it has a ModRM byte */
     ck_ud(64, "0f ff c1");                         /* UD0 */
-    ck_ud(64, "0f b9 04 24");                      /* UD1 */
-    ck_ud(64, "0f 0b");                            /* UD2 */
     ck_ud(64, "0f 38 3f 00");                    /* PMAXUD without 66 */
     ck_ud(64, "0f 3a 0e c1 00");                   /* PBLENDW without 66 */
     ck_ud(64, "c5 f8 77");                         /* VZEROUPPER: AVX is not there */

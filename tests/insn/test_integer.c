@@ -19,8 +19,8 @@
 #define HANDLERS 0x5000u
 
 extern const struct insn_ops ops_rol_i, ops_rol_cl, ops_ror_i, ops_ror_cl, ops_rcl_i, ops_rcl_cl,
-    ops_rcr_i, ops_rcr_cl, ops_shl_i, ops_shl_cl, ops_shr_i, ops_shr_cl, ops_sar_i, ops_sar_cl, ops_daa,
-    ops_das, ops_stos;
+    ops_rcr_i, ops_rcr_cl, ops_shl_i, ops_shl_cl, ops_shr_i, ops_shr_cl, ops_sar_i, ops_sar_cl,
+    ops_daa, ops_das, ops_stos;
 
 struct machine {
     struct phys phys;
@@ -60,7 +60,8 @@ static void teardown(void)
 /* bits: 16 real mode, 32 flat protected mode. */
 static void mode(unsigned bits)
 {
-    u16 data = bits == 32 ? 0x93 | SEG_DB | SEG_G : 0x93, code = bits == 32 ? 0x9b | SEG_DB | SEG_G : 0x9b;
+    u16 data = bits == 32 ? 0x93 | SEG_DB | SEG_G : 0x93,
+        code = bits == 32 ? 0x9b | SEG_DB | SEG_G : 0x9b;
     u32 limit = bits == 32 ? ~0u : 0xffff;
     cpu_set_cr(m.cpu, CR0_ET | (bits == 32 ? CR0_PE : 0), 0, 0, 0);
     for (unsigned s = SEG_ES; s <= SEG_GS; s++)
@@ -103,7 +104,8 @@ static u32 flags(void)
     return cpu_get_eflags(m.cpu) & EFLAGS_ARITH;
 }
 
-/* ---- stack -------------------------------------------------------------------------------------- */
+/* ---- stack --------------------------------------------------------------------------------------
+ */
 
 START_TEST(push_sp_stores_old_value_on_286_and_later)
 {
@@ -193,7 +195,8 @@ START_TEST(a_push_outside_the_stack_segment_changes_nothing)
 }
 END_TEST
 
-/* ---- branches ----------------------------------------------------------------------------------- */
+/* ---- branches -----------------------------------------------------------------------------------
+ */
 
 START_TEST(a_jump_beyond_the_code_limit_faults_at_the_jump)
 {
@@ -272,7 +275,8 @@ START_TEST(bound_outside_raises_br_at_the_instruction)
 }
 END_TEST
 
-/* ---- strings ------------------------------------------------------------------------------------ */
+/* ---- strings ------------------------------------------------------------------------------------
+ */
 
 START_TEST(rep_movs_onto_itself_plus_one_repeats_the_first_byte)
 {
@@ -365,7 +369,8 @@ START_TEST(repe_cmps_stops_after_the_first_difference)
         ck_assert_uint_eq(reg(RSI), down ? 0x3000 + 0x1233 : 0x3000 + 0x1235);
         ck_assert_uint_eq(reg(RDI), reg(RSI) + 0x3000);
         ck_assert_uint_eq(reg(RCX), down ? 0x1234 : 0x2000 - 0x1235);
-        ck_assert_uint_eq(flags() & (EFLAGS_ZF | EFLAGS_CF), EFLAGS_CF); /* source - destination = -1 */
+        ck_assert_uint_eq(flags() & (EFLAGS_ZF | EFLAGS_CF),
+                          EFLAGS_CF); /* source - destination = -1 */
     }
 }
 END_TEST
@@ -449,7 +454,8 @@ START_TEST(a_long_repetition_lets_interrupts_in_and_goes_on)
 }
 END_TEST
 
-/* ---- arithmetic --------------------------------------------------------------------------------- */
+/* ---- arithmetic ---------------------------------------------------------------------------------
+ */
 
 /* Runs one handler on a register and returns its new value. */
 static u64 apply(insn_fn fn, u64 value, u8 count, u32 flags_before)
@@ -638,7 +644,8 @@ START_TEST(ascii_adjustments_carry_into_ah_and_aam_0_divides_by_zero)
 }
 END_TEST
 
-/* ---- bits and exchanges ------------------------------------------------------------------------- */
+/* ---- bits and exchanges -------------------------------------------------------------------------
+ */
 
 START_TEST(bit_strings_reach_backwards_and_beyond_the_operand)
 {
@@ -660,7 +667,7 @@ START_TEST(a_bit_string_offset_of_16_bits_wraps_with_the_address)
     dma_fill(&m.phys, 0xfffe, 0, 2);
     set(RBX, 0);
     set(RCX, 0xffff); /* bit -1 of [0]: the word at fffeh */
-    run("0f bb 0f"); /* btc [bx], cx */
+    run("0f bb 0f");  /* btc [bx], cx */
     ck_assert_uint_eq(dma_read16(&m.phys, 0xfffe), 0x8000);
 }
 END_TEST
