@@ -225,7 +225,6 @@ static void pci_root(struct aml *a)
 {
     size_t d = aml_device(a, "PCI0");
     name_id(a, "_HID", "PNP0A03");
-    name_int(a, "_ADR", 0);
     name_int(a, "_UID", 0);
     pci_resources(a);
     pci_routing(a);

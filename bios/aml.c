@@ -166,8 +166,7 @@ void aml_eisaid(struct aml *a, const char *id)
         v = v << 5 | ((u32)id[i] & 0x1f);
     for (unsigned i = 3; i < 7; i++)
         v = v << 4 | hex_digit(id[i]);
-    put8(a, OP_DWORD);
-    put32(a, __builtin_bswap32(v));
+    aml_int(a, __builtin_bswap32(v));
 }
 
 size_t aml_package(struct aml *a, u8 count)
@@ -291,16 +290,15 @@ void aml_dword_field_end(struct aml *a, u64 byte, const char *name)
 
 /* ---- resource templates (6.4) ----------------------------------------------------------------- */
 
-/* The buffer's size is a DWord constant of which the value is filled in at the end. */
-#define BUFFER_SIZE_BYTES 5
+/* The buffer's size is a byte constant of which the value is filled in at the end. */
 
 struct aml_crs aml_crs_begin(struct aml *a)
 {
     struct aml_crs crs;
     put8(a, OP_BUFFER);
     crs.mark = begin(a);
-    put8(a, OP_DWORD);
-    put32(a, 0);
+    put8(a, OP_BYTE);
+    put8(a, 0);
     crs.data = a->len;
     return crs;
 }
@@ -311,7 +309,8 @@ void aml_crs_end(struct aml *a, struct aml_crs crs)
     put8(a, 0);    /* checksum 0: "treat as correct" */
     if (a->overflow)
         return;
-    st_le32(a->buf + crs.mark + BUFFER_SIZE_BYTES - 4, (u32)(a->len - crs.data));
+    BUG_ON(a->len - crs.data > 0xff);
+    a->buf[crs.data - 1] = (u8)(a->len - crs.data);
     aml_end(a, crs.mark);
 }
 

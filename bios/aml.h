@@ -71,6 +71,7 @@ struct aml_crs {
     size_t mark, data; /* where the buffer and its contents begin */
 };
 
+/* At most 255 bytes between the two. */
 struct aml_crs aml_crs_begin(struct aml *a);
 void aml_crs_end(struct aml *a, struct aml_crs crs);
 void aml_crs_io(struct aml *a, u16 base, u8 len);
