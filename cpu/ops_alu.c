@@ -10,7 +10,7 @@
  */
 #include "cpu/ops_int.h"
 
-/* ---- what the instructions do ------------------------------------------------------------------- */
+/* ---- what the instructions do ---------------------------------------------------------------- */
 
 /* Each returns the result, with garbage above `bits`, and sets the flags unless they are dead. */
 
@@ -113,22 +113,22 @@ static inline u64 alu_not(struct flags *f, u64 a, u64 unused, unsigned bits, boo
     return ~a;
 }
 
-/* ---- destination in a register or in memory ----------------------------------------------------- */
+/* ---- destination in a register or in memory -------------------------------------------------- */
 
 #define SRC_eg(bits) reg##bits(cpu, in->reg)
-#define SRC_ei(bits) (u64)(s64)in->imm
+#define SRC_ei(bits) (u64)(s64) in->imm
 #define SRC_e(bits) 0
 
 /* Read, operate, write back at `va`. */
 #define ALU_RMW(op, bits)                                                                          \
-    static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va, u64 b)   \
+    static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va, u64 b)  \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
         void *p = mem_rmw(cpu, in, va, bits / 8, &m);                                              \
         st_le(p, alu_##op(&cpu->flags, ld_le(p, bits / 8), b, bits, true), bits / 8);              \
         mem_rmw_end(cpu, in, &m);                                                                  \
     }                                                                                              \
-    static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va, u64 b,      \
+    static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va, u64 b,     \
                                       bool live)                                                   \
     {                                                                                              \
         u8 *p = mem_fast_w(cpu, va, bits / 8);                                                     \
@@ -231,9 +231,9 @@ ALU_BINARY(xor)
 ALU_UNARY(inc)
 ALU_UNARY(dec)
 ALU_UNARY(neg)
-ALU_UNARY(not)
+ALU_UNARY(not )
 
-/* ---- CMP and TEST: no destination --------------------------------------------------------------- */
+/* ---- CMP and TEST: no destination ------------------------------------------------------------ */
 
 #define ALU_COMPARE(name, op, variant, bits, first, second, live)                                  \
     HANDLER(name##_##variant##bits)                                                                \

@@ -1,8 +1,8 @@
 /*
  * ops_bcd.c: DAA, DAS, AAA, AAS, AAM, AAD. Intel SDM vol. 2.
  *
- * None exists in 64-bit mode. Flags that the manual leaves undefined follow the result (DAA, DAS: OF
- * clear; AAA, AAS: OF clear, SF, ZF and PF of AL; AAM, AAD: CF, OF and AF clear).
+ * None exists in 64-bit mode. Flags that the manual leaves undefined follow the result (DAA, DAS:
+ * OF clear; AAA, AAS: OF clear, SF, ZF and PF of AL; AAM, AAD: CF, OF and AF clear).
  */
 #include "cpu/ops_int.h"
 

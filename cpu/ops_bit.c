@@ -1,14 +1,14 @@
 /*
  * ops_bit.c: BT, BTS, BTR, BTC, BSF, BSR, TZCNT, LZCNT, POPCNT, CRC32.
  *
- * Intel SDM vol. 2. With a register offset and a memory operand, BT and its kin address a bit string:
- * the offset is signed and reaches beyond the operand. BSF and BSR of 0 leave the whole destination
- * alone, as AMD documents and Intel processors do; their other flags, undefined, are those of the
- * index as a logical result. BT leaves all flags but CF.
+ * Intel SDM vol. 2. With a register offset and a memory operand, BT and its kin address a bit
+ * string: the offset is signed and reaches beyond the operand. BSF and BSR of 0 leave the whole
+ * destination alone, as AMD documents and Intel processors do; their other flags, undefined, are
+ * those of the index as a logical result. BT leaves all flags but CF.
  */
 #include "cpu/ops_int.h"
 
-/* ---- BT, BTS, BTR, BTC -------------------------------------------------------------------------- */
+/* ---- BT, BTS, BTR, BTC ----------------------------------------------------------------------- */
 
 static inline u64 bit_bts(u64 v, u64 bit)
 {
@@ -26,8 +26,8 @@ static inline u64 bit_btc(u64 v, u64 bit)
 }
 
 /* The bit's number within the operand. */
-#define BITNO_g(bits) (reg##bits(cpu, in->reg) & ((bits) - 1))
-#define BITNO_i(bits) ((unsigned)in->imm & ((bits) - 1))
+#define BITNO_g(bits) (reg##bits(cpu, in->reg) & ((bits)-1))
+#define BITNO_i(bits) ((unsigned)in->imm & ((bits)-1))
 
 /* Bytes from the operand's address to the unit of the bit string that holds the bit. */
 #define STRING_OFFSET_g(bits)                                                                      \
@@ -70,12 +70,12 @@ static gva_t bit_addr_s(struct cpu *cpu, const struct insn *in, u64 delta, unsig
 
 /* BTS, BTR, BTC write back even what does not change. */
 #define BTX_RMW(op, bits)                                                                          \
-    static inline u64 op##_set##bits(struct flags *f, u64 v, unsigned n)                            \
+    static inline u64 op##_set##bits(struct flags *f, u64 v, unsigned n)                           \
     {                                                                                              \
         flag_set_c(f, (v >> n) & 1);                                                               \
         return bit_##op(v, BIT64(n));                                                              \
     }                                                                                              \
-    static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va,          \
+    static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va,         \
                                          unsigned n)                                               \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
@@ -83,7 +83,8 @@ static gva_t bit_addr_s(struct cpu *cpu, const struct insn *in, u64 delta, unsig
         st_le(p, op##_set##bits(&cpu->flags, ld_le(p, bits / 8), n), bits / 8);                    \
         mem_rmw_end(cpu, in, &m);                                                                  \
     }                                                                                              \
-    static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va, unsigned n) \
+    static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va,            \
+                                      unsigned n)                                                  \
     {                                                                                              \
         u8 *p = mem_fast_w(cpu, va, bits / 8);                                                     \
         if (unlikely(!p))                                                                          \
@@ -146,7 +147,7 @@ BTX(bts)
 BTX(btr)
 BTX(btc)
 
-/* ---- counting and searching --------------------------------------------------------------------- */
+/* ---- counting and searching ------------------------------------------------------------------ */
 
 /* BSF, BSR with a source that is not 0: ZF clear, the other flags of the index. */
 static inline void flags_index(struct flags *f, u64 index)
@@ -211,7 +212,7 @@ static inline u64 count_popcnt(struct flags *f, u64 v, unsigned bits)
     HANDLER(op##_##variant##bits)                                                                  \
     {                                                                                              \
         u64 v = source;                                                                            \
-        u64 n = count_##op(&cpu->flags, v, bits);                                               \
+        u64 n = count_##op(&cpu->flags, v, bits);                                                  \
         if (!(keep) || v != 0)                                                                     \
             set_reg##bits(cpu, in->reg, (u##bits)n);                                               \
         NEXT;                                                                                      \
@@ -235,15 +236,13 @@ COUNT(tzcnt, false)
 COUNT(lzcnt, false)
 COUNT(popcnt, false)
 
-/* ---- CRC32 -------------------------------------------------------------------------------------- */
+/* ---- CRC32 ----------------------------------------------------------------------------------- */
 
-/* CRC-32C (polynomial 1EDC6F41h, reflected 82F63B78h), four bits at a time: entry i is the remainder
- * of i. */
+/* CRC-32C (polynomial 1EDC6F41h, reflected 82F63B78h), four bits at a time: entry i is the
+ * remainder of i. */
 static const u32 crc32c_nibble[16] = {
-    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
-    0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-    0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 };
 
 static u32 crc32c(u32 crc, u64 v, unsigned bytes)

@@ -1,6 +1,6 @@
 /*
- * ops_bmi.c: the VEX-encoded instructions of BMI1 and BMI2 (MULX is in ops_muldiv.c; TZCNT and LZCNT
- * are in ops_bit.c).
+ * ops_bmi.c: the VEX-encoded instructions of BMI1 and BMI2 (MULX is in ops_muldiv.c; TZCNT and
+ * LZCNT are in ops_bit.c).
  *
  * Intel SDM vol. 2. Operands have 4 or 8 bytes. Flags that the manual leaves undefined are those of
  * the result (PF) or clear (AF).

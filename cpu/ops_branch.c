@@ -2,9 +2,10 @@
  * ops_branch.c: near control flow: Jcc, JMP, CALL, RET, LOOP, JCXZ, and BOUND, which may branch to
  * a handler.
  *
- * Intel SDM vol. 2 and vol. 1, 6.4. A target outside the CS limit, or not canonical, is #GP(0) of the
- * branch itself, before anything is committed. In 64-bit mode near branches have 64-bit operands
- * whatever the prefixes, as Intel processors do (AMD's truncate to 16 bits with prefix 66).
+ * Intel SDM vol. 2 and vol. 1, 6.4. A target outside the CS limit, or not canonical, is #GP(0) of
+ * the branch itself, before anything is committed. In 64-bit mode near branches have 64-bit
+ * operands whatever the prefixes, as Intel processors do (AMD's truncate to 16 bits with prefix
+ * 66).
  *
  * Not here: far transfers, interrupts and returns from them (the system section).
  */
@@ -16,7 +17,7 @@ void branch_check_canonical(struct cpu *cpu, const struct insn *in, u64 target)
         excp_gp(cpu, in, 0);
 }
 
-/* ---- Jcc, JMP rel ------------------------------------------------------------------------------- */
+/* ---- Jcc, JMP rel ---------------------------------------------------------------------------- */
 
 #define JCC_SIZE(cc, bits)                                                                         \
     HANDLER(jcc_##cc##_r##bits)                                                                    \
@@ -64,7 +65,7 @@ JMP_REL(32)
 JMP_REL(64)
 const struct insn_ops ops_jmp_rel = {.r = SIZES_16_64(jmp_rel_r)};
 
-/* ---- LOOP, JCXZ --------------------------------------------------------------------------------- */
+/* ---- LOOP, JCXZ ------------------------------------------------------------------------------ */
 
 static const struct insn *branch_if(struct cpu *cpu, const struct insn *in, bool taken)
 {
@@ -107,7 +108,7 @@ const struct insn_ops ops_loope = {.any = loope};
 const struct insn_ops ops_loopne = {.any = loopne};
 const struct insn_ops ops_jcxz = {.any = jcxz};
 
-/* ---- JMP, CALL r/m ------------------------------------------------------------------------------ */
+/* ---- JMP, CALL r/m --------------------------------------------------------------------------- */
 
 #define JMP_E(variant, bits, source)                                                               \
     HANDLER(jmp_e_##variant##bits)                                                                 \
@@ -166,14 +167,12 @@ HANDLER(call_rel_any)
 
 const struct insn_ops ops_jmp_e = {
     .r = SIZES_16_64(jmp_e_r), .m = SIZES_16_64(jmp_e_m), .s = SIZES_16_64(jmp_e_s)};
-const struct insn_ops ops_call_e = {.any = call_e_any,
-                                    .stack = true,
-                                    .r = SIZES_16_64(call_e_r),
-                                    .m = SIZES_16_64(call_e_m)};
+const struct insn_ops ops_call_e = {
+    .any = call_e_any, .stack = true, .r = SIZES_16_64(call_e_r), .m = SIZES_16_64(call_e_m)};
 const struct insn_ops ops_call_rel = {
     .any = call_rel_any, .stack = true, .r = SIZES_16_64(call_rel_r)};
 
-/* ---- RET ---------------------------------------------------------------------------------------- */
+/* ---- RET ------------------------------------------------------------------------------------- */
 
 #define RET_SIZE(bits)                                                                             \
     HANDLER(ret_r##bits)                                                                           \
@@ -214,7 +213,7 @@ HANDLER(ret_i_any)
 const struct insn_ops ops_ret = {.any = ret_any, .stack = true, .r = SIZES_16_64(ret_r)};
 const struct insn_ops ops_ret_i = {.any = ret_i_any, .stack = true, .r = SIZES_16_64(ret_i_r)};
 
-/* ---- BOUND -------------------------------------------------------------------------------------- */
+/* ---- BOUND ----------------------------------------------------------------------------------- */
 
 /* #BR is a fault: it returns to the BOUND. Both bounds are read before they are compared. */
 HANDLER(bound)

@@ -27,9 +27,18 @@
     static NOINLINE void name##_step(struct cpu *cpu, const struct insn *in)
 
 /* Lists of the variants of a family, for initialising struct insn_ops. */
-#define SIZES_8_64(name) {name##8, name##16, name##32, name##64}
-#define SIZES_16_64(name) {NULL, name##16, name##32, name##64}
-#define SIZES_32_64(name) {NULL, NULL, name##32, name##64}
+#define SIZES_8_64(name)                                                                           \
+    {                                                                                              \
+        name##8, name##16, name##32, name##64                                                      \
+    }
+#define SIZES_16_64(name)                                                                          \
+    {                                                                                              \
+        NULL, name##16, name##32, name##64                                                         \
+    }
+#define SIZES_32_64(name)                                                                          \
+    {                                                                                              \
+        NULL, NULL, name##32, name##64                                                             \
+    }
 
 /* Address of a memory operand: flat variants (m), and any segmentation (s). */
 #define ADDR_m(bits, kind) ea_flat(cpu, in)
@@ -38,7 +47,7 @@
 /* Byte offset of CL in the register file. */
 #define REG8_CL (RCX * 8u)
 
-/* ---- flags -------------------------------------------------------------------------------------- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 /* Sets CF and OF and keeps the others. */
 static inline void flags_set_co(struct flags *f, bool c, bool o)
@@ -53,7 +62,7 @@ static inline void flags_result_co(struct flags *f, u64 res, bool c, bool o, uns
     f->aux = (u64)c << 63 | (u64)(c ^ o) << 62;
 }
 
-/* ---- stack -------------------------------------------------------------------------------------- */
+/* ---- stack ----------------------------------------------------------------------------------- */
 
 /* Reads `size` bytes at the stack pointer plus `above`, in any mode; pops nothing. */
 u64 stack_peek(struct cpu *cpu, const struct insn *in, unsigned above, unsigned size);
@@ -86,7 +95,7 @@ static inline void drop_flat(struct cpu *cpu, u64 bytes)
     cpu->gpr[RSP] = (cpu->gpr[RSP] + bytes) & cpu->amask;
 }
 
-/* ---- branches ----------------------------------------------------------------------------------- */
+/* ---- branches -------------------------------------------------------------------------------- */
 
 /* Raises #GP(0) unless the target is canonical for the paging mode. */
 void branch_check_canonical(struct cpu *cpu, const struct insn *in, u64 target);

@@ -2,8 +2,8 @@
  * ops_misc.c: NOP and the hints, fences, cache-line flushes, PAUSE, UD1, UD2, and the
  * instructions that set single flags.
  *
- * Intel SDM vol. 2. Memory is strongly ordered here, so fences and flushes have no effect beyond the
- * faults that they raise.
+ * Intel SDM vol. 2. Memory is strongly ordered here, so fences and flushes have no effect beyond
+ * the faults that they raise.
  */
 #include "cpu/ops_int.h"
 

@@ -10,7 +10,7 @@
  */
 #include "cpu/ops_int.h"
 
-/* ---- MOV ---------------------------------------------------------------------------------------- */
+/* ---- MOV ------------------------------------------------------------------------------------- */
 
 #define MOV_SIZE(bits)                                                                             \
     HANDLER(mov_eg_r##bits)                                                                        \
@@ -113,7 +113,8 @@ const struct insn_ops ops_movnti = {
     .s = {NULL, NULL, mov_eg_s32, mov_eg_s64},
 };
 
-/* ---- MOVZX, MOVSX, MOVSXD ------------------------------------------------------------------------ */
+/* ---- MOVZX, MOVSX, MOVSXD
+ * ------------------------------------------------------------------------ */
 
 /* `from` bits of E become `to` bits of G; ext is the C type of the source as it is extended. */
 #define EXTEND(name, ext, from, to)                                                                \
@@ -154,7 +155,7 @@ const struct insn_ops ops_movsxd = {
     .s = {NULL, mov_ge_s16, mov_ge_s32, movsxd_s64},
 };
 
-/* ---- LEA ---------------------------------------------------------------------------------------- */
+/* ---- LEA ------------------------------------------------------------------------------------- */
 
 /* The flat variants know that the address size is the widest of the mode, so that only the operand
  * size truncates. No segment base: LEA gives the offset. */
@@ -176,7 +177,7 @@ LEA(32)
 LEA(64)
 const struct insn_ops ops_lea = {.m = SIZES_16_64(lea_m), .s = SIZES_16_64(lea_s)};
 
-/* ---- MOVBE, BSWAP ------------------------------------------------------------------------------- */
+/* ---- MOVBE, BSWAP ---------------------------------------------------------------------------- */
 
 static u64 byte_swap(u64 v, unsigned size)
 {
@@ -218,7 +219,7 @@ HANDLER(bswap_r64)
 
 const struct insn_ops ops_bswap = {.r = SIZES_16_64(bswap_r)};
 
-/* ---- CMOVcc, SETcc ------------------------------------------------------------------------------ */
+/* ---- CMOVcc, SETcc --------------------------------------------------------------------------- */
 
 #define CMOV_SIZE(cc, bits)                                                                        \
     HANDLER(cmov_##cc##_r##bits)                                                                   \
@@ -290,7 +291,7 @@ CONDITIONAL(13)
 CONDITIONAL(14)
 CONDITIONAL(15)
 
-/* ---- accumulator and flags ---------------------------------------------------------------------- */
+/* ---- accumulator and flags ------------------------------------------------------------------- */
 
 /* CBW, CWDE, CDQE: the lower half of the accumulator, sign-extended. */
 HANDLER(cbw_r16)

@@ -6,7 +6,7 @@
  */
 #include "cpu/ops_int.h"
 
-/* ---- MUL, IMUL ---------------------------------------------------------------------------------- */
+/* ---- MUL, IMUL ------------------------------------------------------------------------------- */
 
 /* The double-width product of the accumulator goes to AX, DX:AX, EDX:EAX or RDX:RAX. */
 static void set_product(struct cpu *cpu, u128 product, unsigned size)
@@ -98,7 +98,7 @@ IMUL_SIZE(64)
 IMUL_OPS(imul_ge)
 IMUL_OPS(imul_gei)
 
-/* ---- DIV, IDIV ---------------------------------------------------------------------------------- */
+/* ---- DIV, IDIV ------------------------------------------------------------------------------- */
 
 /* The double-width dividend: AX, DX:AX, EDX:EAX, RDX:RAX. */
 static u128 get_dividend(const struct cpu *cpu, unsigned size)
@@ -164,7 +164,7 @@ HANDLER(idiv_e)
 const struct insn_ops ops_div_e = {.any = div_e};
 const struct insn_ops ops_idiv_e = {.any = idiv_e};
 
-/* ---- ADCX, ADOX, MULX --------------------------------------------------------------------------- */
+/* ---- ADCX, ADOX, MULX ------------------------------------------------------------------------ */
 
 /* ADCX adds with CF and changes no other flag; ADOX does so with OF. */
 static bool add_carry(u64 a, u64 b, bool carry, unsigned bits, u64 *sum)

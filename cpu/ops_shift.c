@@ -4,14 +4,14 @@
  * Intel SDM vol. 2. The count is masked to 5 bits (6 with 64-bit operands); a masked count of 0
  * changes no flag, though a 32-bit register destination still loses bits 63:32. OF is defined for a
  * count of 1 only; for others it follows the same formula of the result, as processors do. AF,
- * undefined after shifts, is cleared. SHLD and SHRD of 16 bits by more than 16, undefined, shift the
- * source in once more and clear CF, as AMD processors do.
+ * undefined after shifts, is cleared. SHLD and SHRD of 16 bits by more than 16, undefined, shift
+ * the source in once more and clear CF, as AMD processors do.
  *
  * Not here: the flagless shifts of BMI2 (ops_bmi.c).
  */
 #include "cpu/ops_int.h"
 
-/* ---- what the instructions do ------------------------------------------------------------------- */
+/* ---- what the instructions do ---------------------------------------------------------------- */
 
 /* The top bit, and the one below it, of a `bits` wide value. */
 static inline bool top(u64 v, unsigned bits)
@@ -98,18 +98,18 @@ static inline u64 shift_rcr(struct flags *f, u64 a, unsigned n, unsigned bits, b
     return res;
 }
 
-/* ---- handlers ----------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 #define COUNT_MASK(bits) ((bits) == 64 ? 63u : 31u)
 #define COUNT_i(bits) ((unsigned)in->imm & COUNT_MASK(bits))
 #define COUNT_cl(bits) (reg8(cpu, REG8_CL) & COUNT_MASK(bits))
 
 #define SHIFT_RMW(op, bits)                                                                        \
-    static inline u64 op##_by##bits(struct flags *f, u64 a, unsigned n, bool live)                  \
+    static inline u64 op##_by##bits(struct flags *f, u64 a, unsigned n, bool live)                 \
     {                                                                                              \
         return n ? shift_##op(f, a, n, bits, live) : a;                                            \
     }                                                                                              \
-    static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va,          \
+    static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va,         \
                                          unsigned n)                                               \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
@@ -117,7 +117,8 @@ static inline u64 shift_rcr(struct flags *f, u64 a, unsigned n, unsigned bits, b
         st_le(p, op##_by##bits(&cpu->flags, ld_le(p, bits / 8), n, true), bits / 8);               \
         mem_rmw_end(cpu, in, &m);                                                                  \
     }                                                                                              \
-    static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va, unsigned n) \
+    static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va,            \
+                                      unsigned n)                                                  \
     {                                                                                              \
         u8 *p = mem_fast_w(cpu, va, bits / 8);                                                     \
         if (unlikely(!p))                                                                          \
@@ -183,7 +184,7 @@ SHIFT(shl)
 SHIFT(shr)
 SHIFT(sar)
 
-/* ---- SHLD, SHRD --------------------------------------------------------------------------------- */
+/* ---- SHLD, SHRD ------------------------------------------------------------------------------ */
 
 static u64 double_left(struct flags *f, u64 a, u64 b, unsigned n, unsigned bits)
 {

@@ -20,7 +20,7 @@ static void stack_poke(struct cpu *cpu, const struct insn *in, u64 sp, u64 v, un
     mem_write(cpu, in, seg_addr(cpu, in, SEG_SS, off, size, ACCESS_WRITE), v, size);
 }
 
-/* ---- PUSH --------------------------------------------------------------------------------------- */
+/* ---- PUSH ------------------------------------------------------------------------------------ */
 
 #define PUSH_SIZE(bits)                                                                            \
     HANDLER(push_e_r##bits)                                                                        \
@@ -55,14 +55,11 @@ HANDLER(push_i_any)
     NEXT;
 }
 
-const struct insn_ops ops_push_e = {.any = push_e_any,
-                                    .stack = true,
-                                    .r = SIZES_16_64(push_e_r),
-                                    .m = SIZES_16_64(push_e_m)};
-const struct insn_ops ops_push_i = {
-    .any = push_i_any, .stack = true, .r = SIZES_16_64(push_i_r)};
+const struct insn_ops ops_push_e = {
+    .any = push_e_any, .stack = true, .r = SIZES_16_64(push_e_r), .m = SIZES_16_64(push_e_m)};
+const struct insn_ops ops_push_i = {.any = push_i_any, .stack = true, .r = SIZES_16_64(push_i_r)};
 
-/* ---- POP ---------------------------------------------------------------------------------------- */
+/* ---- POP ------------------------------------------------------------------------------------- */
 
 /* POP to memory computes the address with the stack pointer already incremented. */
 static void pop_to_memory(struct cpu *cpu, const struct insn *in)
@@ -96,10 +93,9 @@ HANDLER(pop_e_any)
 POP_SIZE(16)
 POP_SIZE(32)
 POP_SIZE(64)
-const struct insn_ops ops_pop_e = {
-    .any = pop_e_any, .stack = true, .r = SIZES_16_64(pop_e_r)};
+const struct insn_ops ops_pop_e = {.any = pop_e_any, .stack = true, .r = SIZES_16_64(pop_e_r)};
 
-/* ---- PUSHA, POPA -------------------------------------------------------------------------------- */
+/* ---- PUSHA, POPA ----------------------------------------------------------------------------- */
 
 /* In real mode a stack pointer of 7, 9, .. 15 is #GP(0), not #SS (SDM, PUSHA). */
 static bool pusha_refused(const struct cpu *cpu)
@@ -147,7 +143,7 @@ HANDLER(popa)
 const struct insn_ops ops_pusha = {.any = pusha};
 const struct insn_ops ops_popa = {.any = popa};
 
-/* ---- ENTER, LEAVE ------------------------------------------------------------------------------- */
+/* ---- ENTER, LEAVE ---------------------------------------------------------------------------- */
 
 /* ENTER ends with a check that the new top of the stack can be written (SDM, ENTER). */
 HANDLER(enter)
@@ -205,5 +201,4 @@ HANDLER(leave_any)
 LEAVE_SIZE(16)
 LEAVE_SIZE(32)
 LEAVE_SIZE(64)
-const struct insn_ops ops_leave = {
-    .any = leave_any, .stack = true, .r = SIZES_16_64(leave_r)};
+const struct insn_ops ops_leave = {.any = leave_any, .stack = true, .r = SIZES_16_64(leave_r)};

@@ -18,7 +18,7 @@
 
 #define STRING_BATCH 65536u
 
-/* ---- registers ---------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------- */
 
 static u64 amask_of(const struct insn *in)
 {
@@ -49,12 +49,13 @@ static gva_t dest_addr(struct cpu *cpu, const struct insn *in, enum access kind)
     return seg_addr(cpu, in, dest_seg(cpu), cpu->gpr[RDI] & amask_of(in), in->osz, kind);
 }
 
-/* ---- repetition --------------------------------------------------------------------------------- */
+/* ---- repetition ------------------------------------------------------------------------------ */
 
 /* Does one element; false ends a repetition early (CMPS, SCAS). */
 typedef bool (*string_one_fn)(struct cpu *cpu, const struct insn *in);
-/* Does 1 to max elements at once through host pointers, or returns 0 when `one` must do it. For CMPS
- * and SCAS *stop ends the repetition. Only segment checks fault in it, in the order of `one`. */
+/* Does 1 to max elements at once through host pointers, or returns 0 when `one` must do it. For
+ * CMPS and SCAS *stop ends the repetition. Only segment checks fault in it, in the order of `one`.
+ */
 typedef u64 (*string_run_fn)(struct cpu *cpu, const struct insn *in, u64 max, bool *stop);
 
 /* Elements from the linear address `va` = segment offset `off` on that one page and the segment's
@@ -130,7 +131,7 @@ static inline const struct insn *string_insn(struct cpu *cpu, const struct insn 
     NEXT;
 }
 
-/* ---- MOVS --------------------------------------------------------------------------------------- */
+/* ---- MOVS ------------------------------------------------------------------------------------ */
 
 static bool movs_one(struct cpu *cpu, const struct insn *in)
 {
@@ -181,7 +182,7 @@ HANDLER(movs)
 
 const struct insn_ops ops_movs = {.any = movs};
 
-/* ---- STOS --------------------------------------------------------------------------------------- */
+/* ---- STOS ------------------------------------------------------------------------------------ */
 
 static bool stos_one(struct cpu *cpu, const struct insn *in)
 {
@@ -222,7 +223,7 @@ HANDLER(stos)
 
 const struct insn_ops ops_stos = {.any = stos};
 
-/* ---- LODS --------------------------------------------------------------------------------------- */
+/* ---- LODS ------------------------------------------------------------------------------------ */
 
 static bool lods_one(struct cpu *cpu, const struct insn *in)
 {
@@ -255,7 +256,7 @@ HANDLER(lods)
 
 const struct insn_ops ops_lods = {.any = lods};
 
-/* ---- CMPS, SCAS --------------------------------------------------------------------------------- */
+/* ---- CMPS, SCAS ------------------------------------------------------------------------------ */
 
 /* Sets the flags of a - b; true when a repetition goes on: REPE while equal, REPNE while not. */
 static bool compare(struct cpu *cpu, const struct insn *in, u64 a, u64 b)

@@ -8,7 +8,7 @@
  */
 #include "cpu/ops_int.h"
 
-/* ---- XCHG --------------------------------------------------------------------------------------- */
+/* ---- XCHG ------------------------------------------------------------------------------------ */
 
 #define XCHG_SIZE(bits)                                                                            \
     HANDLER(xchg_eg_r##bits)                                                                       \
@@ -18,7 +18,7 @@
         set_reg##bits(cpu, in->reg, v);                                                            \
         NEXT;                                                                                      \
     }                                                                                              \
-    static NOINLINE void xchg_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va)          \
+    static NOINLINE void xchg_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va)         \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
         void *p = mem_rmw(cpu, in, va, bits / 8, &m);                                              \
@@ -27,7 +27,7 @@
         mem_rmw_end(cpu, in, &m);                                                                  \
         set_reg##bits(cpu, in->reg, v);                                                            \
     }                                                                                              \
-    static inline void xchg_mem##bits(struct cpu *cpu, const struct insn *in, gva_t va)             \
+    static inline void xchg_mem##bits(struct cpu *cpu, const struct insn *in, gva_t va)            \
     {                                                                                              \
         u8 *p = mem_fast_w(cpu, va, bits / 8);                                                     \
         if (unlikely(!p)) {                                                                        \
@@ -71,9 +71,10 @@ XCHG_RAX(32)
 XCHG_RAX(64)
 const struct insn_ops ops_xchg_rax = {.r = SIZES_16_64(xchg_rax_r)};
 
-/* ---- XADD, CMPXCHG ------------------------------------------------------------------------------ */
+/* ---- XADD, CMPXCHG --------------------------------------------------------------------------- */
 
-static inline void flags_by_size(struct flags *f, bool subtract, u64 a, u64 b, u64 res, unsigned size)
+static inline void flags_by_size(struct flags *f, bool subtract, u64 a, u64 b, u64 res,
+                                 unsigned size)
 {
     unsigned bits = size * 8;
     if (subtract)
@@ -125,7 +126,7 @@ HANDLER_STEP(cmpxchg)
 const struct insn_ops ops_xadd = {.any = xadd};
 const struct insn_ops ops_cmpxchg = {.any = cmpxchg};
 
-/* ---- CMPXCHG8B, CMPXCHG16B ---------------------------------------------------------------------- */
+/* ---- CMPXCHG8B, CMPXCHG16B ------------------------------------------------------------------- */
 
 /* Only ZF changes. */
 static void flags_set_z(struct flags *f, bool z)

@@ -104,8 +104,7 @@ static u32 flags(void)
     return cpu_get_eflags(m.cpu) & EFLAGS_ARITH;
 }
 
-/* ---- stack --------------------------------------------------------------------------------------
- */
+/* ---- stack ----------------------------------------------------------------------------------- */
 
 START_TEST(push_sp_stores_old_value_on_286_and_later)
 {
@@ -195,8 +194,7 @@ START_TEST(a_push_outside_the_stack_segment_changes_nothing)
 }
 END_TEST
 
-/* ---- branches -----------------------------------------------------------------------------------
- */
+/* ---- branches -------------------------------------------------------------------------------- */
 
 START_TEST(a_jump_beyond_the_code_limit_faults_at_the_jump)
 {
@@ -275,8 +273,7 @@ START_TEST(bound_outside_raises_br_at_the_instruction)
 }
 END_TEST
 
-/* ---- strings ------------------------------------------------------------------------------------
- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 START_TEST(rep_movs_onto_itself_plus_one_repeats_the_first_byte)
 {
@@ -454,8 +451,7 @@ START_TEST(a_long_repetition_lets_interrupts_in_and_goes_on)
 }
 END_TEST
 
-/* ---- arithmetic ---------------------------------------------------------------------------------
- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 /* Runs one handler on a register and returns its new value. */
 static u64 apply(insn_fn fn, u64 value, u8 count, u32 flags_before)
@@ -644,8 +640,7 @@ START_TEST(ascii_adjustments_carry_into_ah_and_aam_0_divides_by_zero)
 }
 END_TEST
 
-/* ---- bits and exchanges -------------------------------------------------------------------------
- */
+/* ---- bits and exchanges ---------------------------------------------------------------------- */
 
 START_TEST(bit_strings_reach_backwards_and_beyond_the_operand)
 {

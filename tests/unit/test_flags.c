@@ -108,8 +108,7 @@ START_TEST(logical_results_clear_carry_overflow_and_auxiliary)
     for (unsigned v = 0; v < 256; v++) {
         flags_logic(&f, v | 0xabcd00, 8); /* garbage above the operand does not matter */
         ck_assert_uint_eq(flags_get(&f), (parity_even(v) ? EFLAGS_PF : 0) |
-                                             (v == 0 ? EFLAGS_ZF : 0) |
-                                             (v & 0x80 ? EFLAGS_SF : 0));
+                                             (v == 0 ? EFLAGS_ZF : 0) | (v & 0x80 ? EFLAGS_SF : 0));
     }
 }
 END_TEST
