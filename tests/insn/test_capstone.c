@@ -249,6 +249,11 @@ static void run_random(unsigned strings, struct report *report)
             t.bytes[1] = (u8)(0x40 | (t.bytes[1] & 15));
             t.bytes[2] = 0x0f;
         }
+        if ((i & 15) == 2) { /* and EVEX with its constant bits */
+            t.bytes[0] = 0x62;
+            t.bytes[1] = (u8)((t.bytes[1] & 0xf0) | (1 + i % 3));
+            t.bytes[2] |= 4;
+        }
         t.code = 16u << i % 3;
         run_trial(&c, &t, report);
     }
