@@ -61,7 +61,7 @@ static void push_converted(struct x87 *x, const struct sf_ctx *c, struct f80 v)
         return;
     }
     x87_report(x, c->flags, false);
-    if (!x87_stopped(c))
+    if (!(c->flags & ~c->masks & SF_IE)) /* an unmasked DE does not keep it from being loaded */
         x87_push(x, v);
 }
 
@@ -129,7 +129,7 @@ X87_HANDLER(fild_m64)
 X87_HANDLER(fld_sti)
 {
     struct x87 *x = begin(cpu, in);
-    if (!x87_is_empty(x, 7) || !x87_is_empty(x, sti(in)))
+    if (likely(!x87_is_empty(x, sti(in))))
         push_checked(x, x87_read(x, sti(in)));
     else if (x87_stack_fault(x, false))
         x87_push(x, F80_DEFAULT_NAN);
@@ -284,15 +284,13 @@ X87_HANDLER(fstp_sti)
     return x87_finish(cpu, in);
 }
 
-/* D9 /3, undocumented: FSTP that takes an empty ST(0) as it is. */
+/* D9 /3, undocumented: FSTP that an empty ST(0) turns into a pop alone. */
 X87_HANDLER(fstpnce)
 {
     struct x87 *x = begin(cpu, in);
-    bool empty = x87_is_empty(x, 0);
     x->sw &= (u16)~SW_C1;
-    x87_write(x, sti(in), x87_read(x, 0));
-    if (empty)
-        x87_free(x, sti(in));
+    if (!x87_is_empty(x, 0))
+        x87_write(x, sti(in), x87_read(x, 0));
     x87_pop(x);
     return x87_finish(cpu, in);
 }
@@ -322,7 +320,7 @@ static void pop_times(struct x87 *x, unsigned pops)
         x87_pop(x);
 }
 
-/* ST(0) against b, into C3, C2, C0. `empty`: one of the operands is. */
+/* ST(0) against b, into C3, C2, C0, which an unmasked IE leaves alone. `empty`: one operand is. */
 static void compare(struct x87 *x, struct f80 b, bool empty, bool denormal, bool quiet, unsigned pops)
 {
     struct sf_ctx c = sf_from_x87_cw(x->cw);
@@ -334,9 +332,10 @@ static void compare(struct x87 *x, struct f80 b, bool empty, bool denormal, bool
         enum sf_order o = f80_compare(&c, x87_read(x, 0), b, quiet);
         add_memory_denormal(&c, denormal, x87_read(x, 0));
         x87_report(x, c.flags, false);
+        if (!(c.flags & ~c.masks & SF_IE))
+            set_condition(x, o);
         if (x87_stopped(&c))
             return;
-        set_condition(x, o);
     }
     pop_times(x, pops);
 }
@@ -384,19 +383,18 @@ X87_HANDLER(fcomi)
     struct x87 *x = begin(cpu, in);
     struct sf_ctx c = sf_from_x87_cw(x->cw);
     enum sf_order o = SF_UNORDERED;
-    bool stopped;
 
     if (unlikely(x87_is_empty(x, 0) || x87_is_empty(x, sti(in)))) {
-        stopped = !x87_stack_fault(x, false);
+        c.flags = SF_IE;
+        x87_stack_fault(x, false);
     } else {
         o = f80_compare(&c, x87_read(x, 0), x87_read(x, sti(in)), reg_field(in) == 5);
         x87_report(x, c.flags, false);
-        stopped = x87_stopped(&c);
     }
-    if (!stopped) {
+    if (!(c.flags & ~c.masks & SF_IE))
         flags_set(&cpu->flags, codes[o + 1]);
+    if (!x87_stopped(&c))
         pop_times(x, in->opcode == 0xdf);
-    }
     return x87_finish(cpu, in);
 }
 
@@ -625,6 +623,7 @@ static void remainder_step(struct x87 *x, bool nearest)
     u64 q;
     bool partial;
 
+    x->sw &= (u16)~SW_C2;
     if (unlikely(x87_is_empty(x, 0) || x87_is_empty(x, 1))) {
         if (x87_stack_fault(x, false))
             x87_write(x, 0, F80_DEFAULT_NAN);
@@ -634,9 +633,11 @@ static void remainder_step(struct x87 *x, bool nearest)
     x87_report(x, c.flags, false);
     if (x87_stopped(&c))
         return;
-    unsigned code = (q & 4 ? SW_C0 : 0) | (q & 2 ? SW_C3 : 0) | (q & 1 ? SW_C1 : 0);
-    x->sw = (u16)((x->sw & ~(SW_C0 | SW_C1 | SW_C2 | SW_C3)) | (partial ? SW_C2 : code));
     x87_write(x, 0, v);
+    if (f80_is_nan(v))
+        return;
+    unsigned code = (q & 4 ? SW_C0 : 0) | (q & 2 ? SW_C3 : 0) | (q & 1 ? SW_C1 : 0);
+    x->sw = (u16)((x->sw & ~(SW_C0 | SW_C1 | SW_C3)) | (partial ? SW_C2 : code));
 }
 
 X87_HANDLER(fprem)
@@ -687,10 +688,10 @@ X87_HANDLER(fxtract)
     return x87_finish(cpu, in);
 }
 
-/* C2 tells that the argument was out of range and nothing was done. */
+/* C2, clear so far, tells that the argument was out of range and nothing was done. */
 static bool in_range(struct x87 *x, bool ok)
 {
-    x->sw = (u16)((x->sw & ~(SW_C1 | SW_C2)) | (ok ? 0 : SW_C2));
+    x->sw = (u16)((x->sw & ~SW_C1) | (ok ? 0 : SW_C2));
     return ok;
 }
 
@@ -698,6 +699,7 @@ X87_HANDLER(fptan)
 {
     struct x87 *x = begin(cpu, in);
     struct sf_ctx c = sf_from_x87_cw(x->cw);
+    x->sw &= (u16)~SW_C2;
     if (!two_results_fault(x)) {
         struct f80 v;
         if (in_range(x, x87_tan(&c, x87_read(x, 0), &v)))
@@ -710,6 +712,7 @@ X87_HANDLER(fsincos)
 {
     struct x87 *x = begin(cpu, in);
     struct sf_ctx c = sf_from_x87_cw(x->cw);
+    x->sw &= (u16)~SW_C2;
     if (!two_results_fault(x)) {
         struct f80 sine, cosine;
         if (in_range(x, x87_sincos(&c, x87_read(x, 0), &sine, &cosine)))
@@ -724,6 +727,7 @@ static void trig(struct x87 *x, trig_fn *fn)
 {
     struct sf_ctx c = sf_from_x87_cw(x->cw);
     struct f80 v;
+    x->sw &= (u16)~SW_C2;
     if (unlikely(x87_is_empty(x, 0))) {
         if (x87_stack_fault(x, false))
             x87_write(x, 0, F80_DEFAULT_NAN);
@@ -784,11 +788,10 @@ X87_HANDLER(fcmov)
     default: take = flag_p(f); break;
     }
     if (unlikely(x87_is_empty(x, 0) || x87_is_empty(x, sti(in)))) {
-        if (x87_stack_fault(x, false) && take != (in->opcode & 1))
+        if (x87_stack_fault(x, false))
             x87_write(x, 0, F80_DEFAULT_NAN);
         return x87_finish(cpu, in);
     }
-    x->sw &= (u16)~SW_C1;
     if (take != (in->opcode & 1))
         x87_write(x, 0, x87_read(x, sti(in)));
     return x87_finish(cpu, in);
@@ -797,16 +800,18 @@ X87_HANDLER(fcmov)
 X87_HANDLER(ffree)
 {
     struct x87 *x = begin(cpu, in);
+    x->sw &= (u16)~SW_C1;
     x87_free(x, sti(in));
     return x87_finish(cpu, in);
 }
 
-/* Undocumented: FFREE, then the stack goes down by one whatever ST(0) holds. */
+/* Undocumented: FFREE, then a pop without a check. */
 X87_HANDLER(ffreep)
 {
     struct x87 *x = begin(cpu, in);
+    x->sw &= (u16)~SW_C1;
     x87_free(x, sti(in));
-    x87_set_top(x, x87_top(x) + 1);
+    x87_pop(x);
     return x87_finish(cpu, in);
 }
 

@@ -140,6 +140,39 @@ static bool is_transcendental(struct form f)
     }
 }
 
+static bool is_compare(struct form f)
+{
+    unsigned reg = form_reg(f);
+    switch (f.opcode) {
+    case 0xd8: case 0xdc: return reg == 2 || reg == 3;
+    case 0xd9: return f.modrm == 0xe4;
+    case 0xda: return f.modrm == 0xe9 || (is_mem(f) && (reg == 2 || reg == 3));
+    case 0xdd: return !is_mem(f) && reg >= 4;
+    case 0xde: return reg == 2 || reg == 3;
+    default: return false;
+    }
+}
+
+static bool is_comi(struct form f)
+{
+    return !is_mem(f) && (f.opcode == 0xdb || f.opcode == 0xdf) && form_reg(f) >= 5;
+}
+
+/* Bits of SW that the architecture leaves open, or that AMD's processors and the SDM see otherwise:
+ * C0, C2, C3, or EFLAGS, of a comparison with an unmasked IE (SDM: unchanged); C1 of FCOMI (SDM:
+ * cleared); rounding of transcendental functions. */
+static u16 sw_defined(struct form f, u16 sw)
+{
+    unsigned open = 0;
+    if (is_compare(f) && (sw & SW_ES) && (sw & SW_IE))
+        open = SW_C0 | SW_C2 | SW_C3;
+    else if (is_comi(f))
+        open = SW_C1;
+    else if (is_transcendental(f))
+        open = SW_C1 | SW_PE | SW_UE;
+    return (u16)~open;
+}
+
 static void blank_pointers(u8 *image)
 {
     memset(image + 12, 0, 16);
@@ -169,7 +202,9 @@ static bool registers_agree(struct form f, const u8 *a, const u8 *b)
 
 static bool outcomes_agree(struct form f, struct outcome *ours, struct outcome *host)
 {
-    u16 sw_mask = is_transcendental(f) ? (u16)~(SW_C1 | SW_PE | SW_UE) : 0xffff;
+    u16 sw_mask = sw_defined(f, ld_le16(host->image + 4));
+    if (is_comi(f) && (ld_le16(host->image + 4) & (SW_ES | SW_IE)) == (SW_ES | SW_IE))
+        ours->rflags = host->rflags = 0;
     blank_pointers(ours->image);
     blank_pointers(host->image);
     if (is_env(f)) {
@@ -222,6 +257,8 @@ static void compare_form(struct rig *r, stub_fn *stub, struct form f, struct rng
         u64 rflags = (rng_next(rng) & EFLAGS_ARITH) | 0x202;
         random_image(rng, before.image);
         random_mem(rng, mem, f.opcode);
+        if (is_transcendental(f))
+            before.image[0] |= SF_PE | SF_UE;
         memcpy(before.mem, mem, MEM_BYTES);
         run_ours(r, f, rflags & EFLAGS_ARITH, before.image, mem, &ours);
         memcpy(host.mem, mem, MEM_BYTES);
