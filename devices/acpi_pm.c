@@ -118,7 +118,9 @@ static void pm_sleep(struct acpi_pm *p)
 
 static u16 put_byte(u16 old, unsigned at, u8 value)
 {
-    return at & 1 ? (u16)((old & 0x00ff) | value << 8) : (u16)((old & 0xff00) | value);
+    if (at & 1)
+        return (u16)((old & 0x00ff) | value << 8);
+    return (old & 0xff00) | value;
 }
 
 static void pm_write_byte(struct acpi_pm *p, unsigned off, u8 value)

@@ -317,6 +317,14 @@ static void uart_write_lcr(struct uart *u, u8 value)
     }
 }
 
+static void uart_write_divisor(struct uart *u, unsigned reg, u8 value)
+{
+    if (reg == REG_DATA)
+        u->divisor = (u->divisor & 0xff00) | value;
+    else
+        u->divisor = (u16)((u->divisor & 0x00ff) | value << 8);
+}
+
 static void uart_write(void *opaque, u16 port, u32 value, unsigned size)
 {
     struct uart *u = opaque;
@@ -325,9 +333,8 @@ static void uart_write(void *opaque, u16 port, u32 value, unsigned size)
 
     (void)size;
     TRACE(uart_write, reg, v);
-    if (u->lcr & LCR_DLAB && reg <= REG_IER) {
-        u->divisor = reg == REG_DATA ? (u16)((u->divisor & 0xff00) | v)
-                                     : (u16)((u->divisor & 0x00ff) | v << 8);
+    if ((u->lcr & LCR_DLAB) && reg <= REG_IER) {
+        uart_write_divisor(u, reg, v);
         return;
     }
     switch (reg) {
