@@ -287,10 +287,10 @@ struct f80 x87_yl2xp1(struct sf_ctx *c, struct f80 fy, struct f80 fx)
         return fy;
     if (x.cls == FP_INF)
         return fp_pack_f80(fp_inf(y.sign));
-    if (x.sign && x.exp >= 0 && x.cls == FP_FINITE) /* log2 of 0 or less: undefined, no exception */
-        return fx;
     if (y.cls == FP_INF)
         return infinity_times_log2(c, y, x.sign ? SF_LESS : SF_GREATER);
+    if (x.sign && x.exp >= 0 && x.cls == FP_FINITE) /* log2 of 0 or less: undefined, no exception */
+        return fx;
     if (x.cls == FP_ZERO || y.cls == FP_ZERO)
         return fp_pack_f80(fp_zero(x.sign ^ y.sign));
     struct big v = big_from_fp(x);
