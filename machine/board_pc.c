@@ -1,0 +1,302 @@
+/* board_pc.c: see board_pc.h. */
+#include "machine/board_pc.h"
+#include "base/nearest.h"
+#include "bios/layout.h"
+#include "cpu/model.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Numbers of the sources of a shared ISA line. */
+enum { SOURCE_CHIP, SOURCE_HPET, SOURCE_PIIX3, SOURCE_SCI };
+
+/* ---- wires --------------------------------------------------------------------------------------------- */
+
+static void set_isa_line(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    pic_set_irq(b->pic, n, level);
+    ioapic_set_pin(b->ioapic, n == 0 ? 2 : n, level);
+}
+
+static void set_cpu_intr(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    if (level)
+        b->cpu->req |= REQ_INTR;
+    else
+        b->cpu->req &= ~REQ_INTR;
+}
+
+static void set_a20(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    phys_set_a20(b->env.phys, level);
+}
+
+static void request_reset(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    if (level) {
+        b->requests.reset = true;
+        cpu_request(b->cpu, REQ_EXIT);
+    }
+}
+
+static void request_poweroff(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    if (level) {
+        b->requests.poweroff = true;
+        cpu_request(b->cpu, REQ_EXIT);
+    }
+}
+
+
+static void request_exit(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    if (!level)
+        return;
+    for (const struct dev *d = b->devices; d; d = d->next)
+        if (d->cls == &debugexit_class && ((const struct debugexit *)(const void *)d)->exit.level)
+            b->requests.exit_value = ((const struct debugexit *)(const void *)d)->value;
+    b->requests.exit = true;
+    cpu_request(b->cpu, REQ_EXIT);
+}
+
+static int ack_extint(void *opaque)
+{
+    struct board *b = opaque;
+    return pic_has_intr(b->pic) ? pic_ack(b->pic) : -1;
+}
+
+static void cpu_nmi(void *opaque)
+{
+    struct board *b = opaque;
+    cpu_request(b->cpu, REQ_NMI);
+}
+
+static void cpu_init(void *opaque)
+{
+    struct board *b = opaque;
+    cpu_request(b->cpu, REQ_INIT);
+}
+
+static bool ioapic_deliver(void *opaque, const struct apic_msg *msg)
+{
+    struct board *b = opaque;
+    return apic_bus_send(&b->apic_bus, NULL, msg) > 0;
+}
+
+static u64 cpu_tsc_read(void *cpu)
+{
+    return cpu_tsc(cpu);
+}
+
+int board_intr_ack(struct board *b)
+{
+    return b->lapic ? lapic_ack(b->lapic) : ack_extint(b);
+}
+
+/* ---- parts ----------------------------------------------------------------------------------------------- */
+
+/* Creates a chip and puts it at the end of the list, so that resets go in order of creation. */
+static void *add(struct board *b, const struct dev_class *cls, const char *props, struct err *e)
+{
+    struct dev *d = dev_create(cls, &b->env, props, e);
+    if (!d)
+        return NULL;
+    struct dev **end = &b->devices;
+    while (*end)
+        end = &(*end)->next;
+    *end = d;
+    return d;
+}
+
+static bool add_apics(struct board *b, struct err *e)
+{
+    const struct cpu_model *m = b->cpu->model;
+    apic_bus_init(&b->apic_bus);
+    b->ioapic = add(b, &ioapic_class, NULL, e);
+    if (!b->ioapic)
+        return false;
+    apic_bus_add_ioapic(&b->apic_bus, b->ioapic);
+    b->ioapic->deliver = ioapic_deliver;
+    b->ioapic->opaque = b;
+    if (!model_has(m, CPUID_1_EDX, F1D_APIC)) {
+        irq_connect(&b->pic->intr, set_cpu_intr, b, 0);
+        return true;
+    }
+    char props[64];
+    snprintf(props, sizeof props, "id=0,x2apic=%s,tsc-deadline=%s", model_has(m, CPUID_1_ECX, F1C_X2APIC) ? "on" : "off",
+             model_has(m, CPUID_1_ECX, F1C_TSC_DEADLINE) ? "on" : "off");
+    b->lapic = add(b, &lapic_class, props, e);
+    if (!b->lapic)
+        return false;
+    apic_bus_add_cpu(&b->apic_bus, b->lapic);
+    b->lapic->out = (struct lapic_out){.opaque = b, .nmi = cpu_nmi, .init = cpu_init, .extint_ack = ack_extint};
+    b->lapic->tsc = (struct lapic_tsc){.opaque = b->cpu, .read = cpu_tsc_read, .khz = b->cpu->tsc_khz};
+    irq_connect(&b->lapic->intr, set_cpu_intr, b, 0);
+    irq_connect(&b->pic->intr, lapic_set_lint, b->lapic, 0);
+    return true;
+}
+
+static bool add_chips(struct board *b, const struct board_config *c, struct err *e)
+{
+    char rtc_props[64];
+    snprintf(rtc_props, sizeof rtc_props, "base=%llu", (unsigned long long)c->rtc_base);
+    return (b->pit = add(b, &pit_class, NULL, e)) && (b->rtc = add(b, &rtc_class, rtc_props, e)) &&
+           (b->hpet = add(b, &hpet_class, NULL, e)) && (b->uart = add(b, &uart_class, NULL, e)) &&
+           (b->ps2 = add(b, &ps2_class, NULL, e)) && (b->port92 = add(b, &port92_class, NULL, e)) &&
+           (b->debugcon = add(b, &debugcon_class, NULL, e));
+}
+
+static bool add_pci(struct board *b, struct err *e)
+{
+    b->pci = add(b, &pci_class, NULL, e);
+    if (!b->pci)
+        return false;
+    b->env.pci = b->pci;
+    return (b->i440fx = add(b, &i440fx_class, NULL, e)) && (b->piix3 = add(b, &piix3_class, NULL, e)) &&
+           (b->acpi_pm = add(b, &acpi_pm_class, NULL, e));
+}
+
+static void wire(struct board *b)
+{
+    for (unsigned i = 0; i < ISA_LINES; i++)
+        irq_connect(&b->isa[i].out, set_isa_line, b, i);
+    irq_connect(&b->pit->irq0, irqline_set, &b->isa[0], SOURCE_CHIP);
+    irq_connect(&b->hpet->legacy_irq[0], irqline_set, &b->isa[0], SOURCE_HPET);
+    irq_connect(&b->ps2->irq1, irqline_set, &b->isa[1], SOURCE_CHIP);
+    irq_connect(&b->uart->irq, irqline_set, &b->isa[4], SOURCE_CHIP);
+    irq_connect(&b->rtc->irq8, irqline_set, &b->isa[8], SOURCE_CHIP);
+    irq_connect(&b->hpet->legacy_irq[1], irqline_set, &b->isa[8], SOURCE_HPET);
+    irq_connect(&b->acpi_pm->sci, irqline_set, &b->isa[9], SOURCE_SCI);
+    irq_connect(&b->ps2->irq12, irqline_set, &b->isa[12], SOURCE_CHIP);
+    irq_connect(&b->ferr, irqline_set, &b->isa[13], SOURCE_CHIP);
+    for (unsigned i = 0; i < ISA_LINES; i++)
+        irq_connect(&b->piix3->irq[i], irqline_set, &b->isa[i], SOURCE_PIIX3);
+    for (unsigned i = 0; i < ARRAY_SIZE(b->pci->link); i++)
+        irq_connect(&b->pci->link[i], piix3_set_pirq, b->piix3, i);
+    for (unsigned i = 0; i < HPET_ROUTES; i++)
+        irq_connect(&b->hpet->route[i], ioapic_set_pin, b->ioapic, i);
+}
+
+/* Lines that are not interrupts. The HPET cuts PIT and RTC off their lines in legacy replacement. */
+static void set_hpet_legacy(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    pit_set_legacy_disabled(b->pit, n, level);
+    rtc_set_legacy_disabled(b->rtc, n, level);
+}
+
+static void wire_control(struct board *b)
+{
+    irq_connect(&b->hpet->legacy_on, set_hpet_legacy, b, 0);
+    irq_connect(&b->a20.out, set_a20, b, 0);
+    irq_connect(&b->port92->a20, irqline_set, &b->a20, 0);
+    irq_connect(&b->ps2->a20, irqline_set, &b->a20, 1);
+    irq_connect(&b->port92->reset, request_reset, b, 0);
+    irq_connect(&b->ps2->reset, request_reset, b, 0);
+    irq_connect(&b->i440fx->reset, request_reset, b, 0);
+    irq_connect(&b->piix3->reset, request_reset, b, 0);
+    irq_connect(&b->acpi_pm->poweroff, request_poweroff, b, 0);
+}
+
+/* -device CLASS[,prop=value...] */
+static bool add_user_device(struct board *b, const char *arg, struct err *e)
+{
+    char name[64];
+    const char *comma = strchr(arg, ',');
+    size_t n = comma ? (size_t)(comma - arg) : strlen(arg);
+    if (n >= sizeof name)
+        n = sizeof name - 1;
+    memcpy(name, arg, n);
+    name[n] = 0;
+
+    const struct dev_class *cls = dev_class_find(name);
+    if (!cls || !cls->user_creatable) {
+        const char *names[64] = {0};
+        unsigned count = 0;
+        for (unsigned i = 0; dev_classes[i] && count + 1 < ARRAY_SIZE(names); i++)
+            if (dev_classes[i]->user_creatable)
+                names[count++] = dev_classes[i]->name;
+        const char *near = nearest(name, names);
+        err_usage(e, "-device %s: %s", name, cls ? "this device is part of the board" : "no such device");
+        return near ? err_hint(e, "did you mean %s? -device help lists them", near)
+                    : err_hint(e, "-device help lists them");
+    }
+    struct dev *d = add(b, cls, comma ? comma + 1 : NULL, e);
+    if (!d)
+        return false;
+    if (cls == &debugexit_class)
+        irq_connect(&((struct debugexit *)(void *)d)->exit, request_exit, b, 0);
+    return true;
+}
+
+bool board_create(struct board *b, const struct board_config *c, struct err *e)
+{
+    memset(b, 0, sizeof *b);
+    b->cpu = c->cpu;
+    b->env = (struct dev_env){.phys = c->phys, .clock = c->clock, .stats = &c->cpu->stats};
+    b->env.io = iobus_create();
+    if (!b->env.io)
+        return err_host(e, "out of memory for the I/O bus");
+    b->pic = add(b, &pic_class, NULL, e);
+    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, e))
+        return false;
+    wire(b);
+    wire_control(b);
+    uart_set_chardev(b->uart, c->serial);
+    debugcon_set_chardev(b->debugcon, c->debugcon);
+    for (unsigned i = 0; c->devices && c->devices[i]; i++)
+        if (!add_user_device(b, c->devices[i], e))
+            return false;
+    return true;
+}
+
+void board_destroy(struct board *b)
+{
+    /* Last made, first gone: functions leave the bus before the bus goes. */
+    while (b->devices) {
+        struct dev **last = &b->devices;
+        while ((*last)->next)
+            last = &(*last)->next;
+        struct dev *d = *last;
+        *last = NULL;
+        dev_destroy(d);
+    }
+    if (b->env.io)
+        iobus_destroy(b->env.io);
+    memset(b, 0, sizeof *b);
+}
+
+/* A kernel that is loaded directly finds A20 on, the APIC in virtual wire mode and PCI set up. */
+static bool firmware_setup(struct board *b, struct err *e)
+{
+    static const u8 irqs[4] = {10, 11, 10, 11};
+    struct pci_setup s = {.mem_base = PCI_HOLE_BASE, .mem_end = LAYOUT_PCI_MEM_END, .io_base = 0xc000, .io_end = 0x10000};
+    iobus_write(b->env.io, 0x92, 2, 1);
+    if (b->lapic)
+        lapic_set_virtual_wire(b->lapic);
+    for (unsigned i = 0; i < 4; i++) {
+        piix3_route(b->piix3, i, irqs[i]);
+        s.link_irq[i] = irqs[i];
+    }
+    return pci_setup_bus(b->pci, &s, e);
+}
+
+bool board_reset(struct board *b, struct err *e)
+{
+    for (struct dev *d = b->devices; d; d = d->next)
+        dev_reset(d);
+    b->requests = (struct board_requests){0};
+    if (b->lapic)
+        b->cpu->apic_base = b->lapic->apic_base;
+    return firmware_setup(b, e);
+}

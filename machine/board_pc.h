@@ -1,0 +1,79 @@
+/*
+ * board_pc.h: the PC board: which chips there are and how they are wired (i440FX with PIIX3, as
+ * QEMU's "pc" machine).
+ *
+ *   ISA line n  -> 8259 input n and I/O APIC pin n (line 0: pin 2)
+ *   8259 INT    -> LINT0 of the local APIC (or the CPU itself, on models without APIC)
+ *   PIRQA-D     -> ISA lines by PIIX3's routing registers
+ *   HPET        -> lines 0 and 8 in legacy replacement, I/O APIC pins else
+ */
+#pragma once
+
+#include "cpu/cpu.h"
+#include "devices/acpi_pm.h"
+#include "devices/apicbus.h"
+#include "devices/debugcon.h"
+#include "devices/debugexit.h"
+#include "devices/hpet.h"
+#include "devices/i440fx.h"
+#include "devices/ioapic.h"
+#include "devices/iobus.h"
+#include "devices/irqline.h"
+#include "devices/lapic.h"
+#include "devices/pci.h"
+#include "devices/pic.h"
+#include "devices/piix3.h"
+#include "devices/pit.h"
+#include "devices/port92.h"
+#include "devices/ps2.h"
+#include "devices/rtc.h"
+#include "devices/uart.h"
+
+#define ISA_LINES 16
+
+/* What the chips ask of the machine, latched until the run loop looks. */
+struct board_requests {
+    bool reset, poweroff, exit;
+    u32 exit_value;
+};
+
+struct board_config {
+    struct phys *phys;
+    struct clock *clock;
+    struct cpu *cpu;
+    u64 rtc_base;                    /* seconds since 1970; 0: the host's clock */
+    struct chardev *serial, *debugcon;
+    const char *const *devices;      /* -device arguments; may be NULL */
+};
+
+struct board {
+    struct dev_env env;
+    struct apic_bus apic_bus;
+    struct cpu *cpu;
+    struct dev *devices;             /* all of them, by ->next */
+    struct lapic *lapic;             /* NULL on models without one */
+    struct ioapic *ioapic;
+    struct pic *pic;
+    struct pit *pit;
+    struct rtc *rtc;
+    struct hpet *hpet;
+    struct uart *uart;
+    struct ps2 *ps2;
+    struct port92 *port92;
+    struct pci_bus *pci;
+    struct i440fx *i440fx;
+    struct piix3 *piix3;
+    struct acpi_pm *acpi_pm;
+    struct debugcon *debugcon;
+    struct irqline isa[ISA_LINES];
+    struct irqline a20;
+    struct irq ferr;                 /* FERR# of the CPU, IRQ 13 */
+    struct board_requests requests;
+};
+
+bool board_create(struct board *b, const struct board_config *c, struct err *e);
+void board_destroy(struct board *b);
+/* RESET# for all chips, then what firmware sets up before it starts a kernel. */
+bool board_reset(struct board *b, struct err *e);
+/* Interrupt acknowledge of the CPU: vector, -1 for none. */
+int board_intr_ack(struct board *b);
