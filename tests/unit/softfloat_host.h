@@ -5,6 +5,9 @@
 #pragma once
 
 #include "tests/unit/float_operands.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <ucontext.h>
 
 /* ---- SSE ---------------------------------------------------------------------------------------- */
 
@@ -159,6 +162,60 @@ START_TEST(sse_agrees_with_the_host)
                       "%s %" PRIx64 ", %" PRIx64 " mxcsr %x: %" PRIx64 " flags %x, host %" PRIx64
                       " flags %x", op->name, a, b, mxcsr, got, c.flags, want, flags);
     }
+}
+END_TEST
+
+/* ---- unmasked SSE exceptions --------------------------------------------------------------------- */
+
+static sigjmp_buf fpe_back;
+static volatile u32 fpe_mxcsr;
+
+static void on_fpe(int sig, siginfo_t *info, void *context)
+{
+    const ucontext_t *u = context;
+    (void)sig;
+    (void)info;
+    fpe_mxcsr = u->uc_mcontext.fpregs->mxcsr;
+    siglongjmp(fpe_back, 1);
+}
+
+/* MXCSR after the operation; *faulted tells #XM. */
+static u32 host_flags(const struct sse_op *op, u64 a, u64 b, u32 mxcsr, volatile u64 *result, bool *faulted)
+{
+    *faulted = sigsetjmp(fpe_back, 1);
+    if (!*faulted) {
+        set_mxcsr(mxcsr);
+        *result = op->host(a, b);
+        fpe_mxcsr = get_mxcsr();
+    }
+    set_mxcsr(0x1f80);
+    return fpe_mxcsr & 0x3f;
+}
+
+START_TEST(unmasked_sse_exceptions_raise_the_flags_of_the_host)
+{
+    const struct sse_op *op = &sse_ops[_i];
+    struct sigaction sa = {.sa_sigaction = on_fpe, .sa_flags = SA_SIGINFO}, old;
+    struct rng r;
+
+    if (op->host == host_roundss || op->host == host_roundsd) /* PE is suppressed in the immediate */
+        return;
+    sigaction(SIGFPE, &sa, &old);
+    rng_seed(&r, 0xfe + (u64)_i);
+    for (int i = 0; i < 4000; i++) {
+        u64 a = op->is_double ? rnd64(&r) : rnd32(&r), b = op->is_double ? rnd64(&r) : rnd32(&r);
+        u32 mxcsr = (u32)rng_below(&r, 4) << 13 | (u32)rng_below(&r, 64) << 7 |
+                    (u32)rng_below(&r, 2) << 6 | (u32)rng_below(&r, 2) << 15;
+        volatile u64 want = 0;
+        bool faulted;
+        u32 flags = host_flags(op, a, b, mxcsr, &want, &faulted);
+        struct sf_ctx c = sf_from_mxcsr(mxcsr);
+        u64 got = op->soft(&c, a, b);
+        ck_assert_msg(sf_raised(&c) == flags && sf_unmasked(&c) == faulted && (faulted || got == want),
+                      "%s %" PRIx64 ", %" PRIx64 " mxcsr %x: flags %x, host %x", op->name, a, b, mxcsr,
+                      sf_raised(&c), flags);
+    }
+    sigaction(SIGFPE, &old, NULL);
 }
 END_TEST
 
@@ -413,6 +470,8 @@ static TCase *host_tests(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, sse_agrees_with_the_host, 0, (int)(sizeof sse_ops / sizeof sse_ops[0]));
     tcase_add_loop_test(t, x87_agrees_with_the_host, 0, (int)(sizeof x87_ops / sizeof x87_ops[0]));
+    tcase_add_loop_test(t, unmasked_sse_exceptions_raise_the_flags_of_the_host, 0,
+                        (int)(sizeof sse_ops / sizeof sse_ops[0]));
     tcase_add_test(t, cmpss_and_cmpsd_agree_with_the_host);
     tcase_add_test(t, fma_agrees_with_the_host);
     return t;
