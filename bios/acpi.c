@@ -147,7 +147,8 @@ static u32 build_fadt(struct builder *b, u32 facs, u32 dsdt)
     st_le16(t + 98, NO_C_STATE);
     t[108] = 0x32; /* CENTURY: the RTC's register, MC146818 CMOS */
     st_le16(t + 109, BOOT_LEGACY_DEVICES | BOOT_8042);
-    st_le32(t + 112, FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_RESET_REG_SUP);
+    st_le32(t + 112,
+            FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_RESET_REG_SUP);
     put_gas(t + 116, RESET_PORT, 8, 1);
     t[128] = RESET_VALUE;
     /* X_FIRMWARE_CTRL stays 0: it and FIRMWARE_CTRL exclude each other. */
@@ -156,7 +157,7 @@ static u32 build_fadt(struct builder *b, u32 facs, u32 dsdt)
     return at;
 }
 
-/* ---- MADT ------------------------------------------------------------------------------------- */
+/* ---- MADT ----------------------------------------------------------------------------------- */
 
 #define MADT_LAPIC 0
 #define MADT_IOAPIC 1
@@ -227,7 +228,7 @@ static u32 build_hpet(struct builder *b)
     return at;
 }
 
-/* ---- roots ------------------------------------------------------------------------------------ */
+/* ---- roots ---------------------------------------------------------------------------------- */
 
 static u32 build_root(struct builder *b, const char *signature, unsigned entry_bytes,
                       const u32 *tables, unsigned count)

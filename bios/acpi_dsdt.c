@@ -1,9 +1,9 @@
 /*
- * acpi_dsdt.c: the DSDT: what of the board cannot be found by probing: the PCI root and its interrupt
- * links, the ISA devices, the processors, soft-off.
+ * acpi_dsdt.c: the DSDT: what of the board cannot be found by probing: the PCI root and its
+ * interrupt links, the ISA devices, the processors, soft-off.
  *
- * ACPI 6.5: predefined names 5.6.8 and chapter 6; PCI interrupt links 6.2.13; \_S5 7.4.2; Intel 82371SB
- * (PIIX3) datasheet, section 2.2.10 (PIRQRC[A:D]).
+ * ACPI 6.5: predefined names 5.6.8 and chapter 6; PCI interrupt links 6.2.13; \_S5 7.4.2; Intel
+ * 82371SB (PIIX3) datasheet, section 2.2.10 (PIRQRC[A:D]).
  */
 #include "bios/acpi.h"
 #include "bios/layout.h"
@@ -11,7 +11,7 @@
 #define LINKS 4
 #define PIRQRC 0x60 /* four routing registers in the ISA bridge's configuration space */
 #define PIRQ_OFF 0x80
-#define STA_PRESENT 0x0b     /* present, shown, functioning */
+#define STA_PRESENT 0x0b /* present, shown, functioning */
 #define STA_ENABLED 0x0f
 #define ISA_BRIDGE_SLOT 1u
 
@@ -34,7 +34,7 @@ static void name_id(struct aml *a, const char *name, const char *id)
     aml_eisaid(a, id);
 }
 
-/* ---- PCI interrupt links ---------------------------------------------------------------------- */
+/* ---- PCI interrupt links -------------------------------------------------------------------- */
 
 static void crs_one_interrupt(struct aml *a, u32 gsi)
 {
@@ -152,12 +152,15 @@ static void pci_routing(struct aml *a)
     aml_end(a, table);
 }
 
-/* ---- ISA devices ------------------------------------------------------------------------------ */
+/* ---- ISA devices ---------------------------------------------------------------------------- */
 
 struct isa_device {
     const char *name, *hid;
     int uid; /* -1: the only one */
-    struct { u16 port; u8 len; } io[4];
+    struct {
+        u16 port;
+        u8 len;
+    } io[4];
     int irq; /* -1: none */
 };
 
@@ -204,7 +207,7 @@ static void isa_bridge(struct aml *a)
     aml_end(a, d);
 }
 
-/* ---- the root --------------------------------------------------------------------------------- */
+/* ---- the root ------------------------------------------------------------------------------- */
 
 /* Everything but the configuration ports goes down to the bus. */
 static void pci_resources(struct aml *a)

@@ -9,11 +9,30 @@
 #include <string.h>
 
 enum {
-    OP_ZERO = 0x00, OP_ONE = 0x01, OP_NAME = 0x08, OP_BYTE = 0x0a, OP_WORD = 0x0b, OP_DWORD = 0x0c,
-    OP_STRING = 0x0d, OP_QWORD = 0x0e, OP_SCOPE = 0x10, OP_BUFFER = 0x11, OP_PACKAGE = 0x12,
-    OP_METHOD = 0x14, OP_DUAL_NAME = 0x2e, OP_MULTI_NAME = 0x2f, OP_EXT = 0x5b, OP_STORE = 0x70,
-    OP_AND = 0x7b, OP_OR = 0x7d, OP_CREATE_DWORD = 0x8a, OP_IF = 0xa0, OP_RETURN = 0xa4,
-    EXT_REGION = 0x80, EXT_FIELD = 0x81, EXT_DEVICE = 0x82,
+    OP_ZERO = 0x00,
+    OP_ONE = 0x01,
+    OP_NAME = 0x08,
+    OP_BYTE = 0x0a,
+    OP_WORD = 0x0b,
+    OP_DWORD = 0x0c,
+    OP_STRING = 0x0d,
+    OP_QWORD = 0x0e,
+    OP_SCOPE = 0x10,
+    OP_BUFFER = 0x11,
+    OP_PACKAGE = 0x12,
+    OP_METHOD = 0x14,
+    OP_DUAL_NAME = 0x2e,
+    OP_MULTI_NAME = 0x2f,
+    OP_EXT = 0x5b,
+    OP_STORE = 0x70,
+    OP_AND = 0x7b,
+    OP_OR = 0x7d,
+    OP_CREATE_DWORD = 0x8a,
+    OP_IF = 0xa0,
+    OP_RETURN = 0xa4,
+    EXT_REGION = 0x80,
+    EXT_FIELD = 0x81,
+    EXT_DEVICE = 0x82,
 };
 
 static void put(struct aml *a, const void *p, size_t len)
@@ -45,7 +64,7 @@ static void put32(struct aml *a, u32 v)
     put(a, b, sizeof b);
 }
 
-/* ---- package lengths (20.2.4) ----------------------------------------------------------------- */
+/* ---- package lengths (20.2.4) --------------------------------------------------------------- */
 
 /* A container's length stands before it and counts itself: aml_end makes room for it. */
 static size_t begin(const struct aml *a)
@@ -81,7 +100,7 @@ void aml_end(struct aml *a, size_t mark)
     a->len += n;
 }
 
-/* ---- names (20.2.2) --------------------------------------------------------------------------- */
+/* ---- names (20.2.2) ------------------------------------------------------------------------- */
 
 static void name_seg(struct aml *a, const char *s, size_t len)
 {
@@ -124,7 +143,7 @@ void aml_name(struct aml *a, const char *name)
     aml_name_string(a, name);
 }
 
-/* ---- data (20.2.3) ---------------------------------------------------------------------------- */
+/* ---- data (20.2.3) -------------------------------------------------------------------------- */
 
 void aml_int(struct aml *a, u64 v)
 {
@@ -178,7 +197,7 @@ size_t aml_package(struct aml *a, u8 count)
     return mark;
 }
 
-/* ---- containers (20.2.5) ---------------------------------------------------------------------- */
+/* ---- containers (20.2.5) -------------------------------------------------------------------- */
 
 size_t aml_scope(struct aml *a, const char *name)
 {
@@ -239,7 +258,7 @@ void aml_field_unit(struct aml *a, const char *name, unsigned bits)
     put(a, length, encode_length(length, bits - 1));
 }
 
-/* ---- statements (20.2.5.3, 20.2.5.4) ---------------------------------------------------------- */
+/* ---- statements (20.2.5.3, 20.2.5.4) -------------------------------------------------------- */
 
 void aml_var(struct aml *a, u8 which)
 {
@@ -288,10 +307,9 @@ void aml_dword_field_end(struct aml *a, u64 byte, const char *name)
     aml_name_string(a, name);
 }
 
-/* ---- resource templates (6.4) ----------------------------------------------------------------- */
+/* ---- resource templates (6.4) --------------------------------------------------------------- */
 
 /* The buffer's size is a byte constant of which the value is filled in at the end. */
-
 struct aml_crs aml_crs_begin(struct aml *a)
 {
     struct aml_crs crs;

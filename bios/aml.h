@@ -25,7 +25,7 @@ struct aml {
 /* Parts of names: "_CRS" is padded to four with '_'; "\\_SB.PCI0" and "^X" have a path. */
 void aml_name_string(struct aml *a, const char *name);
 
-/* ---- data ------------------------------------------------------------------------------------- */
+/* ---- data ----------------------------------------------------------------------------------- */
 
 void aml_int(struct aml *a, u64 v);
 void aml_string(struct aml *a, const char *s);
@@ -35,14 +35,14 @@ void aml_eisaid(struct aml *a, const char *id);
 void aml_name(struct aml *a, const char *name);
 size_t aml_package(struct aml *a, u8 count);
 
-/* ---- containers ------------------------------------------------------------------------------- */
+/* ---- containers ----------------------------------------------------------------------------- */
 
 size_t aml_scope(struct aml *a, const char *name);
 size_t aml_device(struct aml *a, const char *name);
 size_t aml_method(struct aml *a, const char *name, unsigned args, bool serialized);
 void aml_end(struct aml *a, size_t mark);
 
-/* ---- regions ---------------------------------------------------------------------------------- */
+/* ---- regions -------------------------------------------------------------------------------- */
 
 enum aml_space { AML_SYSTEM_MEMORY = 0, AML_SYSTEM_IO = 1, AML_PCI_CONFIG = 2 };
 void aml_region(struct aml *a, const char *name, enum aml_space space, u64 offset, u64 len);
@@ -50,7 +50,7 @@ void aml_region(struct aml *a, const char *name, enum aml_space space, u64 offse
 size_t aml_field(struct aml *a, const char *region);
 void aml_field_unit(struct aml *a, const char *name, unsigned bits);
 
-/* ---- statements ------------------------------------------------------------------------------- */
+/* ---- statements ----------------------------------------------------------------------------- */
 
 #define AML_ARG0 0x68
 #define AML_LOCAL0 0x60
@@ -60,12 +60,12 @@ void aml_and(struct aml *a);           /* operand, operand, target (aml_null: no
 void aml_or(struct aml *a);
 void aml_null(struct aml *a);
 void aml_return(struct aml *a);
-size_t aml_if(struct aml *a);          /* predicate, then statements */
+size_t aml_if(struct aml *a); /* predicate, then statements */
 /* CreateDWordField (source, byte, name): the source follows, then call aml_dword_field_end. */
 void aml_dword_field(struct aml *a);
 void aml_dword_field_end(struct aml *a, u64 byte, const char *name);
 
-/* ---- resource templates ----------------------------------------------------------------------- */
+/* ---- resource templates --------------------------------------------------------------------- */
 
 struct aml_crs {
     size_t mark, data; /* where the buffer and its contents begin */

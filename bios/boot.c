@@ -1,6 +1,6 @@
 /*
- * boot.c: from a configuration to a machine that is ready to run: reads the kernel, finds out by its
- * content what it is, installs the firmware's tables and calls the loader.
+ * boot.c: from a configuration to a machine that is ready to run: reads the kernel, finds out by
+ * its content what it is, installs the firmware's tables and calls the loader.
  *
  * Not here: the formats themselves (linux.c, multiboot.c, elf_pvh.c), the tables (firmware.c).
  */
@@ -31,7 +31,7 @@ static const struct loader {
     {"PVH kernel", pvh_matches, pvh_load},
 };
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 u8 *boot_read(const struct boot *b, const char *what, const char *path, u64 *len, struct err *e)
 {
@@ -50,7 +50,7 @@ u8 *boot_read(const struct boot *b, const char *what, const char *path, u64 *len
     return data;
 }
 
-/* ---- placing ---------------------------------------------------------------------------------- */
+/* ---- placing -------------------------------------------------------------------------------- */
 
 static bool overlaps_boot_data(gpa_t gpa, u64 len)
 {
@@ -90,7 +90,7 @@ bool boot_place_cmdline(struct boot *b, const char *text, u64 max, struct err *e
     return true;
 }
 
-/* ---- modules ---------------------------------------------------------------------------------- */
+/* ---- modules -------------------------------------------------------------------------------- */
 
 static bool load_module(struct boot *b, const char *text, struct boot_module *m, gpa_t start,
                         struct err *e)
@@ -149,7 +149,7 @@ void boot_free_modules(struct boot_module *mods, unsigned count)
         free(mods[i].text);
 }
 
-/* ---- the kernel ------------------------------------------------------------------------------- */
+/* ---- the kernel ----------------------------------------------------------------------------- */
 
 static bool refuse_kernel(const struct boot *b, struct err *e)
 {
@@ -158,8 +158,10 @@ static bool refuse_kernel(const struct boot *b, struct err *e)
         err_usage(e, "%s: an ELF file without a PVH note (Xen, PHYS32_ENTRY) or multiboot header",
                   b->name);
     else if (b->kernel_len >= 512 && k[510] == 0x55 && k[511] == 0xaa)
-        err_usage(e, "%s: a boot sector or a kernel older than Linux 1.3.73, not a kernel that can "
-                     "be loaded", b->name);
+        err_usage(e,
+                  "%s: a boot sector or a kernel older than Linux 1.3.73, not a kernel that can "
+                  "be loaded",
+                  b->name);
     else
         err_usage(e, "%s: not a kernel of a known kind", b->name);
     return err_hint(e, "-kernel takes a Linux bzImage (vmlinuz), a multiboot 1 kernel or an ELF "
@@ -169,15 +171,18 @@ static bool refuse_kernel(const struct boot *b, struct err *e)
 static bool load_image(const struct boot_config *cfg, const char *name, const u8 *file, u64 len,
                        struct err *e)
 {
-    struct boot b = {.cfg = cfg, .phys = cfg->phys, .cpu = cfg->cpu, .name = name, .kernel = file,
+    struct boot b = {.cfg = cfg,
+                     .phys = cfg->phys,
+                     .cpu = cfg->cpu,
+                     .name = name,
+                     .kernel = file,
                      .kernel_len = len};
     if (cfg->cpus < 1 || cfg->cpus > MAX_CPUS)
-        return err_usage(e, "%u CPUs cannot be described to a guest (1 to %u)", cfg->cpus, MAX_CPUS);
+        return err_usage(e, "%u CPUs cannot be described to a guest (1 to %u)", cfg->cpus,
+                         MAX_CPUS);
     e820_build(&b.map, cfg->phys->ram_low_bytes, cfg->phys->ram_bytes);
     for (unsigned i = 0; i < ARRAY_SIZE(loaders); i++)
         if (loaders[i].matches(file, len)) {
-            /* Kernels expect the A20 gate open, as every firmware leaves it. */
-            phys_set_a20(cfg->phys, true);
             firmware_install(cfg->phys, &b.map, cfg->cpus, cfg->oem, &b.rsdp);
             return loaders[i].load(&b, e);
         }

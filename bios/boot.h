@@ -1,6 +1,7 @@
 /*
  * boot.h: how a guest comes to life: loaders that put a kernel and its tables into RAM and set the
- * CPU's entry state.
+ * CPU's entry state. The chips are the board's to set up: A20 on, the local APIC in virtual wire
+ * mode, PCI functions with addresses and interrupts.
  */
 #pragma once
 

@@ -64,8 +64,9 @@ bool elf_segment(const struct elf *elf, unsigned n, struct elf_segment *s)
         return false;
     p = elf->file + elf->phoff + (u64)n * elf->phentsize;
     if (elf->is64)
-        *s = (struct elf_segment){ld_le32(p),      ld_le64(p + 8),  ld_le64(p + 16), ld_le64(p + 24),
-                                  ld_le64(p + 32), ld_le64(p + 40), ld_le64(p + 48)};
+        *s =
+            (struct elf_segment){ld_le32(p),      ld_le64(p + 8),  ld_le64(p + 16), ld_le64(p + 24),
+                                 ld_le64(p + 32), ld_le64(p + 40), ld_le64(p + 48)};
     else
         *s = (struct elf_segment){ld_le32(p),      ld_le32(p + 4),  ld_le32(p + 8), ld_le32(p + 12),
                                   ld_le32(p + 16), ld_le32(p + 20), ld_le32(p + 28)};
@@ -87,7 +88,8 @@ bool elf_load(struct boot *b, const struct elf *elf, struct err *e)
         if (s.type != PT_LOAD || s.memsz == 0)
             continue;
         if (s.memsz == ~0ull)
-            return err_usage(e, "%s: the file is cut off: segment %u lies beyond its end", b->name, i);
+            return err_usage(e, "%s: the file is cut off: segment %u lies beyond its end", b->name,
+                             i);
         if (s.filesz > s.memsz)
             return err_usage(e, "%s: segment %u is larger in the file than in memory", b->name, i);
         if (s.memsz > budget) {

@@ -25,7 +25,8 @@
 #define MODULES_AT 0x400u
 #define STRINGS_AT 0x1000u
 
-/* Searches one PT_NOTE segment. Name and descriptor are padded to 4 bytes; align 8 segments pad to 8. */
+/* Searches one PT_NOTE segment. Name and descriptor are padded to 4 bytes; align 8 segments pad
+ * to 8. */
 static bool find_in_segment(const struct elf *elf, const struct elf_segment *s, u32 *entry)
 {
     const u8 *p = elf->file + s->offset;
@@ -115,8 +116,10 @@ static bool fill_start_info(struct boot *b, const struct boot_module *mods, unsi
 }
 
 _Static_assert(START_BYTES <= MEMMAP_AT, "start info overlaps the memory map");
-_Static_assert(MEMMAP_AT + E820_MAX * MEMMAP_BYTES <= MODULES_AT, "memory map overlaps the modules");
-_Static_assert(MODULES_AT + BOOT_MAX_MODULES * MODULE_BYTES <= STRINGS_AT, "modules overlap strings");
+_Static_assert(MEMMAP_AT + E820_MAX * MEMMAP_BYTES <= MODULES_AT,
+               "memory map overlaps the modules");
+_Static_assert(MODULES_AT + BOOT_MAX_MODULES * MODULE_BYTES <= STRINGS_AT,
+               "modules overlap strings");
 
 bool pvh_load(struct boot *b, struct err *e)
 {

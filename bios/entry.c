@@ -19,8 +19,8 @@
 
 #define ATTR_CODE32 (0x9b | SEG_DB | SEG_G) /* execute, read, accessed */
 #define ATTR_CODE64 (0x9b | SEG_L | SEG_G)
-#define ATTR_DATA (0x93 | SEG_DB | SEG_G)   /* read, write, accessed */
-#define ATTR_TSS 0x8b                       /* busy 32-bit (64-bit) TSS */
+#define ATTR_DATA (0x93 | SEG_DB | SEG_G) /* read, write, accessed */
+#define ATTR_TSS 0x8b                     /* busy 32-bit (64-bit) TSS */
 #define ATTR_REAL_CODE 0x9b
 #define ATTR_REAL_DATA 0x93
 #define TSS_LIMIT 0x67u
@@ -30,9 +30,9 @@
 #define PTE_PS 0x80u
 #define LARGE_PAGE (2 * MIB)
 
-/* Memory types as firmware sets them (SDM vol. 3A 11.11): write-back by default, uncached in the VGA
- * window and from the PCI hole up to 4 GiB. Indices of cpu->mtrr: PHYSBASE0, PHYSMASK0, ... from 0;
- * FIX64K, FIX16K (2), FIX4K (8) from 16; DEF_TYPE. */
+/* Memory types as firmware sets them (SDM vol. 3A 11.11): write-back by default, uncached in the
+ * VGA window and from the PCI hole up to 4 GiB. Indices of cpu->mtrr: PHYSBASE0, PHYSMASK0, ...
+ * from 0; FIX64K, FIX16K (2), FIX4K (8) from 16; DEF_TYPE. */
 static void set_memory_types(struct cpu *cpu)
 {
     enum { FIX16K_A0000 = 18, FIX_FIRST = 16, FIX_END = 27, DEF_TYPE = 27 };

@@ -1,6 +1,6 @@
 /*
- * firmware.c: installs what a BIOS leaves behind, and the BIOS data areas ("BDA" at 0040:0000, "EBDA";
- * Ralf Brown's MEMORY.LST; Phoenix, System BIOS for IBM PCs, chapter 3).
+ * firmware.c: installs what a BIOS leaves behind, and the BIOS data areas ("BDA" at 0040:0000,
+ * "EBDA"; Ralf Brown's MEMORY.LST; Phoenix, System BIOS for IBM PCs, chapter 3).
  */
 #include "bios/firmware.h"
 
@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EQUIPMENT (BIT(1) | BIT(2) | 2u << 4 | 1u << 9) /* FPU, mouse, 80x25 colour, one serial port */
+#define EQUIPMENT                                                                                  \
+    (BIT(1) | BIT(2) | 2u << 4 | 1u << 9) /* FPU, mouse, 80x25 colour, one serial port */
 
 static void install_data_areas(struct phys *p)
 {
@@ -28,14 +29,14 @@ static void install_data_areas(struct phys *p)
     st_le16(bda + 0x1c, 0x1e);
     st_le16(bda + 0x80, 0x1e);
     st_le16(bda + 0x82, 0x3e);
-    bda[0x49] = 3;                           /* video mode */
+    bda[0x49] = 3; /* video mode */
     st_le16(bda + 0x4a, 80);
-    st_le16(bda + 0x4c, 0x1000);             /* bytes of a page of text */
-    st_le16(bda + 0x60, 0x0607);             /* cursor shape */
-    st_le16(bda + 0x63, 0x3d4);              /* CRT controller */
-    bda[0x84] = 24;                          /* rows minus 1 */
-    bda[0x85] = 16;                          /* lines of a character */
-    bda[0x96] = BIT(4);                      /* 101-key keyboard */
+    st_le16(bda + 0x4c, 0x1000); /* bytes of a page of text */
+    st_le16(bda + 0x60, 0x0607); /* cursor shape */
+    st_le16(bda + 0x63, 0x3d4);  /* CRT controller */
+    bda[0x84] = 24;              /* rows minus 1 */
+    bda[0x85] = 16;              /* lines of a character */
+    bda[0x96] = BIT(4);          /* 101-key keyboard */
     BUG_ON(!dma_write(p, LAYOUT_BDA, bda, sizeof bda));
     BUG_ON(!dma_write(p, LAYOUT_EBDA, ebda, sizeof ebda));
 }
@@ -54,22 +55,13 @@ static void install_acpi(struct phys *p, unsigned cpus, const char *oem, gpa_t *
 
 static void install_smbios(struct phys *p, unsigned cpus, const char *oem)
 {
-    const struct smbios_config cfg = {.ram_bytes = p->ram_bytes, .ram_low_bytes = p->ram_low_bytes,
-                                      .cpus = cpus, .oem = oem};
+    const struct smbios_config cfg = {
+        .ram_bytes = p->ram_bytes, .ram_low_bytes = p->ram_low_bytes, .cpus = cpus, .oem = oem};
     u8 *buf = malloc(LAYOUT_SMBIOS_BYTES);
     BUG_ON(!buf);
     smbios_build(&cfg, LAYOUT_SMBIOS, buf, LAYOUT_SMBIOS_BYTES);
     BUG_ON(!dma_write(p, LAYOUT_SMBIOS, buf, LAYOUT_SMBIOS_BYTES));
     free(buf);
-}
-
-/* Virtual wire mode (MultiProcessor Specification 1.4, 3.6.2.2): the 8259s reach the CPU through LINT0
- * until a kernel says otherwise. Without a local APIC these writes go nowhere. */
-static void install_virtual_wire(struct phys *p)
-{
-    phys_write(p, LAPIC_SVR, 0x1ff, 4);       /* enabled, spurious vector FFh */
-    phys_write(p, LAPIC_LVT_LINT0, 0x700, 4); /* ExtINT */
-    phys_write(p, LAPIC_LVT_LINT1, 0x400, 4); /* NMI */
 }
 
 void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, const char *oem,
@@ -79,5 +71,4 @@ void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, con
     install_data_areas(p);
     install_acpi(p, cpus, oem, rsdp);
     install_smbios(p, cpus, oem);
-    install_virtual_wire(p);
 }

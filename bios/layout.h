@@ -41,17 +41,13 @@
 #define LAYOUT_SERVICES_BYTES 0x3000u
 #define LAYOUT_HIGH 0x100000u
 
-/* ---- chips ------------------------------------------------------------------------------------ */
+/* ---- chips ---------------------------------------------------------------------------------- */
 
 #define LAYOUT_IOAPIC 0xfec00000u
 #define LAYOUT_HPET 0xfed00000u
 #define LAYOUT_LAPIC 0xfee00000u
 /* Memory that PCI functions may be given, below the chips above (phys.h: PCI_HOLE_BASE). */
 #define LAYOUT_PCI_MEM_END 0xfebfffffu
-
-#define LAPIC_SVR (LAYOUT_LAPIC + 0x0f0)
-#define LAPIC_LVT_LINT0 (LAYOUT_LAPIC + 0x350)
-#define LAPIC_LVT_LINT1 (LAYOUT_LAPIC + 0x360)
 
 /* PIIX4 power management (devices/acpi_pm). */
 #define ACPI_PM_BASE 0x600u

@@ -1,5 +1,6 @@
 /*
- * linux.c: loads a Linux kernel (bzImage, zImage, and what speaks its protocol, such as memtest86+).
+ * linux.c: loads a Linux kernel (bzImage, zImage, and what speaks its protocol, such as
+ * memtest86+).
  *
  * Specification: Linux, Documentation/x86/boot.rst (protocols 2.00 to 2.15) and zero-page.rst.
  * Entry: 64-bit when the kernel has that entry and the CPU long mode; 16-bit for kernels that are
@@ -125,11 +126,12 @@ static bool parse_header(const struct boot *b, struct linux_kernel *k, struct er
     return true;
 }
 
-/* syssize counts 16-byte units of the protected-mode kernel; before 2.04 only its low half is valid. */
+/* syssize counts 16-byte units of the protected-mode kernel; before 2.04 only its low half is
+ * valid. */
 static bool check_whole(const struct boot *b, const struct linux_kernel *k, struct err *e)
 {
-    u64 paras = k->version >= 0x204 ? ld_le32(b->kernel + HDR_SYSSIZE)
-                                    : ld_le16(b->kernel + HDR_SYSSIZE);
+    u64 paras =
+        k->version >= 0x204 ? ld_le32(b->kernel + HDR_SYSSIZE) : ld_le16(b->kernel + HDR_SYSSIZE);
     u64 need = paras * 16;
     /* The last unit may be partial, and signatures may follow. */
     if (need > k->kernel_bytes + 15) {
@@ -144,8 +146,8 @@ static void choose_load_address(struct linux_kernel *k, const struct e820 *map)
 {
     k->load = k->loadflags & LOADED_HIGH ? LAYOUT_HIGH : ZIMAGE_BASE;
     if (k->loadflags & LOADED_HIGH && k->relocatable && k->pref_address >= LAYOUT_HIGH &&
-        e820_is_ram(map, k->pref_address, k->init_size > k->kernel_bytes ? k->init_size
-                                                                         : k->kernel_bytes))
+        e820_is_ram(map, k->pref_address,
+                    k->init_size > k->kernel_bytes ? k->init_size : k->kernel_bytes))
         k->load = k->pref_address;
 }
 
@@ -194,8 +196,10 @@ static bool place_initrd(struct boot *b, struct linux_kernel *k, struct err *e)
         top = (u64)k->initrd_max + 1;
     start = len <= top ? (top - len) & PAGE_MASK : 0;
     if (len > top || start < b->kernel_end || start < LAYOUT_HIGH) {
-        err_usage(e, "%s: the initrd of %llu bytes does not fit between the kernel's end (%#llx) and "
-                     "%#llx", path, (unsigned long long)len, (unsigned long long)b->kernel_end,
+        err_usage(e,
+                  "%s: the initrd of %llu bytes does not fit between the kernel's end (%#llx) and "
+                  "%#llx",
+                  path, (unsigned long long)len, (unsigned long long)b->kernel_end,
                   (unsigned long long)top);
         ok = err_hint(e, "give the guest more memory with -m (it has %llu MiB)",
                       (unsigned long long)(b->phys->ram_bytes / MIB));
@@ -221,16 +225,16 @@ static void fill_header(u8 *h, const struct linux_kernel *k)
         st_le32(h + HDR_SUBARCH, 0); /* a PC */
 }
 
-/* ---- 32- and 64-bit entry --------------------------------------------------------------------- */
+/* ---- 32- and 64-bit entry ------------------------------------------------------------------- */
 
 /* What the setup code would have asked the BIOS: the 80x25 text mode that a PC starts in. */
 static void fill_screen_info(u8 *s)
 {
-    s[0x06] = 3;              /* orig_video_mode */
-    s[0x07] = 80;             /* orig_video_cols */
-    s[0x0e] = 25;             /* orig_video_lines */
-    s[0x0f] = 1;              /* orig_video_isVGA */
-    st_le16(s + 0x10, 16);    /* orig_video_points */
+    s[0x06] = 3;           /* orig_video_mode */
+    s[0x07] = 80;          /* orig_video_cols */
+    s[0x0e] = 25;          /* orig_video_lines */
+    s[0x0f] = 1;           /* orig_video_isVGA */
+    st_le16(s + 0x10, 16); /* orig_video_points */
 }
 
 static void fill_boot_params(struct boot *b, const struct linux_kernel *k, u8 *zp)
@@ -269,14 +273,15 @@ static bool enter_protected(struct boot *b, const struct linux_kernel *k, bool l
     return true;
 }
 
-/* ---- 16-bit entry ----------------------------------------------------------------------------- */
+/* ---- 16-bit entry --------------------------------------------------------------------------- */
 
 static bool place_real_cmdline(struct boot *b, const struct linux_kernel *k, u8 *seg, u32 heap_end,
                                struct err *e)
 {
     const char *text = b->cfg->append ? b->cfg->append : "";
     u32 room = (k->loadflags & LOADED_HIGH && k->version >= 0x202 ? LAYOUT_EBDA - LAYOUT_REAL_MODE
-                                                                  : CMDLINE_END_OLD) - heap_end - 1;
+                                                                  : CMDLINE_END_OLD) -
+               heap_end - 1;
     u64 len = strlen(text), max = k->cmdline_max < room ? k->cmdline_max : room;
     if (len > max) {
         err_usage(e, "the command line has %llu characters, the kernel %s takes at most %llu",
@@ -300,8 +305,10 @@ static bool enter_real(struct boot *b, const struct linux_kernel *k, struct err 
     u32 heap_end = modern ? HEAP_END : HEAP_END_OLD;
     u8 seg[SETUP_MAX_BYTES];
     if (k->setup_bytes > sizeof seg)
-        return err_usage(e, "%s: setup code of %u bytes, more than the 32 KiB that the 16-bit entry "
-                            "allows", b->name, k->setup_bytes);
+        return err_usage(e,
+                         "%s: setup code of %u bytes, more than the 32 KiB that the 16-bit entry "
+                         "allows",
+                         b->name, k->setup_bytes);
     memcpy(seg, b->kernel, k->setup_bytes);
     fill_header(seg, k);
     if (k->version >= 0x201) {

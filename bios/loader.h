@@ -21,7 +21,7 @@ struct boot {
     gpa_t kernel_end; /* first byte above the loaded kernel; set by the loader */
 };
 
-/* ---- the loaders: `matches` looks at the content alone --------------------------------------- */
+/* ---- the loaders: `matches` looks at the content alone -------------------------------------- */
 
 bool linux_matches(const u8 *file, u64 len);
 bool linux_load(struct boot *b, struct err *e);
@@ -34,7 +34,7 @@ bool pvh_load(struct boot *b, struct err *e);
 bool boot_load_image(const struct boot_config *cfg, const char *name, const u8 *file, u64 len,
                      struct err *e);
 
-/* ---- files and placing (boot.c) -------------------------------------------------------------- */
+/* ---- files and placing (boot.c) ------------------------------------------------------------- */
 
 /* Reads a file that is to lie in guest RAM; the caller frees. `what`: "kernel", "initrd". */
 u8 *boot_read(const struct boot *b, const char *what, const char *path, u64 *len, struct err *e);
@@ -56,7 +56,7 @@ bool boot_load_modules(struct boot *b, struct boot_module mods[BOOT_MAX_MODULES]
                        struct err *e);
 void boot_free_modules(struct boot_module *mods, unsigned count);
 
-/* ---- entry states (entry.c) ------------------------------------------------------------------ */
+/* ---- entry states (entry.c) ----------------------------------------------------------------- */
 
 /* Real mode: CS base is cs << 4; all other segments `ds`; SP as given; interrupts off. */
 void entry_real(struct boot *b, u16 cs, u16 ip, u16 ds, u16 sp);
@@ -65,7 +65,7 @@ void entry_prot32(struct boot *b, u32 eip);
 /* 64-bit mode, the first 4 GiB identity-mapped, interrupts off, all general registers zero. */
 void entry_long64(struct boot *b, u64 rip);
 
-/* ---- ELF (elf.c) ----------------------------------------------------------------------------- */
+/* ---- ELF (elf.c) ---------------------------------------------------------------------------- */
 
 struct elf {
     const u8 *file;

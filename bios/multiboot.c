@@ -55,7 +55,7 @@ bool multiboot_matches(const u8 *file, u64 len)
     return find_header(file, len) >= 0;
 }
 
-/* ---- the image -------------------------------------------------------------------------------- */
+/* ---- the image ------------------------------------------------------------------------------ */
 
 static bool load_kludge(struct boot *b, u64 hdr, u32 *entry, struct err *e)
 {
@@ -99,7 +99,7 @@ static bool load_elf(struct boot *b, u32 *entry, struct err *e)
     return true;
 }
 
-/* ---- the information structure ---------------------------------------------------------------- */
+/* ---- the information structure -------------------------------------------------------------- */
 
 /* The structure and everything it points to, built here and copied to LAYOUT_INFO in one piece. */
 struct info {
@@ -216,8 +216,10 @@ bool multiboot_load(struct boot *b, struct err *e)
     BUG_ON(hdr < 0);
     flags = ld_le32(b->kernel + hdr + 4);
     if (flags & MB_MUST_KNOW & ~(MB_PAGE_ALIGN | MB_MEMORY_INFO | MB_VIDEO_MODE))
-        return err_usage(e, "%s: its multiboot header demands features that do not exist "
-                            "(flags %#x)", b->name, flags);
+        return err_usage(e,
+                         "%s: its multiboot header demands features that do not exist "
+                         "(flags %#x)",
+                         b->name, flags);
     if (!(flags & MB_AOUT_KLUDGE ? load_kludge(b, (u64)hdr, &entry, e) : load_elf(b, &entry, e)))
         return false;
     if (!boot_load_modules(b, mods, &count, e))

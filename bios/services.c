@@ -4,8 +4,8 @@
  *
  * Interfaces: Ralf Brown's Interrupt List; ACPI 6.5 section 15.1 (E820h).
  *
- * Not implemented: disks, keyboard, video modes, APM, PCI BIOS: a guest that needs a BIOS is started
- * with one.
+ * Not implemented: disks, keyboard, video modes, APM, PCI BIOS: a guest that needs a BIOS is
+ * started with one.
  */
 #include "bios/services.h"
 
@@ -50,7 +50,8 @@ enum {
     SVC_RESET = 0x108,
 };
 
-/* At F000:D000 + CODE_AT. Machine code beside its source, for lack of an assembler on every host. */
+/* At F000:D000 + CODE_AT. Machine code beside its source, for lack of an assembler on every host.
+ */
 /* clang-format off */
 static const u8 code[] = {
     /* ignore: a vector that nobody uses */

@@ -30,9 +30,9 @@ enum {
 struct builder {
     u8 *buf;
     size_t cap;
-    u32 at;      /* next free */
-    u32 start;   /* of the structure being written */
-    u8 strings;  /* numbers given out in it */
+    u32 at;     /* next free */
+    u32 start;  /* of the structure being written */
+    u8 strings; /* numbers given out in it */
     u16 count, largest;
 };
 
@@ -84,12 +84,12 @@ static void bios_information(struct builder *b, const char *oem)
     s[5] = add_string(b, "1.0");
     st_le16(s + 6, 0xe000); /* segment where it starts */
     s[8] = add_string(b, "01/01/2026");
-    s[9] = 1;                     /* 128 KiB of ROM, in units of 64 KiB, minus 1 */
-    st_le64(s + 10, BIT64(7));    /* PCI is supported */
-    s[18] = BIT(0);               /* ACPI is supported */
-    s[19] = BIT(4);               /* the table describes a virtual machine */
-    s[20] = 1;                    /* release 1.0 */
-    s[22] = s[23] = 0xff;         /* no embedded controller */
+    s[9] = 1;                  /* 128 KiB of ROM, in units of 64 KiB, minus 1 */
+    st_le64(s + 10, BIT64(7)); /* PCI is supported */
+    s[18] = BIT(0);            /* ACPI is supported */
+    s[19] = BIT(4);            /* the table describes a virtual machine */
+    s[20] = 1;                 /* release 1.0 */
+    s[22] = s[23] = 0xff;      /* no embedded controller */
     close_structure(b);
 }
 
@@ -108,10 +108,10 @@ static void chassis(struct builder *b, const char *oem)
 {
     u8 *s = open_structure(b, 3, 0x16, HANDLE_CHASSIS);
     s[4] = add_string(b, oem);
-    s[5] = 0x01;            /* type: other */
-    s[9] = s[10] = 0x03;    /* boot-up and power supply state: safe */
-    s[11] = 0x03;           /* thermal state: safe */
-    s[12] = UNKNOWN;        /* security status */
+    s[5] = 0x01;         /* type: other */
+    s[9] = s[10] = 0x03; /* boot-up and power supply state: safe */
+    s[11] = 0x03;        /* thermal state: safe */
+    s[12] = UNKNOWN;     /* security status */
     close_structure(b);
 }
 
@@ -127,8 +127,8 @@ static void processor(struct builder *b, unsigned n, const char *oem, const char
     s[6] = 0x01; /* family: other */
     s[7] = add_string(b, oem);
     s[16] = add_string(b, cpu);
-    s[24] = 0x41; /* socket populated, CPU enabled */
-    s[25] = 0x01; /* upgrade: other */
+    s[24] = 0x41;            /* socket populated, CPU enabled */
+    s[25] = 0x01;            /* upgrade: other */
     st_le16(s + 26, 0xffff); /* no cache information */
     st_le16(s + 28, 0xffff);
     st_le16(s + 30, 0xffff);
@@ -172,8 +172,8 @@ static void memory_device(struct builder *b, u64 ram_bytes, const char *oem)
     }
     s[14] = 0x09; /* form factor: DIMM */
     s[16] = add_string(b, "DIMM 0");
-    s[18] = 0x07; /* RAM */
-    st_le16(s + 19, BIT(2));        /* type detail: unknown */
+    s[18] = 0x07;            /* RAM */
+    st_le16(s + 19, BIT(2)); /* type detail: unknown */
     s[23] = add_string(b, oem);
     close_structure(b);
 }

@@ -57,7 +57,8 @@ struct cpuid {
 static inline struct cpuid cpuid(u32 leaf)
 {
     struct cpuid r;
-    __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+    __asm__ volatile("cpuid"
+                     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
                      : "a"(leaf), "c"(0));
     return r;
 }
@@ -72,7 +73,7 @@ static inline volatile u32 *mmio32(u64 gpa)
     return (volatile u32 *)gpa;
 }
 
-/* ---- start.S ---- */
+/* ---- start.S -------------------------------------------------------------------------------- */
 
 #define VECTOR_INT 0x80
 #define VECTOR_TIMER 0x40
@@ -86,13 +87,16 @@ void handle_irq(void), handle_irq_pv_eoi(void), handle_spurious(void), handle_sy
 void run_user_loop(u64 n);
 void just_return(void);
 extern u64 pml4[512], test_pdpt[512], test_pd[512], test_pt[512];
-extern const u64 test_page;         /* the 4 KiB page that test_pt[0] maps */
-extern volatile u64 irq_count;      /* interrupts handled */
+extern const u64 test_page;          /* the 4 KiB page that test_pt[0] maps */
+extern volatile u64 irq_count;       /* interrupts handled */
 extern volatile u64 undefined_count; /* #UD skipped */
 extern volatile u32 pv_eoi_word;
-extern const struct { u16 limit; u64 base; } __attribute__((packed)) gdt_pointer;
+extern const struct {
+    u16 limit;
+    u64 base;
+} __attribute__((packed)) gdt_pointer;
 
-/* ---- setup.c: descriptor tables, pages, interrupt controllers, clocks ---- */
+/* ---- setup.c: descriptor tables, pages, interrupt controllers, clocks ----------------------- */
 
 #define APIC_ID 0xfee00020ul
 #define APIC_EOI 0xfee000b0ul
@@ -103,16 +107,19 @@ extern const struct { u16 limit; u64 base; } __attribute__((packed)) gdt_pointer
 #define PTE_P 1ul
 #define PTE_W 2ul
 
-extern struct idt_pointer { u16 limit; u64 base; } __attribute__((packed)) idt_pointer;
+extern struct idt_pointer {
+    u16 limit;
+    u64 base;
+} __attribute__((packed)) idt_pointer;
 
 void setup_machine(void);
 /* #UD means "skip three bytes" from now on, or again a failure. */
 void expect_undefined(int on);
-int has_hpet(void);     /* after setup_machine; its counter then runs */
+int has_hpet(void); /* after setup_machine; its counter then runs */
 u64 measure_tsc_khz(void);
 _Noreturn void power_off(void);
 
-/* ---- kvm.c: the hypervisor ---- */
+/* ---- kvm.c: the hypervisor ------------------------------------------------------------------ */
 
 #define KVM_FEATURE_CLOCKSOURCE2 3
 #define KVM_FEATURE_PV_EOI 6
@@ -134,15 +141,15 @@ static inline u64 vmcall(u64 nr, u64 a, u64 b, u64 c, u64 d)
     return r;
 }
 
-/* ---- rows.c ---- */
+/* ---- rows.c --------------------------------------------------------------------------------- */
 
 struct row {
     const char *name;
-    const char *(*title)(void);  /* what it does here; depends on the hypervisor */
+    const char *(*title)(void); /* what it does here; depends on the hypervisor */
     u64 n;
-    void (*prepare)(void);       /* may be 0 */
+    void (*prepare)(void); /* may be 0 */
     void (*run)(u64 n);
-    void (*finish)(void);        /* may be 0 */
+    void (*finish)(void); /* may be 0 */
 };
 
-extern const struct row rows[];  /* ends with name = 0 */
+extern const struct row rows[]; /* ends with name = 0 */

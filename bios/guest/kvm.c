@@ -55,8 +55,7 @@ u64 kvm_clock_ns(void)
         __asm__ volatile("" : : : "memory");
         delta = rdtsc() - clock.tsc_timestamp;
         delta = clock.tsc_shift < 0 ? delta >> -clock.tsc_shift : delta << clock.tsc_shift;
-        ns = clock.system_time +
-             (u64)(((unsigned __int128)delta * clock.tsc_to_system_mul) >> 32);
+        ns = clock.system_time + (u64)(((unsigned __int128)delta * clock.tsc_to_system_mul) >> 32);
         __asm__ volatile("" : : : "memory");
     } while (version & 1 || version != clock.version);
     return ns;

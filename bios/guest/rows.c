@@ -11,7 +11,7 @@
 #define ICR_SELF_ASSERT 0x44000u /* shorthand: self; level: assert; fixed, edge */
 #define TIMER_TICKS 20000u
 
-/* ---- interrupt flag and stack of flags ---- */
+/* ---- interrupt flag and stack of flags ------------------------------------------------------ */
 
 static void empty_loop(u64 n)
 {
@@ -31,7 +31,7 @@ static void pushf_popf(u64 n)
         __asm__ volatile("pushfq; popfq" : : : "memory", "cc");
 }
 
-/* ---- control transfers ---- */
+/* ---- control transfers ---------------------------------------------------------------------- */
 
 static void iret(u64 n)
 {
@@ -46,7 +46,10 @@ static void iret(u64 n)
                          "leaq 1f(%%rip), %%rax\n\t"
                          "pushq %%rax\n\t"
                          "iretq\n"
-                         "1:" : : : "rax", "rcx", "memory", "cc");
+                         "1:"
+                         :
+                         :
+                         : "rax", "rcx", "memory", "cc");
 }
 
 static void int_n(u64 n)
@@ -76,7 +79,10 @@ static void far_ret(u64 n)
                          "leaq 1f(%%rip), %%rax\n\t"
                          "pushq %%rax\n\t"
                          "lretq\n"
-                         "1:" : : : "rax", "memory");
+                         "1:"
+                         :
+                         :
+                         : "rax", "memory");
 }
 
 static void segment_load(u64 n)
@@ -85,7 +91,7 @@ static void segment_load(u64 n)
         __asm__ volatile("movl %0, %%es" : : "r"(0x10) : "memory");
 }
 
-/* ---- input and output, identification, model-specific registers ---- */
+/* ---- input and output, identification, model-specific registers ----------------------------- */
 
 static void in_port(u64 n)
 {
@@ -123,7 +129,7 @@ static void write_msr(u64 n)
         wrmsr(MSR_KERNEL_GS_BASE, 0);
 }
 
-/* ---- control registers and descriptor tables ---- */
+/* ---- control registers and descriptor tables ------------------------------------------------ */
 
 static void mov_from_cr0(u64 n)
 {
@@ -179,7 +185,7 @@ static void load_idt(u64 n)
         __asm__ volatile("lidt %0" : : "m"(idt_pointer) : "memory");
 }
 
-/* ---- paging ---- */
+/* ---- paging --------------------------------------------------------------------------------- */
 
 static void touch(u64 va)
 {
@@ -219,7 +225,7 @@ static void divide_error(u64 n)
         __asm__ volatile("divl %0" : : "c"(0), "a"(1), "d"(0) : "cc");
 }
 
-/* ---- interrupts ---- */
+/* ---- interrupts ----------------------------------------------------------------------------- */
 
 static void interrupts_on(void)
 {
@@ -313,7 +319,7 @@ static void hlt_timer(u64 n)
     }
 }
 
-/* ---- hypervisor and clock ---- */
+/* ---- hypervisor and clock ------------------------------------------------------------------- */
 
 static void hypercall(u64 n)
 {
@@ -382,7 +388,7 @@ static const char *clock_title(void)
                                              : "clock read: ACPI PM timer";
 }
 
-/* ---- the table ---- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 /* Titles that do not depend on anything. */
 #define TITLE(id, text)                                                                            \

@@ -32,8 +32,9 @@ static u8 page[4096] __attribute__((aligned(4096)));
 
 static void set_gate(unsigned vector, u64 handler, u8 dpl)
 {
-    idt[vector] = (struct gate){(u16)handler, 0x08, 0, (u8)(0x8e | dpl << 5), (u16)(handler >> 16),
-                                (u32)(handler >> 32), 0};
+    idt[vector] =
+        (struct gate){(u16)handler,         0x08, 0, (u8)(0x8e | dpl << 5), (u16)(handler >> 16),
+                      (u32)(handler >> 32), 0};
 }
 
 static void setup_idt(void)

@@ -1,4 +1,5 @@
-/* boot_fixture.h: RAM and one reset CPU, as loaders get them, and files that only live for a test. */
+/* boot_fixture.h: RAM and one reset CPU, as loaders get them, and files that only live for a test.
+ */
 #pragma once
 
 #include "base/bits.h"

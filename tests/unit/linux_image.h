@@ -8,7 +8,8 @@
 #define IMAGE_KERNEL_BYTES 0x8000u
 #define IMAGE_BYTES (IMAGE_SETUP_BYTES + IMAGE_KERNEL_BYTES)
 
-/* A relocatable 2.15 bzImage that prefers 16 MiB, with both entries, as distributions build them. */
+/* A relocatable 2.15 bzImage that prefers 16 MiB, with both entries, as distributions build them.
+ */
 static inline void make_bzimage(u8 *f)
 {
     memset(f, 0, IMAGE_BYTES);

@@ -125,12 +125,14 @@ START_TEST(the_oem_is_six_characters_whatever_the_user_says)
 }
 END_TEST
 
-/* ---- AML -------------------------------------------------------------------------------------- */
+/* ---- AML ------------------------------------------------------------------------------------ */
 
 START_TEST(package_lengths_have_the_shortest_encoding_that_fits)
 {
-    static const struct { size_t body; u8 first, bytes; } want[] = {
-        {1, 0x02, 1}, {62, 0x3f, 1}, {63, 0x41, 2}, {4093, 0x4f, 2}, {4094, 0x81, 3}};
+    static const struct {
+        size_t body;
+        u8 first, bytes;
+    } want[] = {{1, 0x02, 1}, {62, 0x3f, 1}, {63, 0x41, 2}, {4093, 0x4f, 2}, {4094, 0x81, 3}};
     for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
         u8 buf[8192] = {0};
         struct aml a = {.buf = buf, .cap = sizeof buf};
@@ -167,7 +169,7 @@ START_TEST(pnp_ids_are_compressed_to_the_known_integers)
 }
 END_TEST
 
-/* ---- iasl ------------------------------------------------------------------------------------- */
+/* ---- iasl ----------------------------------------------------------------------------------- */
 
 static void write_table(const char *dir, const char *name, const u8 *t)
 {

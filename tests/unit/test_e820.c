@@ -5,7 +5,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-static const u64 sizes[] = {1 * MIB, 2 * MIB, 128 * MIB, 3 * GIB - 4 * KIB, 3 * GIB, 3500 * MIB, 64 * GIB};
+static const u64 sizes[] = {1 * MIB, 2 * MIB,    128 * MIB, 3 * GIB - 4 * KIB,
+                            3 * GIB, 3500 * MIB, 64 * GIB};
 
 static struct e820 map_of(u64 ram)
 {

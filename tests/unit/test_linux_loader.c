@@ -135,7 +135,11 @@ static void with_initrd(size_t len, char *path)
 
 START_TEST(the_initrd_lies_as_high_as_memory_and_the_kernel_allow)
 {
-    static const struct { u64 ram; u32 max; u64 top; } row[] = {
+    static const struct {
+        u64 ram;
+        u32 max;
+        u64 top;
+    } row[] = {
         {128 * MIB, 0x7fffffff, 128 * MIB},
         {128 * MIB, 0x3ffffff, 64 * MIB},
         {3500 * MIB, 0x7fffffff, 2 * GIB},
@@ -244,8 +248,10 @@ END_TEST
 
 START_TEST(memtest86_is_loaded_by_the_same_protocol)
 {
-    static const struct { const char *path; u64 entry; } row[] = {
-        {"/boot/memtest86+x64.bin", 0x100200}, {"/boot/memtest86+ia32.bin", 0x100000}};
+    static const struct {
+        const char *path;
+        u64 entry;
+    } row[] = {{"/boot/memtest86+x64.bin", 0x100200}, {"/boot/memtest86+ia32.bin", 0x100000}};
     if (access(row[_i].path, R_OK) != 0)
         return;
     board_up(&b, 64 * MIB, "x86-64-v2");

@@ -18,11 +18,11 @@ static void make_kludge(u32 flags)
     st_le32(h, 0x1badb002);
     st_le32(h + 4, flags);
     st_le32(h + 8, 0u - 0x1badb002u - flags);
-    st_le32(h + 12, 0x100020);              /* header_addr */
-    st_le32(h + 16, 0x100000);              /* load_addr */
+    st_le32(h + 12, 0x100020); /* header_addr */
+    st_le32(h + 16, 0x100000); /* load_addr */
     st_le32(h + 20, 0x100000 + KERNEL_BYTES);
-    st_le32(h + 24, 0x104000);              /* bss_end_addr */
-    st_le32(h + 28, 0x100040);              /* entry_addr */
+    st_le32(h + 24, 0x104000); /* bss_end_addr */
+    st_le32(h + 28, 0x100040); /* entry_addr */
 }
 
 /* An ELF32 executable with one segment: file offset 1000h, linked at C0100000h, loaded at 1 MiB. */
@@ -61,7 +61,7 @@ static void add_pvh_note(u32 entry)
     st_le32(p, 4); /* PT_NOTE */
     st_le32(p + 4, 0x1800);
     st_le32(p + 16, 40);
-    st_le32(n, 4);  /* a note of another type first */
+    st_le32(n, 4); /* a note of another type first */
     st_le32(n + 4, 4);
     st_le32(n + 8, 1);
     memcpy(n + 12, "Xen", 4);
@@ -185,14 +185,17 @@ END_TEST
 
 START_TEST(addresses_that_contradict_each_other_are_refused)
 {
-    static const struct { u8 at; u32 value; } bad[] = {
-        {12, 0x90000},    /* header before the load address */
-        {16, 0x100021},   /* load address after the header */
-        {16, 0x1000},     /* would begin before the file */
+    static const struct {
+        u8 at;
+        u32 value;
+    } bad[] = {
+        {12, 0x90000},                 /* header before the load address */
+        {16, 0x100021},                /* load address after the header */
+        {16, 0x1000},                  /* would begin before the file */
         {20, 0x100001 + KERNEL_BYTES}, /* more than the file has */
-        {20, 0x10},       /* end before begin */
-        {24, 0x100001},   /* bss ends before the data */
-        {24, 0xf0000000}, /* bss larger than memory */
+        {20, 0x10},                    /* end before begin */
+        {24, 0x100001},                /* bss ends before the data */
+        {24, 0xf0000000},              /* bss larger than memory */
     };
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         make_kludge(0);
@@ -202,7 +205,7 @@ START_TEST(addresses_that_contradict_each_other_are_refused)
 }
 END_TEST
 
-/* ---- PVH -------------------------------------------------------------------------------------- */
+/* ---- PVH ------------------------------------------------------------------------------------ */
 
 START_TEST(a_pvh_note_names_the_entry_point)
 {
@@ -251,16 +254,18 @@ END_TEST
 
 START_TEST(elf_segments_that_lie_are_refused)
 {
-    static const struct { u8 at; u32 value; } bad[] = {
-        {4, 0x1001},      /* offset: beyond the end */
-        {4, 0xfffff000},
-        {12, 0x1000},     /* physical: over our own data */
-        {12, 0x9f000},    /* into the EBDA and the VGA window */
-        {12, 0xe0000},    /* over the BIOS */
-        {12, 0xfffff000}, /* wraps */
-        {16, 0x4000},     /* file size: beyond the end */
-        {20, 0xfff},      /* memory size: less than in the file */
-        {20, 0xffffffff}, /* more than there is */
+    static const struct {
+        u8 at;
+        u32 value;
+    } bad[] = {
+        {4, 0x1001},                    /* offset: beyond the end */
+        {4, 0xfffff000},  {12, 0x1000}, /* physical: over our own data */
+        {12, 0x9f000},                  /* into the EBDA and the VGA window */
+        {12, 0xe0000},                  /* over the BIOS */
+        {12, 0xfffff000},               /* wraps */
+        {16, 0x4000},                   /* file size: beyond the end */
+        {20, 0xfff},                    /* memory size: less than in the file */
+        {20, 0xffffffff},               /* more than there is */
     };
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         make_elf32();

@@ -1,4 +1,5 @@
-/* The SMBIOS tables: entry point, and a walk through the structures as an operating system does it. */
+/* The SMBIOS tables: entry point, and a walk through the structures as an operating system does it.
+ */
 #include "base/bits.h"
 #include "bios/layout.h"
 #include "bios/smbios.h"
@@ -10,8 +11,8 @@ static u8 mem[LAYOUT_SMBIOS_BYTES];
 
 static void build(u64 ram, unsigned cpus)
 {
-    const struct smbios_config cfg = {.ram_bytes = ram, .cpus = cpus,
-                                      .ram_low_bytes = ram < PCI_HOLE_BASE ? ram : PCI_HOLE_BASE};
+    const struct smbios_config cfg = {
+        .ram_bytes = ram, .cpus = cpus, .ram_low_bytes = ram < PCI_HOLE_BASE ? ram : PCI_HOLE_BASE};
     ck_assert_uint_le(smbios_build(&cfg, LAYOUT_SMBIOS, mem, sizeof mem), sizeof mem);
 }
 
