@@ -1,4 +1,5 @@
 /* The Linux loader on synthesized images: placing, boot_params, and the three entry states. */
+#include "bios/e820.h"
 #include "tests/unit/boot_fixture.h"
 #include "tests/unit/linux_image.h"
 
@@ -246,6 +247,44 @@ START_TEST(every_vector_leads_into_the_bios_area)
 }
 END_TEST
 
+START_TEST(real_mode_setup_code_can_ask_the_services_for_memory)
+{
+    static const u8 code[] = {
+        0x66, 0x31, 0xdb,                   /* xor ebx, ebx */
+        0xbf, 0x00, 0x30,                   /* mov di, 3000h */
+        0x66, 0xb8, 0x20, 0xe8, 0x00, 0x00, /* again: mov eax, E820h */
+        0x66, 0xba, 0x50, 0x41, 0x4d, 0x53, /* mov edx, "SMAP" */
+        0x66, 0xb9, 0x14, 0x00, 0x00, 0x00, /* mov ecx, 20 */
+        0xcd, 0x15,                         /* int 15h */
+        0x72, 0x08,                         /* jc done */
+        0x83, 0xc7, 0x14,                   /* add di, 20 */
+        0x66, 0x85, 0xdb,                   /* test ebx, ebx */
+        0x75, 0xe0,                         /* jnz again */
+        0xb8, 0x01, 0xe8, 0xcd, 0x15,       /* done: mov ax, E801h; int 15h */
+        0x89, 0xc5,                         /* mov bp, ax */
+        0xb4, 0x99, 0xcd, 0x15,             /* mov ah, 99h; int 15h: unsupported */
+        0xf4,                               /* hlt */
+    };
+    u8 want[E820_MAX * E820_ENTRY_BYTES], got[sizeof want];
+    struct e820 map;
+    size_t len;
+    make_zimage(image);
+    memcpy(image + 0x26c, code, sizeof code); /* where the header's jump leads */
+    boot(16 * MIB, "486");
+    ck_assert_int_eq(cpu_run(b.cpu, 10000), STOP_HALTED);
+    e820_build(&map, 16 * MIB, 16 * MIB);
+    len = e820_encode(&map, want);
+    ck_assert_uint_eq(b.cpu->gpr[RDI] & 0xffff, 0x3000 + len);
+    read_guest(&b, 0x93000, got, len);
+    ck_assert_mem_eq(got, want, len);
+    ck_assert_uint_eq(b.cpu->gpr[RBP] & 0xffff, 15 * 1024);
+    ck_assert_uint_eq(b.cpu->gpr[RBX] & 0xffff, 0);
+    ck_assert_uint_eq(b.cpu->gpr[RAX] >> 8 & 0xff, 0x86);
+    ck_assert(cpu_get_eflags(b.cpu) & EFLAGS_CF);
+    board_down(&b);
+}
+END_TEST
+
 START_TEST(memtest86_is_loaded_by_the_same_protocol)
 {
     static const struct {
@@ -278,6 +317,7 @@ int main(void)
     tcase_add_test(t, a_bzimage_older_than_2_06_is_entered_in_real_mode_with_a_heap);
     tcase_add_test(t, a_command_line_longer_than_the_kernel_takes_is_refused);
     tcase_add_test(t, every_vector_leads_into_the_bios_area);
+    tcase_add_test(t, real_mode_setup_code_can_ask_the_services_for_memory);
     tcase_add_loop_test(t, memtest86_is_loaded_by_the_same_protocol, 0, 2);
     suite_add_tcase(s, t);
     return run_suite(s);
