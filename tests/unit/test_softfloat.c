@@ -5,6 +5,8 @@
  */
 #include "base/rng.h"
 #include "cpu/softfloat.h"
+#include "cpu/x87_trans.h"
+#include "tests/unit/float_operands.h"
 #include <check.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -143,6 +145,68 @@ START_TEST(fma_rounds_once)
 }
 END_TEST
 
+static void mix(u64 *digest, u64 v)
+{
+    *digest = (*digest ^ v) * 0x100000001b3ull;
+}
+
+static void mix80(u64 *digest, struct f80 v)
+{
+    mix(digest, v.mant);
+    mix(digest, v.se);
+}
+
+static void mix_single_and_double(u64 *digest, struct rng *r, struct sf_ctx *c)
+{
+    u32 a = rnd32(r), b = rnd32(r), d = rnd32(r);
+    u64 p = rnd64(r), q = rnd64(r), s = rnd64(r);
+    mix(digest, f32_add(c, a, b) ^ (u64)f32_mul(c, a, b) << 32);
+    mix(digest, f32_div(c, a, b) ^ (u64)f32_sqrt(c, a) << 32);
+    mix(digest, f32_fma(c, a, b, d, 0) ^ (u64)f32_sub(c, a, d) << 32);
+    mix(digest, f64_add(c, p, q));
+    mix(digest, f64_sub(c, p, s));
+    mix(digest, f64_mul(c, p, q));
+    mix(digest, f64_div(c, p, q));
+    mix(digest, f64_sqrt(c, p));
+    mix(digest, f64_fma(c, p, q, s, 0));
+    mix(digest, f64_to_f32(c, p) ^ f32_to_f64(c, a));
+    mix(digest, (u64)f64_to_s64(c, p, false) ^ f64_from_s64(c, (s64)q));
+}
+
+static void mix_extended(u64 *digest, struct rng *r, struct sf_ctx *c)
+{
+    struct f80 a = rnd80(r), b = rnd80(r), v = {0, 0}, w = {0, 0};
+    u64 q;
+    bool partial;
+    mix80(digest, f80_add(c, a, b));
+    mix80(digest, f80_mul(c, a, b));
+    mix80(digest, f80_div(c, a, b));
+    mix80(digest, f80_sqrt(c, a));
+    mix80(digest, f80_rem(c, a, b, true, &q, &partial));
+    mix80(digest, x87_f2xm1(c, a));
+    mix80(digest, x87_yl2x(c, a, b));
+    mix80(digest, x87_yl2xp1(c, a, b));
+    mix80(digest, x87_patan(c, a, b));
+    x87_sincos(c, a, &v, &w);
+    mix80(digest, v);
+    mix80(digest, w);
+}
+
+START_TEST(results_are_the_same_on_every_host)
+{
+    u64 digest = 0xcbf29ce484222325ull;
+    struct rng r;
+    rng_seed(&r, 1);
+    for (int i = 0; i < 20000; i++) {
+        struct sf_ctx c = sf_from_x87_cw((u16)(0x37f | rng_below(&r, 4) << 10));
+        mix_single_and_double(&digest, &r, &c);
+        mix_extended(&digest, &r, &c);
+        mix(&digest, c.flags);
+    }
+    ck_assert_uint_eq(digest, 3617238214597535201ull);
+}
+END_TEST
+
 #if defined(__x86_64__)
 #include "tests/unit/softfloat_host.h"
 #endif
@@ -160,6 +224,7 @@ int main(void)
     tcase_add_test(t, bcd_keeps_eighteen_digits_and_the_sign_of_zero);
     tcase_add_test(t, predicates_follow_their_table);
     tcase_add_test(t, fma_rounds_once);
+    tcase_add_test(t, results_are_the_same_on_every_host);
     suite_add_tcase(s, t);
 #if defined(__x86_64__)
     suite_add_tcase(s, host_tests());

@@ -9,6 +9,7 @@
 #include "cpu/fpu.h"
 #include "cpu/model.h"
 #include "mmu/dma.h"
+#include "tests/unit/x87_vectors.h"
 #include <check.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -357,6 +358,48 @@ START_TEST(fsin_beyond_2_63_sets_c2_and_leaves_st0)
 }
 END_TEST
 
+static struct f80 function_value(enum function f, struct f80 a, struct f80 b)
+{
+    struct sf_ctx c = {.masks = SF_ALL, .precision = 64};
+    struct f80 r = {0, 0};
+    switch (f) {
+    case SIN: x87_sin(&c, a, &r); break;
+    case COS: x87_cos(&c, a, &r); break;
+    case TAN: x87_tan(&c, a, &r); break;
+    case ATAN: r = x87_patan(&c, a, b); break;
+    case YL2X: r = x87_yl2x(&c, a, b); break;
+    case YL2XP1: r = x87_yl2xp1(&c, a, b); break;
+    default: r = x87_f2xm1(&c, a); break;
+    }
+    return r;
+}
+
+START_TEST(transcendental_functions_are_correctly_rounded)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(function_vectors); i++) {
+        struct f80 want = function_vectors[i].result;
+        struct f80 got = function_value(function_vectors[i].f, function_vectors[i].a, function_vectors[i].b);
+        ck_assert_msg(got.mant == want.mant && got.se == want.se, "vector %u: %04x:%016" PRIx64, i,
+                      got.se, got.mant);
+    }
+}
+END_TEST
+
+START_TEST(tiny_arguments_round_as_the_function_bends)
+{
+    struct f80 tiny = {F80_J, F80_BIAS - 100}, r;
+    struct sf_ctx down = {.masks = SF_ALL, .precision = 64, .rounding = SF_ZERO}, up = down;
+    up.rounding = SF_UP;
+    x87_sin(&down, tiny, &r); /* sin x < x < tan x */
+    ck_assert_f80(r, ~0ull, F80_BIAS - 101);
+    ck_assert_uint_eq(down.flags, SF_PE);
+    x87_tan(&up, tiny, &r);
+    ck_assert_f80(r, F80_J + 1, F80_BIAS - 100);
+    x87_cos(&down, tiny, &r);
+    ck_assert_f80(r, ~0ull, F80_BIAS - 1);
+}
+END_TEST
+
 START_TEST(ffreep_frees_and_pops)
 {
     struct rig *r = rig_new();
@@ -409,6 +452,8 @@ int main(void)
     tcase_add_test(t, fnsave_and_frstor_return_the_whole_state);
     tcase_add_test(t, fsin_of_pi_shows_the_66_bit_pi);
     tcase_add_test(t, fsin_beyond_2_63_sets_c2_and_leaves_st0);
+    tcase_add_test(t, transcendental_functions_are_correctly_rounded);
+    tcase_add_test(t, tiny_arguments_round_as_the_function_bends);
     tcase_add_test(t, ffreep_frees_and_pops);
     tcase_add_test(t, a_store_that_faults_leaves_x87_state_alone);
     suite_add_tcase(s, t);
