@@ -22,6 +22,8 @@
 
 #define MAX_ROWS 64
 #define DEMO_LIMIT_NS (60 * NS_PER_SEC)
+#define MAX_ROUNDS 5
+#define ROUNDS_NS (4 * NS_PER_SEC) /* no further round that would end later */
 
 static const char *const sides[] = {"none", "kvm"};
 #define SIDES ARRAY_SIZE(sides)
@@ -144,12 +146,47 @@ static bool run_side(const struct vm_config *base, const char *pv, struct demo *
     return true;
 }
 
-static const struct row *find_row(const struct demo *d, const char *name)
+static struct row *find_row(struct demo *d, const char *name)
 {
     for (unsigned i = 0; i < d->count; i++)
         if (!strcmp(d->rows[i].name, name))
             return &d->rows[i];
     return NULL;
+}
+
+/* Other work on the host only ever adds time: the least of several runs is nearest to the truth. */
+static void keep_least(struct demo *best, struct demo *next)
+{
+    for (unsigned i = 0; i < best->count; i++) {
+        const struct row *r = find_row(next, best->rows[i].name);
+
+        if (r && r->ticks < best->rows[i].ticks)
+            best->rows[i] = *r;
+    }
+    best->wall_ns += next->wall_ns;
+    best->insns += next->insns;
+}
+
+/* Interleaved, so that a host that slows down does so for both; as often as there is time for. */
+static bool run_rounds(const struct vm_config *base, struct demo d[SIDES], struct err *e)
+{
+    u64 start = host_now_ns(), round_ns = 0;
+
+    for (unsigned round = 0; round < MAX_ROUNDS; round++) {
+        if (round && host_now_ns() - start + round_ns > ROUNDS_NS)
+            break;
+        round_ns = host_now_ns();
+        for (unsigned i = 0; i < SIDES; i++) {
+            struct demo next = {0};
+
+            if (!run_side(base, sides[i], round ? &next : &d[i], e))
+                return false;
+            if (round)
+                keep_least(&d[i], &next);
+        }
+        round_ns = host_now_ns() - round_ns;
+    }
+    return true;
 }
 
 static double ns_each(const struct row *r)
@@ -182,7 +219,7 @@ static void print_row(struct table *t, const struct row *full, const struct row 
     table_row(t, (const char *[]){full->name, text[0], text[1], text[4], text[2], text[3]});
 }
 
-static void print_table(const struct demo d[SIDES], FILE *out)
+static void print_table(struct demo d[SIDES], FILE *out)
 {
     struct table t;
     char a[16], b[16];
@@ -243,8 +280,7 @@ static bool run_demo(const struct options *o, int argc, char **argv, struct err 
         return false;
     if (o->given[OPT_JSON] && !report_check_writable(o->value[OPT_JSON], e))
         return false;
-    for (unsigned i = 0; i < SIDES; i++)
-        if (!run_side(&c.vm, sides[i], &d[i], e))
+    if (!run_rounds(&c.vm, d, e))
             return false;
     print_table(d, stdout);
     return !o->given[OPT_JSON] || write_json(d, o->value[OPT_JSON], argc, argv, e);

@@ -140,7 +140,8 @@ static void run_in_child(const void *arg, void *result)
     w.vm = vm;
     console->tap = tap;
     console->tap_opaque = &w;
-    run_vm(m, vm, job->config->timeout_ns);
+    if (!job->only_create)
+        run_vm(m, vm, job->config->timeout_ns);
     vm_destroy(vm);
     chardev_close(console);
 }

@@ -30,6 +30,7 @@ struct measured {
 struct measure_job {
     const struct config *config;
     const char *pv;
+    bool only_create; /* no run: are options and files right? */
     void (*tick)(void *opaque, u64 elapsed_ns);
     void *opaque;
 };
