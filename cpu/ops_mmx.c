@@ -176,9 +176,11 @@ static void mmx_maskmovq(struct cpu *cpu, const struct insn *in)
 }
 VEC_OPS(mmx_maskmovq);
 
+/* Empties all registers and, as every MMX instruction, makes TOP 0: SDM vol. 3A table 12-1. */
 static void mmx_emms(struct cpu *cpu, const struct insn *in)
 {
     mmx_check(cpu, in);
+    x87_enter_mmx(&cpu->x87);
     cpu->x87.empty = 0xff;
 }
 VEC_OPS(mmx_emms);

@@ -192,6 +192,8 @@ static void store(struct cpu *cpu, const struct insn *in, enum store_kind kind, 
     bool stored = !(c.flags & ~c.masks & (SF_PRE | SF_OE | SF_UE));
     if (stored)
         mem_write(cpu, in, va, v, sizes[kind]);
+    else
+        mem_probe_write(cpu, in, va, sizes[kind]);
     x87_note_mem(cpu, in, va);
     x87_report(x, empty ? SW_IE | SW_SF : c.flags, c.up);
     if (stored && pop)
@@ -225,6 +227,8 @@ static void store_tbyte(struct cpu *cpu, const struct insn *in, const u8 b[10], 
     bool stored = !(flags & ~x->cw & SF_IE);
     if (stored)
         mem_write_bytes(cpu, in, va, b, 10);
+    else
+        mem_probe_write(cpu, in, va, 10);
     x87_note_mem(cpu, in, va);
     x87_report(x, flags, c1);
     if (stored)
