@@ -267,7 +267,7 @@ static void aim_implied(struct rng *rng, struct oracle_case *c, const struct ins
 static void tame_bit_offset(struct rng *rng, struct oracle_case *c, const struct insn_row *r)
 {
     if (c->in.mem && name_is(r, "bt") && row_has_letter(r, OPND_Gv) && !one_in(rng, 16))
-        c->before.gpr[c->in.reg] = rng_below(rng, 0x4000) - 0x2000;
+        c->before.gpr[c->in.reg] = (rng_below(rng, 0x4000) - 0x2000) & mask64(c->code);
 }
 
 /* What memory must not hold: a TF for POPF, MXCSR bits that are always #GP. */

@@ -168,6 +168,22 @@ static void take_trap(const struct cpu *cpu, struct oracle_result *r)
     r->rip = f->rip - ORACLE_CODE;
 }
 
+/* One block normally; an instruction that leaves its block makes it two or three. */
+static void run_to_stub(struct cpu *cpu, struct oracle_result *r, unsigned end)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        bool trap = cpu_run(cpu, 1) == STOP_TRIPLE_FAULT;
+        if (cpu->rip == ORACLE_STUB) /* perhaps with the fault of fetching there */
+            break;
+        if (trap) {
+            take_trap(cpu, r);
+            return;
+        }
+    }
+    r->trap = ORACLE_NO_TRAP;
+    r->rip = cpu->rip == ORACLE_STUB ? end : cpu->rip - ORACLE_CODE;
+}
+
 void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struct oracle_result *r)
 {
     struct cpu *cpu = g->cpu;
@@ -177,7 +193,7 @@ void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struc
     memcpy(data, c->data, ORACLE_DATA_BYTES);
     memcpy(cpu->gpr, c->before.gpr, sizeof c->before.gpr);
     load_fx(cpu, c->before.fx);
-    if ((cpu->seg[SEG_CS].sel == ORACLE_CS64) != (c->code == 64))
+    if (cpu->seg[SEG_CS].sel != (c->code == 64 ? ORACLE_CS64 : ORACLE_CS32))
         set_mode(cpu, c->code);
     cpu_set_eflags(cpu, (u32)c->before.flags | EFLAGS_IF);
     cpu->rip = ORACLE_CODE + c->at;
@@ -187,12 +203,7 @@ void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struc
 
     r->error = 0;
     r->cr2 = 0;
-    if (cpu_run(cpu, 1) == STOP_TRIPLE_FAULT) {
-        take_trap(cpu, r);
-    } else {
-        r->trap = ORACLE_NO_TRAP;
-        r->rip = cpu->rip == ORACLE_STUB ? c->at + c->len : cpu->rip - ORACLE_CODE;
-    }
+    run_to_stub(cpu, r, c->at + c->len);
     memcpy(r->after.gpr, cpu->gpr, sizeof r->after.gpr);
     r->after.flags = cpu_get_eflags(cpu);
     store_fx(cpu, r->after.fx);
