@@ -16,7 +16,7 @@
 #define CW_RESERVED_1 0x0040u
 #define CW_WRITABLE 0x1f3fu /* X, RC, PC, masks */
 
-/* ---- gates ------------------------------------------------------------------------------------- */
+/* ---- gates ----------------------------------------------------------------------------------- */
 
 static void deliver_pending(struct cpu *cpu, const struct insn *in)
 {
@@ -63,11 +63,11 @@ void fpu_signal(struct cpu *cpu)
         cpu->hooks->ferr(cpu->vm, ferr);
 }
 
-/* ---- control, status and tag words ------------------------------------------------------------- */
+/* ---- control, status and tag words ----------------------------------------------------------- */
 
 static void update_summary(struct x87 *x)
 {
-    x->sw &= (u16)~(SW_ES | SW_B);
+    x->sw &= (u16) ~(SW_ES | SW_B);
     if (x->sw & ~x->cw & 0x3f)
         x->sw |= SW_ES | SW_B;
 }

@@ -41,7 +41,8 @@ static inline void x87_push(struct x87 *x, struct f80 v)
     x87_write(x, 0, v);
 }
 
-/* The instruction and, with a memory operand, data pointers. Call when no access can fault any more. */
+/* The instruction and, with a memory operand, data pointers. For when no access can fault any
+ * more. */
 static inline void x87_note(struct cpu *cpu, const struct insn *in)
 {
     cpu->x87.fop = (u16)((in->opcode & 7) << 8 | in->modrm);

@@ -16,7 +16,7 @@ static const struct insn *finish_control(struct cpu *cpu, const struct insn *in)
     return x87_finish(cpu, in);
 }
 
-/* ---- words ------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 X87_HANDLER(fwait)
 {
@@ -74,11 +74,11 @@ X87_HANDLER(fnop_legacy)
     return x87_finish(cpu, in);
 }
 
-/* ---- environment ------------------------------------------------------------------------------- */
+/* ---- environment ----------------------------------------------------------------------------- */
 
 struct env_format {
-    bool wide;  /* 32-bit: 28 bytes, else 14 */
-    bool real;  /* real and virtual-8086 mode: linear addresses, and the opcode */
+    bool wide; /* 32-bit: 28 bytes, else 14 */
+    bool real; /* real and virtual-8086 mode: linear addresses, and the opcode */
 };
 
 static struct env_format env_format(const struct cpu *cpu, const struct insn *in)

@@ -1,8 +1,9 @@
 /*
  * softfloat.c: the arithmetic of soft float, once for all formats.
  *
- * IEEE 754-2008 clauses 4 to 7 with the choices of the SDM vol. 1: tininess after rounding (4.9.1.5),
- * masked responses (4.9.1), NaN rules (table 4-7), integer and real indefinites (4.8.3.7).
+ * IEEE 754-2008 clauses 4 to 7 with the choices of the SDM vol. 1: tininess after rounding
+ * (4.9.1.5), masked responses (4.9.1), NaN rules (table 4-7), integer and real indefinites
+ * (4.8.3.7).
  *
  * Not here: packing of public types and host shortcuts (softfloat_sse.c), what only x87 has
  * (softfloat_f80.c).
@@ -13,7 +14,7 @@ const struct fp_format fp_f32 = {.bits = 24, .emin = -126, .emax = 127};
 const struct fp_format fp_f64 = {.bits = 53, .emin = -1022, .emax = 1023};
 const struct fp_format fp_f80 = {.bits = 64, .x87 = true, .emin = -16382, .emax = 16383};
 
-/* ---- packing ----------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 static struct fp unpack(u64 sig, unsigned biased, unsigned biased_max, s32 bias, bool sign)
 {
@@ -93,7 +94,7 @@ struct f80 fp_pack_f80(struct fp a)
     return (struct f80){mant, (u16)((unsigned)a.sign << 15 | biased_exp(a, F80_EXP))};
 }
 
-/* ---- rounding ---------------------------------------------------------------------------------- */
+/* ---- rounding -------------------------------------------------------------------------------- */
 
 struct rounded {
     u128 v;
@@ -185,8 +186,7 @@ struct fp sf_round(struct sf_ctx *c, const struct fp_format *f, unsigned bits, b
     exp -= (s32)shift;
 
     struct rounded rd = round_at(c->rounding, sign, v, bits);
-    struct fp r = {
-        .cls = FP_FINITE, .sign = sign, .exp = exp + rd.carry, .sig = (u64)(rd.v >> 64)};
+    struct fp r = {.cls = FP_FINITE, .sign = sign, .exp = exp + rd.carry, .sig = (u64)(rd.v >> 64)};
     if (unlikely(r.exp < f->emin))
         return round_tiny(c, f, bits, r, rd, v, exp);
     if (unlikely(r.exp > f->emax))
@@ -197,7 +197,7 @@ struct fp sf_round(struct sf_ctx *c, const struct fp_format *f, unsigned bits, b
     return r;
 }
 
-/* ---- NaNs and operand checks ------------------------------------------------------------------- */
+/* ---- NaNs and operand checks ----------------------------------------------------------------- */
 
 struct fp fp_propagate1(struct sf_ctx *c, struct fp a)
 {
@@ -249,7 +249,7 @@ static inline bool denormal_stops(struct sf_ctx *c, struct fp a, struct fp b)
     return (a.denormal | b.denormal) && sf_raise(c, SF_DE);
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 static struct fp exact_zero_sum(const struct sf_ctx *c, bool sign_a, bool sign_b)
 {
@@ -277,8 +277,8 @@ static struct fp add_finite(struct sf_ctx *c, const struct fp_format *f, unsigne
     return sf_round(c, f, bits, a.sign, a.exp + 1, sum);
 }
 
-struct fp fp_add(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a, struct fp b,
-                 bool subtract)
+struct fp fp_add(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a,
+                 struct fp b, bool subtract)
 {
     c->up = false;
     if (special(a) || special(b))
@@ -301,7 +301,8 @@ struct fp fp_add(struct sf_ctx *c, const struct fp_format *f, unsigned bits, str
     return add_finite(c, f, bits, a, b, (u128)a.sig << 63, (u128)b.sig << 63);
 }
 
-struct fp fp_mul(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a, struct fp b)
+struct fp fp_mul(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a,
+                 struct fp b)
 {
     c->up = false;
     if (special(a) || special(b))
@@ -338,7 +339,8 @@ static struct fp div_finite(struct sf_ctx *c, const struct fp_format *f, unsigne
     return sf_round(c, f, bits, a.sign ^ b.sign, a.exp - b.exp - less, (u128)q << 64 | lo);
 }
 
-struct fp fp_div(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a, struct fp b)
+struct fp fp_div(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a,
+                 struct fp b)
 {
     c->up = false;
     if (special(a) || special(b))
@@ -399,8 +401,8 @@ struct fp fp_sqrt(struct sf_ctx *c, const struct fp_format *f, unsigned bits, st
 struct fp fp_fma(struct sf_ctx *c, const struct fp_format *f, struct fp a, struct fp b, struct fp d,
                  unsigned neg)
 {
-    bool invalid_product = (a.cls == FP_INF && b.cls == FP_ZERO) ||
-                           (a.cls == FP_ZERO && b.cls == FP_INF);
+    bool invalid_product =
+        (a.cls == FP_INF && b.cls == FP_ZERO) || (a.cls == FP_ZERO && b.cls == FP_INF);
     c->up = false;
     if (special(a) || special(b) || special(d)) {
         if (d.cls == FP_SNAN)
@@ -442,7 +444,7 @@ struct fp fp_fma(struct sf_ctx *c, const struct fp_format *f, struct fp a, struc
     return add_finite(c, f, f->bits, p, d, vp >> 1, (u128)d.sig << 63);
 }
 
-/* ---- comparison -------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 static enum sf_order order_magnitudes(struct fp a, struct fp b)
 {
@@ -471,7 +473,7 @@ enum sf_order fp_compare(struct sf_ctx *c, struct fp a, struct fp b, bool quiet)
     return a.sign ? order_magnitudes(b, a) : order_magnitudes(a, b);
 }
 
-/* ---- conversion -------------------------------------------------------------------------------- */
+/* ---- conversion ------------------------------------------------------------------------------ */
 
 struct fp fp_convert(struct sf_ctx *c, const struct fp_format *to, struct fp a, bool denormals)
 {
@@ -486,11 +488,12 @@ struct fp fp_convert(struct sf_ctx *c, const struct fp_format *to, struct fp a, 
 }
 
 /* |a| rounded to an integer in 64 bits; a.exp <= 63. */
-static u64 integer_part(struct sf_ctx *c, struct fp a, unsigned rounding, bool *inexact, bool *carry)
+static u64 integer_part(struct sf_ctx *c, struct fp a, unsigned rounding, bool *inexact,
+                        bool *carry)
 {
     u32 shift = (u32)(63 - a.exp);
-    struct rounded rd =
-        round_at(rounding, a.sign, shift_right_jam((u128)a.sig << 64, shift > 130 ? 130 : shift), 64);
+    struct rounded rd = round_at(rounding, a.sign,
+                                 shift_right_jam((u128)a.sig << 64, shift > 130 ? 130 : shift), 64);
     *inexact = rd.inexact;
     *carry = rd.carry;
     c->up = rd.up;
@@ -511,8 +514,7 @@ struct fp fp_round_int(struct sf_ctx *c, struct fp a)
     if (v == 0)
         return fp_zero(a.sign);
     unsigned shift = (unsigned)__builtin_clzll(v);
-    return (struct fp){
-        .cls = FP_FINITE, .sign = a.sign, .sig = v << shift, .exp = 63 - (s32)shift};
+    return (struct fp){.cls = FP_FINITE, .sign = a.sign, .sig = v << shift, .exp = 63 - (s32)shift};
 }
 
 s64 fp_to_int(struct sf_ctx *c, struct fp a, unsigned bits, unsigned rounding)

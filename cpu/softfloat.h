@@ -8,11 +8,14 @@
  *
  * Not here: the transcendental functions (x87_trans.c), RCPSS and RSQRTSS.
  *
- * One context serves one instruction (all elements of a vector): start with flags 0, call, then look
- * at sf_raised(). An operation that finds an unmasked IE, DE or ZE stops there: its value is
- * meaningless and no OE, UE, PE is raised. The same holds for the value of an f32 or f64 result with
- * an unmasked OE or UE (the instruction writes nothing); an f80 result then has the exponent biased
- * by -+24576, as x87 registers get it.
+ * One context serves one instruction (all elements of a vector): start with flags 0, call, then
+ * look at sf_raised(). An operation that finds an unmasked IE, DE or ZE stops there: its value is
+ * meaningless and no OE, UE, PE is raised. The same holds for the value of an f32 or f64 result
+ * with an unmasked OE or UE (the instruction writes nothing); an f80 result then has the exponent
+ * biased by -+24576, as x87 registers get it.
+ *
+ * The host's own rounding mode must be to nearest, without flushing (its default), when f32 and f64
+ * operations are called.
  */
 #pragma once
 
@@ -86,7 +89,7 @@ static inline bool sf_unmasked(const struct sf_ctx *c)
 
 enum sf_order { SF_LESS = -1, SF_EQUAL = 0, SF_GREATER = 1, SF_UNORDERED = 2 };
 
-/* ---- single and double ------------------------------------------------------------------------ */
+/* ---- single and double ----------------------------------------------------------------------- */
 
 #define F32_DEFAULT_NAN 0xffc00000u
 #define F64_DEFAULT_NAN 0xfff8000000000000ull
@@ -140,7 +143,7 @@ f64_t f64_from_s64(struct sf_ctx *c, s64 v);
 f32_t f32_round_int(struct sf_ctx *c, f32_t a);
 f64_t f64_round_int(struct sf_ctx *c, f64_t a);
 
-/* ---- double extended --------------------------------------------------------------------------- */
+/* ---- double extended ------------------------------------------------------------------------- */
 
 #define F80_SIGN 0x8000u
 #define F80_EXP 0x7fffu
@@ -151,7 +154,8 @@ f64_t f64_round_int(struct sf_ctx *c, f64_t a);
 
 /* Classes as FXAM distinguishes them, plus PSEUDO_DENORMAL, which FXAM calls denormal. */
 enum f80_class {
-    F80_ZERO, F80_DENORMAL, F80_PSEUDO_DENORMAL, F80_NORMAL, F80_INFINITY, F80_QUIET, F80_SIGNALLING,
+    F80_ZERO, F80_DENORMAL, F80_PSEUDO_DENORMAL, F80_NORMAL, F80_INFINITY, F80_QUIET,
+    F80_SIGNALLING,
     F80_UNSUPPORTED /* unnormal, pseudo-infinity, pseudo-NaN: IE in every arithmetic instruction */
 };
 enum f80_class f80_classify(struct f80 a);

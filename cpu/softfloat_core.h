@@ -97,10 +97,12 @@ struct fp sf_round(struct sf_ctx *c, const struct fp_format *f, unsigned bits, b
 struct fp fp_propagate(struct sf_ctx *c, const struct fp_format *f, struct fp a, struct fp b);
 struct fp fp_propagate1(struct sf_ctx *c, struct fp a);
 
-struct fp fp_add(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a, struct fp b,
-                 bool subtract);
-struct fp fp_mul(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a, struct fp b);
-struct fp fp_div(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a, struct fp b);
+struct fp fp_add(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a,
+                 struct fp b, bool subtract);
+struct fp fp_mul(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a,
+                 struct fp b);
+struct fp fp_div(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a,
+                 struct fp b);
 struct fp fp_sqrt(struct sf_ctx *c, const struct fp_format *f, unsigned bits, struct fp a);
 struct fp fp_fma(struct sf_ctx *c, const struct fp_format *f, struct fp a, struct fp b, struct fp d,
                  unsigned neg);

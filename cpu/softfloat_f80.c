@@ -23,12 +23,11 @@ enum f80_class f80_classify(struct f80 a)
     return a.mant & F80_QNAN ? F80_QUIET : F80_SIGNALLING;
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 struct f80 f80_add(struct sf_ctx *c, struct f80 a, struct f80 b)
 {
-    return fp_pack_f80(
-        fp_add(c, &fp_f80, c->precision, fp_unpack_f80(a), fp_unpack_f80(b), false));
+    return fp_pack_f80(fp_add(c, &fp_f80, c->precision, fp_unpack_f80(a), fp_unpack_f80(b), false));
 }
 
 struct f80 f80_sub(struct sf_ctx *c, struct f80 a, struct f80 b)
@@ -64,7 +63,7 @@ struct f80 f80_round_int(struct sf_ctx *c, struct f80 a)
     return fp_pack_f80(fp_round_int(c, v));
 }
 
-/* ---- FSCALE, FXTRACT --------------------------------------------------------------------------- */
+/* ---- FSCALE, FXTRACT ------------------------------------------------------------------------- */
 
 /* trunc(b), limited to what takes every value out of range. */
 static s32 scale_count(struct fp b)
@@ -118,7 +117,7 @@ struct f80 f80_extract(struct sf_ctx *c, struct f80 a, struct f80 *exponent)
     return fp_pack_f80(v);
 }
 
-/* ---- FPREM, FPREM1 ----------------------------------------------------------------------------- */
+/* ---- FPREM, FPREM1 --------------------------------------------------------------------------- */
 
 /* The reduction of one partial step: the exponent difference falls by 32 to 63, and what stays is a
  * multiple of 32, so that the quotient of later steps keeps its low three bits. */
@@ -192,7 +191,7 @@ struct f80 f80_rem(struct sf_ctx *c, struct f80 a, struct f80 b, bool nearest, u
     return remainder_finite(c, va, vb, nearest, quotient, partial);
 }
 
-/* ---- conversion -------------------------------------------------------------------------------- */
+/* ---- conversion ------------------------------------------------------------------------------ */
 
 struct f80 f80_from_f32(struct sf_ctx *c, f32_t a)
 {
@@ -269,7 +268,7 @@ s64 f80_to_s64(struct sf_ctx *c, struct f80 a, bool truncate)
     return to_int(c, a, 64, truncate);
 }
 
-/* ---- packed decimal ---------------------------------------------------------------------------- */
+/* ---- packed decimal -------------------------------------------------------------------------- */
 
 #define BCD_LIMIT 1000000000000000000ll
 

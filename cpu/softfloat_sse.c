@@ -1,11 +1,11 @@
 /*
  * softfloat_sse.c: the single and double operations of softfloat.h.
  *
- * Where the host's own arithmetic gives the same bits and the inexact flag can be had exactly, it is
- * used: round to nearest, PE masked, operands and result normal and far from the limits. Everything
- * else goes through softfloat.c. Only IEEE basic operations of C are used, which are correctly
- * rounded on every host with FLT_EVAL_METHOD 0, so results do not depend on the host. No expression
- * has the form a * b + c, which a compiler might contract.
+ * Where the host's own arithmetic gives the same bits and the inexact flag can be had exactly, it
+ * is used: round to nearest, PE masked, operands and result normal and far from the limits.
+ * Everything else goes through softfloat.c. Only IEEE basic operations of C are used, which are
+ * correctly rounded on every host with FLT_EVAL_METHOD 0, so results do not depend on the host. No
+ * expression has the form a * b + c, which a compiler might contract.
  */
 #include "cpu/softfloat_core.h"
 #include <float.h>
@@ -17,7 +17,7 @@
 #define HOST_ARITHMETIC false
 #endif
 
-/* ---- host shortcuts ---------------------------------------------------------------------------- */
+/* ---- host shortcuts -------------------------------------------------------------------------- */
 
 static inline float as_float(f32_t a)
 {
@@ -169,7 +169,7 @@ static inline f64_t host_sqrt64(struct sf_ctx *c, f64_t a)
     return r;
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 /* a sum that cancels to less than safe, or to zero, is still exact and its sign +0 in this mode */
 f32_t f32_add(struct sf_ctx *c, f32_t a, f32_t b)
@@ -244,17 +244,17 @@ f64_t f64_sqrt(struct sf_ctx *c, f64_t a)
 
 f32_t f32_fma(struct sf_ctx *c, f32_t a, f32_t b, f32_t d, unsigned neg)
 {
-    return fp_pack_f32(fp_fma(c, &fp_f32, fp_unpack_f32(c, a), fp_unpack_f32(c, b),
-                              fp_unpack_f32(c, d), neg));
+    return fp_pack_f32(
+        fp_fma(c, &fp_f32, fp_unpack_f32(c, a), fp_unpack_f32(c, b), fp_unpack_f32(c, d), neg));
 }
 
 f64_t f64_fma(struct sf_ctx *c, f64_t a, f64_t b, f64_t d, unsigned neg)
 {
-    return fp_pack_f64(fp_fma(c, &fp_f64, fp_unpack_f64(c, a), fp_unpack_f64(c, b),
-                              fp_unpack_f64(c, d), neg));
+    return fp_pack_f64(
+        fp_fma(c, &fp_f64, fp_unpack_f64(c, a), fp_unpack_f64(c, b), fp_unpack_f64(c, d), neg));
 }
 
-/* ---- comparison -------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 enum sf_order f32_compare(struct sf_ctx *c, f32_t a, f32_t b, bool quiet)
 {
@@ -266,7 +266,8 @@ enum sf_order f64_compare(struct sf_ctx *c, f64_t a, f64_t b, bool quiet)
     return fp_compare(c, fp_unpack_f64(c, a), fp_unpack_f64(c, b), quiet);
 }
 
-/* MINSS returns its source as it is, but a denormal that DAZ made a zero comes back as that zero. */
+/* MINSS returns its source as it is, but a denormal that DAZ made a zero comes back as that zero.
+ */
 static f32_t daz32(const struct sf_ctx *c, f32_t a)
 {
     return c->daz && !(a & 0x7f800000u) ? a & 0x80000000u : a;
@@ -305,11 +306,12 @@ f64_t f64_max(struct sf_ctx *c, f64_t a, f64_t b)
 #define UN ORDER_BIT(SF_UNORDERED)
 
 static const u8 predicate_true[16] = {
-    EQ,      LT, LT | EQ,      UN, LT | GT | UN, EQ | GT | UN, GT | UN, LT | EQ | GT,
-    EQ | UN, LT | UN, LT | EQ | UN, 0,  LT | GT, EQ | GT, GT, LT | EQ | GT | UN,
+    EQ,      LT,      LT | EQ,      UN, LT | GT | UN, EQ | GT | UN, GT | UN, LT | EQ | GT,
+    EQ | UN, LT | UN, LT | EQ | UN, 0,  LT | GT,      EQ | GT,      GT,      LT | EQ | GT | UN,
 };
 
-/* LT, LE, NLT, NLE, NGE, NGT, GE, GT signal for QNaNs, the others do not; bit 4 turns that round. */
+/* LT, LE, NLT, NLE, NGE, NGT, GE, GT signal for QNaNs, the others do not; bit 4 turns that round.
+ */
 static bool predicate_quiet(unsigned predicate)
 {
     return (BIT(predicate & 15) & 0x9999u) ? !(predicate & 16) : (predicate & 16) != 0;
@@ -327,7 +329,7 @@ bool f64_predicate(struct sf_ctx *c, f64_t a, f64_t b, unsigned predicate)
     return predicate_true[predicate & 15] & ORDER_BIT(o);
 }
 
-/* ---- conversion -------------------------------------------------------------------------------- */
+/* ---- conversion ------------------------------------------------------------------------------ */
 
 f64_t f32_to_f64(struct sf_ctx *c, f32_t a)
 {

@@ -27,7 +27,7 @@ static const struct big log2_e = {U128(0xb8aa3b295c17f0bbull, 0xbe87fed0691d3e88
 static const struct big ln_2 = {U128(0xb17217f7d1cf79abull, 0xc9e3b39803f2f6afull), -1, false};
 static const struct big pi = {U128(0xc90fdaa22168c234ull, 0xc4c6628b80dc1cd1ull), 1, false};
 
-/* ---- 128-bit arithmetic ------------------------------------------------------------------------ */
+/* ---- 128-bit arithmetic ---------------------------------------------------------------------- */
 
 static struct big big_norm(u128 m, s32 e, bool neg)
 {
@@ -132,7 +132,8 @@ static struct big big_sub(struct big a, struct big b)
     return big_add(a, big_negate(b));
 }
 
-/* Just below, just above a: the results of functions that differ from it by less than m can show. */
+/* Just below, just above a: the results of functions that differ from it by less than m can show.
+ */
 static struct big big_below(struct big a)
 {
     return a.m == (u128)1 << 127 ? (struct big){~(u128)0, a.e - 1, a.neg}
@@ -151,7 +152,7 @@ static struct f80 big_round(struct sf_ctx *c, struct big a, bool exact)
     return fp_pack_f80(sf_round(c, &fp_f80, 64, a.neg, a.e, exact ? a.m : a.m | 1));
 }
 
-/* ---- series ------------------------------------------------------------------------------------ */
+/* ---- series ---------------------------------------------------------------------------------- */
 
 /* e^y - 1, |y| <= ln 2: y (1 + y/2 (1 + y/3 (...))). */
 static struct big series_expm1(struct big y)
@@ -180,7 +181,7 @@ static struct big series_trig(struct big r, unsigned first)
     return p;
 }
 
-/* ---- F2XM1 ------------------------------------------------------------------------------------- */
+/* ---- F2XM1 ----------------------------------------------------------------------------------- */
 
 struct f80 x87_f2xm1(struct sf_ctx *c, struct f80 a)
 {
@@ -199,7 +200,7 @@ struct f80 x87_f2xm1(struct sf_ctx *c, struct f80 a)
     return big_round(c, series_expm1(big_mul(big_from_fp(v), ln_2)), false);
 }
 
-/* ---- FYL2X, FYL2XP1 ---------------------------------------------------------------------------- */
+/* ---- FYL2X, FYL2XP1 -------------------------------------------------------------------------- */
 
 /* log2((1 + s) / (1 - s)) */
 static struct big log2_from_ratio(struct big s)
@@ -289,10 +290,10 @@ struct f80 x87_yl2xp1(struct sf_ctx *c, struct f80 fy, struct f80 fx)
         return fp_pack_f80(fp_inf(y.sign));
     if (y.cls == FP_INF)
         return infinity_times_log2(c, y, x.sign ? SF_LESS : SF_GREATER);
-    if (x.sign && x.exp >= 0 && x.cls == FP_FINITE) /* log2 of 0 or less: undefined, no exception */
-        return fx;
     if (x.cls == FP_ZERO || y.cls == FP_ZERO)
         return fp_pack_f80(fp_zero(x.sign ^ y.sign));
+    if (x.sign && x.exp >= 0) /* log2 of 0 or less: undefined, no exception */
+        return fx;
     struct big v = big_from_fp(x);
     if (x.exp >= -2)
         return y_times_log2(c, y, big_add(big_one, v));
@@ -300,7 +301,7 @@ struct f80 x87_yl2xp1(struct sf_ctx *c, struct f80 fy, struct f80 fx)
     return big_round(c, big_mul(big_from_fp(y), log2_from_ratio(s)), false);
 }
 
-/* ---- FPATAN ------------------------------------------------------------------------------------ */
+/* ---- FPATAN ---------------------------------------------------------------------------------- */
 
 /* atan(k / 8) */
 static const struct big atan_eighths[9] = {
@@ -374,7 +375,7 @@ struct f80 x87_patan(struct sf_ctx *c, struct f80 fy, struct f80 fx)
     return angle(c, a, y.sign);
 }
 
-/* ---- sine, cosine, tangent --------------------------------------------------------------------- */
+/* ---- sine, cosine, tangent ------------------------------------------------------------------- */
 
 /* |a| = quadrant * pi/2 + r, |r| <= pi/4, with pi/2 = PI66 * 2^-65. */
 #define PI66 U128(3, 0x243f6a8885a308d3ull)
@@ -463,8 +464,7 @@ bool x87_sincos(struct sf_ctx *c, struct f80 a, struct f80 *sine, struct f80 *co
 {
     struct fp v = fp_unpack_f80(a);
     switch (trig_special(c, v, sine)) {
-    case TRIG_OUT_OF_RANGE:
-        return false;
+    case TRIG_OUT_OF_RANGE: return false;
     case TRIG_ZERO:
         *sine = a;
         *cosine = fp_pack_f80((struct fp){.cls = FP_FINITE, .sig = F80_J});
@@ -473,14 +473,13 @@ bool x87_sincos(struct sf_ctx *c, struct f80 a, struct f80 *sine, struct f80 *co
         *sine = big_round(c, sin_big(v), false);
         *cosine = big_round(c, cos_big(v), false);
         return true;
-    default:
-        *cosine = *sine;
-        return true;
+    default: *cosine = *sine; return true;
     }
 }
 
 /* Sine or tangent: zero goes to itself. */
-static bool odd_function(struct sf_ctx *c, struct f80 a, struct f80 *result, struct big (*fn)(struct fp))
+static bool odd_function(struct sf_ctx *c, struct f80 a, struct f80 *result,
+                         struct big (*fn)(struct fp))
 {
     struct fp v = fp_unpack_f80(a);
     enum trig_case k = trig_special(c, v, result);

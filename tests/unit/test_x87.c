@@ -18,7 +18,7 @@
 #define DATA 0x20000u
 #define STACK 0x30000u
 
-/* ---- a CPU in flat 32-bit protected mode, without paging ------------------------------------------ */
+/* ---- a CPU in flat 32-bit protected mode, without paging ------------------------------------- */
 
 struct rig {
     struct phys phys;
@@ -129,7 +129,7 @@ static struct f80 st(const struct x87 *x, unsigned i)
         ck_assert_msg(v_.mant == (m) && v_.se == (s), "%04x:%016" PRIx64, v_.se, v_.mant);         \
     } while (0)
 
-/* ---- vectors ------------------------------------------------------------------------------------ */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 START_TEST(fninit_sets_the_state_of_the_manual)
 {

@@ -36,7 +36,7 @@ static void stub_write(u8 *p, u8 opcode, u8 modrm)
     memcpy(p, code, sizeof code);
 }
 
-/* ---- images ------------------------------------------------------------------------------------- */
+/* ---- images ---------------------------------------------------------------------------------- */
 
 static void random_image(struct rng *r, u8 *image)
 {
@@ -108,7 +108,7 @@ static void random_mem(struct rng *r, u8 *mem, u8 opcode)
     }
 }
 
-/* ---- what may differ ---------------------------------------------------------------------------- */
+/* ---- what may differ ------------------------------------------------------------------------- */
 
 struct form {
     u8 opcode, modrm;
@@ -218,7 +218,7 @@ static bool outcomes_agree(struct form f, struct outcome *ours, struct outcome *
            ours->rflags == host->rflags && !memcmp(ours->mem, host->mem, MEM_BYTES);
 }
 
-/* ---- the comparison ----------------------------------------------------------------------------- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 static void run_ours(struct rig *r, struct form f, u64 rflags, const u8 *image, const u8 *mem,
                      struct outcome *out)
