@@ -1,0 +1,20 @@
+#!/bin/sh
+# run.sh PARALLAX TEST.elf: runs one bare-metal test program and judges it: it must end by
+# isa-debug-exit with "pass", say "done", and have said no FAIL.
+#
+# The same program runs by hand elsewhere:
+#   qemu-system-i386 -kernel TEST.elf -device isa-debug-exit,iobase=0xf4 -debugcon stdio -display none
+set -u
+out=$("$1" -kernel "$2" -device isa-debug-exit,iobase=0xf4 -debugcon stdio -display none -timeout 60 2>&1)
+code=$?
+printf '%s\n' "$out"
+if [ "$code" -ne 33 ]; then
+    echo "exit code $code instead of 33"
+    exit 1
+fi
+case $out in
+*FAIL*) exit 1 ;;
+*"done "*) exit 0 ;;
+esac
+echo "the program reported no end"
+exit 1
