@@ -233,8 +233,11 @@ static void pm_config_written(struct pci_func *f, unsigned off, unsigned len)
 
 static bool acpi_pm_init(struct dev *d, struct err *e)
 {
-    static const struct pci_id id = {.vendor = 0x8086, .device = 0x7113, .revision = 3,
-                                     .class_code = 0x0680, .interrupt_pin = 1};
+    static const struct pci_id id = {.vendor = 0x8086,
+                                     .device = 0x7113,
+                                     .revision = 3,
+                                     .class_code = 0x0680,
+                                     .interrupt_pin = 1};
     struct acpi_pm *p = (struct acpi_pm *)d;
     struct pci_func *f = &p->pci;
 

@@ -11,15 +11,15 @@
 
 struct acpi_pm {
     struct pci_func pci;
-    struct irq sci;        /* level, for IRQ 9 */
-    struct irq poweroff;   /* pulses when the guest enters S5 */
-    u32 base;              /* property: I/O base after reset; 0: none until software sets PMBASE */
+    struct irq sci;      /* level, for IRQ 9 */
+    struct irq poweroff; /* pulses when the guest enters S5 */
+    u32 base;            /* property: I/O base after reset; 0: none until software sets PMBASE */
     u16 pm1_status, pm1_enable, pm1_control;
     u16 gpe_status, gpe_enable;
-    u8 apmc, apms;         /* B2h, B3h */
-    u64 timer_seen;        /* PM timer pulses that TMR_STS accounts for */
-    u16 mapped;            /* where the registers are in I/O space; 0: nowhere */
-    struct timer timer;    /* next TMR_STS that interrupts */
+    u8 apmc, apms;      /* B2h, B3h */
+    u64 timer_seen;     /* PM timer pulses that TMR_STS accounts for */
+    u16 mapped;         /* where the registers are in I/O space; 0: nowhere */
+    struct timer timer; /* next TMR_STS that interrupts */
 };
 
 extern const struct dev_class acpi_pm_class;

@@ -6,8 +6,8 @@
 
 struct debugcon {
     struct dev dev;
-    u32 iobase;           /* property */
-    struct chardev *chr;  /* NULL: bytes vanish */
+    u32 iobase;          /* property */
+    struct chardev *chr; /* NULL: bytes vanish */
 };
 
 extern const struct dev_class debugcon_class;

@@ -27,14 +27,16 @@ static void debugexit_write(void *opaque, u16 port, u32 value, unsigned size)
     irq_set(&x->exit, false);
 }
 
-static const struct io_ops debugexit_io = {.read = debugexit_read, .write = debugexit_write, .wide = true};
+static const struct io_ops debugexit_io = {
+    .read = debugexit_read, .write = debugexit_write, .wide = true};
 
 static bool debugexit_init(struct dev *d, struct err *e)
 {
     struct debugexit *x = (struct debugexit *)d;
 
     if (x->iobase + x->iosize > 0x10000)
-        return err_usage(e, "device isa-debug-exit: iobase=%#x, iosize=%#x reaches beyond port 0xffff",
+        return err_usage(e,
+                         "device isa-debug-exit: iobase=%#x, iosize=%#x reaches beyond port 0xffff",
                          x->iobase, x->iosize);
     iobus_add(d->env->io, (u16)x->iobase, x->iosize, "isa-debug-exit", &debugexit_io, d);
     return true;

@@ -111,7 +111,8 @@ static bool prop_parse(struct dev *d, const struct dev_prop *p, const char *text
     }
     case PROP_BOOL:
         if (!parse_bool(text, &value))
-            return err_usage(e, "device %s: %s is on or off, not '%s'", d->cls->name, p->name, text);
+            return err_usage(e, "device %s: %s is on or off, not '%s'", d->cls->name, p->name,
+                             text);
         break;
     default:
         if (!parse_number(text, &value))
@@ -175,7 +176,8 @@ static bool props_parse(struct dev *d, const char *props, struct err *e)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-struct dev *dev_create(const struct dev_class *cls, struct dev_env *env, const char *props, struct err *e)
+struct dev *dev_create(const struct dev_class *cls, struct dev_env *env, const char *props,
+                       struct err *e)
 {
     struct dev *d = calloc(1, cls->size);
 

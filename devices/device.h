@@ -30,7 +30,8 @@ static inline void irq_set(struct irq *l, bool level)
         l->set(l->opaque, l->n, level);
 }
 
-static inline void irq_connect(struct irq *l, void (*set)(void *, unsigned, bool), void *opaque, unsigned n)
+static inline void irq_connect(struct irq *l, void (*set)(void *, unsigned, bool), void *opaque,
+                               unsigned n)
 {
     l->set = set;
     l->opaque = opaque;
@@ -40,19 +41,22 @@ static inline void irq_connect(struct irq *l, void (*set)(void *, unsigned, bool
 /* One row of a device's field table. Arrays: count > 1, elements `width` bytes apart. */
 struct dev_field {
     const char *name;
-    size_t offset;      /* in the device's struct */
-    u8 width;           /* 1, 2, 4, 8 (bool: 1) */
+    size_t offset; /* in the device's struct */
+    u8 width;      /* 1, 2, 4, 8 (bool: 1) */
     u16 count;
-    u64 min, max;       /* a load outside is refused */
+    u64 min, max; /* a load outside is refused */
     const char *doc;
 };
 
+/* clang-format off */
 #define DEV_FIELD(type, member, lo, hi, doc_)                                                      \
     { #member, offsetof(type, member), sizeof(((type *)0)->member), 1, lo, hi, doc_ }
 #define DEV_FIELD_ARRAY(type, member, lo, hi, doc_)                                                \
     { #member, offsetof(type, member), sizeof(((type *)0)->member[0]),                             \
       sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), lo, hi, doc_ }
 #define DEV_FIELD_END { NULL, 0, 0, 0, 0, 0, NULL }
+#define DEV_PROP_END { NULL, PROP_U32, 0, 0, 0, 0, NULL }
+/* clang-format on */
 
 /* A property that `-device name,prop=value` sets. */
 enum dev_prop_kind { PROP_U32, PROP_U64, PROP_BOOL, PROP_STRING };
@@ -63,7 +67,6 @@ struct dev_prop {
     u64 def, min, max;
     const char *doc;
 };
-#define DEV_PROP_END { NULL, PROP_U32, 0, 0, 0, 0, NULL }
 
 struct iobus;
 struct pci_bus;
@@ -73,21 +76,21 @@ struct dev_env {
     struct phys *phys;
     struct iobus *io;
     struct clock *clock;
-    struct stats *stats;  /* of the (first) CPU: sensitive classes */
-    struct pci_bus *pci;  /* where PCI functions plug in (pci.h) */
+    struct stats *stats; /* of the (first) CPU: sensitive classes */
+    struct pci_bus *pci; /* where PCI functions plug in (pci.h) */
 };
 
 struct dev;
 
 struct dev_class {
     const char *name, *doc;
-    size_t size;                     /* of the device's struct, whose first member is struct dev */
-    const struct dev_prop *props;    /* NULL: none */
+    size_t size;                  /* of the device's struct, whose first member is struct dev */
+    const struct dev_prop *props; /* NULL: none */
     const struct dev_field *fields;
-    bool user_creatable;             /* by -device; else only the board makes it */
+    bool user_creatable;                        /* by -device; else only the board makes it */
     bool (*init)(struct dev *d, struct err *e); /* claims ports, MMIO; d->env is set */
-    void (*reset)(struct dev *d);    /* power-on state; also called once after init */
-    void (*loaded)(struct dev *d);   /* after a state load: re-arm timers, re-drive lines */
+    void (*reset)(struct dev *d);               /* power-on state; also called once after init */
+    void (*loaded)(struct dev *d); /* after a state load: re-arm timers, re-drive lines */
     void (*destroy)(struct dev *d);
     void (*info)(const struct dev *d, FILE *out); /* optional, beyond the field table */
 };
@@ -100,7 +103,8 @@ struct dev {
 
 /* Creates, sets property defaults and `props` ("a=1,b=on", may be NULL), inits and resets. Numbers
  * are decimal or 0x...; booleans on, off. NULL with an error that names what is wrong. */
-struct dev *dev_create(const struct dev_class *cls, struct dev_env *env, const char *props, struct err *e);
+struct dev *dev_create(const struct dev_class *cls, struct dev_env *env, const char *props,
+                       struct err *e);
 void dev_destroy(struct dev *d); /* NULL is fine */
 void dev_reset(struct dev *d);
 const struct dev_class *dev_class_find(const char *name);

@@ -49,7 +49,8 @@ void iobus_destroy(struct iobus *b)
     free(b);
 }
 
-void iobus_add(struct iobus *b, u16 base, unsigned count, const char *name, const struct io_ops *ops, void *opaque)
+void iobus_add(struct iobus *b, u16 base, unsigned count, const char *name,
+               const struct io_ops *ops, void *opaque)
 {
     struct range *r = malloc(sizeof *r);
 

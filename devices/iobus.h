@@ -14,7 +14,8 @@ struct io_ops {
 struct iobus *iobus_create(void);
 void iobus_destroy(struct iobus *b);
 /* Later registrations win where they overlap; base, count and opaque identify them for removal. */
-void iobus_add(struct iobus *b, u16 base, unsigned count, const char *name, const struct io_ops *ops, void *opaque);
+void iobus_add(struct iobus *b, u16 base, unsigned count, const char *name,
+               const struct io_ops *ops, void *opaque);
 void iobus_remove(struct iobus *b, u16 base, unsigned count, void *opaque);
 /* Who answers a port; NULL: nobody. */
 const char *iobus_name(const struct iobus *b, u16 port);

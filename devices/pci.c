@@ -1,9 +1,10 @@
 /*
  * pci.c: PCI bus 0 with configuration mechanism #1.
  *
- * Specification: PCI Local Bus Specification 3.0, sections 3.2.2.3 (mechanism #1) and 6 (configuration
- * space); host side registers: Intel 82441FX data sheet (290549), section 3.1. Wiring of INTA# to
- * INTD# of slot s to link (pin + s - 1) mod 4: PCI 2.2.6's rotation as PIIX boards have it.
+ * Specification: PCI Local Bus Specification 3.0, sections 3.2.2.3 (mechanism #1) and 6
+ * (configuration space); host side registers: Intel 82441FX data sheet (290549), section 3.1.
+ * Wiring of INTA# to INTD# of slot s to link (pin + s - 1) mod 4: PCI 2.2.6's rotation as PIIX
+ * boards have it.
  *
  * Not implemented: bridges and buses other than 0 (they read as all ones), special cycles, parity
  * and system errors, MSI, power management.
@@ -108,7 +109,8 @@ static struct pci_bar *bar_add(struct pci_func *f, unsigned bar, u64 size, u8 ty
     return &f->bar[bar];
 }
 
-void pci_bar_io(struct pci_func *f, unsigned bar, u64 size, const char *name, const struct io_ops *ops)
+void pci_bar_io(struct pci_func *f, unsigned bar, u64 size, const char *name,
+                const struct io_ops *ops)
 {
     struct pci_bar *r = bar_add(f, bar, size, PCI_BAR_IO);
 
@@ -237,8 +239,8 @@ static void func_set_ids(struct pci_func *f, const struct pci_id *id)
     st_le16(f->config + PCI_CLASS_DEVICE, id->class_code);
     f->config[PCI_HEADER_TYPE] = id->header_type;
     f->config[PCI_INTERRUPT_PIN] = id->interrupt_pin;
-    st_le16(f->writable + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-                                           PCI_COMMAND_INTX_DISABLE);
+    st_le16(f->writable + PCI_COMMAND,
+            PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
     f->writable[PCI_INTERRUPT_LINE] = 0xff;
 }
 
@@ -247,7 +249,8 @@ bool pci_func_init(struct pci_func *f, u8 devfn, const struct pci_id *id, struct
     struct pci_bus *b = f->dev.env->pci;
 
     if (!b)
-        return err_usage(e, "device %s needs a PCI bus, and the machine has none", f->dev.cls->name);
+        return err_usage(e, "device %s needs a PCI bus, and the machine has none",
+                         f->dev.cls->name);
     if (b->func[devfn])
         return err_usage(e, "device %s: PCI address %02x.%x is taken by %s", f->dev.cls->name,
                          devfn >> 3, devfn & 7, b->func[devfn]->dev.cls->name);
@@ -350,11 +353,13 @@ static bool setup_bars(struct pci_bus *b, u8 devfn, u64 *mem, u64 *io, const str
 {
     for (unsigned bar = 0; bar < PCI_BARS; bar++) {
         u64 size = probe_bar(b, devfn, bar), base;
-        bool is_io = bar != PCI_BAR_ROM && (pci_config_read(b, devfn, bar_offset(bar), 4) & PCI_BAR_IO);
+        bool is_io =
+            bar != PCI_BAR_ROM && (pci_config_read(b, devfn, bar_offset(bar), 4) & PCI_BAR_IO);
 
         if (!size)
             continue;
-        if (!(is_io ? place(io, s->io_end, size & 0xffff, &base) : place(mem, s->mem_end, size, &base)))
+        if (!(is_io ? place(io, s->io_end, size & 0xffff, &base)
+                    : place(mem, s->mem_end, size, &base)))
             return err_host(e, "no room for region %u of PCI function %02x.%x", bar, devfn >> 3,
                             devfn & 7);
         pci_config_write(b, devfn, bar_offset(bar), (u32)base, 4);

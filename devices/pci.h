@@ -36,17 +36,17 @@
 #define PCI_INTERRUPT_PIN 0x3d
 
 #define PCI_DEVFN(slot, function) ((u8)((slot) << 3 | (function)))
-#define PCI_BARS 7u    /* 0 to 5 and the expansion ROM */
+#define PCI_BARS 7u /* 0 to 5 and the expansion ROM */
 #define PCI_BAR_ROM 6u
 
 struct pci_func;
 
 /* A region. Its handler moves: map is called when it appears, moves or vanishes. */
 struct pci_bar {
-    u64 size;           /* power of two; 0: none */
-    u8 type;            /* PCI_BAR_IO, PCI_BAR_64, PCI_BAR_PREFETCH */
+    u64 size; /* power of two; 0: none */
+    u8 type;  /* PCI_BAR_IO, PCI_BAR_64, PCI_BAR_PREFETCH */
     bool mapped;
-    u64 base;           /* where it is while mapped */
+    u64 base; /* where it is while mapped */
     void (*map)(struct pci_func *f, unsigned bar, u64 base, bool mapped);
     const struct io_ops *io; /* set up by pci_bar_io */
     struct region *mem;      /* set up by pci_bar_mem */
@@ -58,11 +58,11 @@ struct pci_func {
     struct dev dev;
     struct pci_bus *bus;
     u8 devfn;
-    bool intx;              /* the function asserts its interrupt pin */
+    bool intx; /* the function asserts its interrupt pin */
     u8 config[256];
-    u8 writable[256];       /* bits that software may write */
-    u8 clearable[256];      /* status bits that writing 1 clears */
-    u8 fixed[256];          /* what the other bits always are */
+    u8 writable[256];  /* bits that software may write */
+    u8 clearable[256]; /* status bits that writing 1 clears */
+    u8 fixed[256];     /* what the other bits always are */
     struct pci_bar bar[PCI_BARS];
     /* called after software wrote len bytes at off; may be NULL */
     void (*config_written)(struct pci_func *f, unsigned off, unsigned len);
@@ -70,18 +70,18 @@ struct pci_func {
 
 struct pci_bus {
     struct dev dev;
-    struct irq link[4];     /* PIRQA# to PIRQD#, level true = asserted */
-    u32 address;            /* CF8h */
+    struct irq link[4]; /* PIRQA# to PIRQD#, level true = asserted */
+    u32 address;        /* CF8h */
     struct pci_func *func[256];
 };
 
 struct pci_id {
     u16 vendor, device;
     u8 revision;
-    u16 class_code;         /* base class << 8 | sub-class */
+    u16 class_code; /* base class << 8 | sub-class */
     u8 prog_if;
     u8 header_type;
-    u8 interrupt_pin;       /* 0: none, 1: INTA# ... */
+    u8 interrupt_pin; /* 0: none, 1: INTA# ... */
 };
 
 extern const struct dev_class pci_class;
@@ -98,7 +98,8 @@ int pci_free_devfn(const struct pci_bus *b);
 
 /* Regions, in init. A memory region is at least a page and handled by mmio_ops; `map` is for
  * functions that do something else. */
-void pci_bar_io(struct pci_func *f, unsigned bar, u64 size, const char *name, const struct io_ops *ops);
+void pci_bar_io(struct pci_func *f, unsigned bar, u64 size, const char *name,
+                const struct io_ops *ops);
 void pci_bar_mem(struct pci_func *f, unsigned bar, u64 size, u8 type, const char *name,
                  const struct mmio_ops *ops, void *opaque);
 void pci_bar_custom(struct pci_func *f, unsigned bar, u64 size, u8 type,
@@ -115,12 +116,12 @@ void pci_config_write(struct pci_bus *b, u8 devfn, unsigned off, u32 value, unsi
 /* What firmware does with the bus, for kernels that start without any: gives every region an
  * address and every function with a pin the interrupt of its link, and turns decoding on. */
 struct pci_setup {
-    u64 mem_base, mem_end;  /* end is exclusive */
+    u64 mem_base, mem_end; /* end is exclusive */
     u32 io_base, io_end;
-    u8 link_irq[4];         /* ISA interrupt of each link */
+    u8 link_irq[4]; /* ISA interrupt of each link */
 };
 bool pci_setup_bus(struct pci_bus *b, const struct pci_setup *s, struct err *e);
 
 #define PCI_FUNC_FIELDS(type)                                                                      \
     DEV_FIELD(type, pci.intx, 0, 1, "interrupt pin asserted"),                                     \
-    DEV_FIELD_ARRAY(type, pci.config, 0, 0xff, "configuration space")
+        DEV_FIELD_ARRAY(type, pci.config, 0, 0xff, "configuration space")

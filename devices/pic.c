@@ -189,9 +189,7 @@ static void write_ocw2(struct pic *p, struct pic_chip *c, u8 value)
         TRACE(pic_eoi, (unsigned)(c - p->chip), value);
     }
     switch (value >> 5) {
-    case 0: /* rotate in automatic EOI mode (clear) */
-        c->rotate_aeoi = false;
-        break;
+    case 0: /* rotate in automatic EOI mode (clear) */ c->rotate_aeoi = false; break;
     case 1: /* non-specific EOI */
     case 5: /* rotate on non-specific EOI */
         /* In special mask mode it does not clear a masked level (data sheet, "EOI command"). */
@@ -202,17 +200,10 @@ static void write_ocw2(struct pic *p, struct pic_chip *c, u8 value)
                 c->lowest = (u8)n;
         }
         break;
-    case 2: /* no operation */
-        break;
-    case 3: /* specific EOI */
-        c->isr &= (u8)~BIT(level);
-        break;
-    case 4: /* rotate in automatic EOI mode (set) */
-        c->rotate_aeoi = true;
-        break;
-    case 6: /* set priority */
-        c->lowest = (u8)level;
-        break;
+    case 2: /* no operation */ break;
+    case 3: /* specific EOI */ c->isr &= (u8)~BIT(level); break;
+    case 4: /* rotate in automatic EOI mode (set) */ c->rotate_aeoi = true; break;
+    case 6: /* set priority */ c->lowest = (u8)level; break;
     case 7: /* rotate on specific EOI */
         c->isr &= (u8)~BIT(level);
         c->lowest = (u8)level;
@@ -237,16 +228,13 @@ static void write_data(struct pic_chip *c, u8 value)
         c->base = value & 0xf8;
         c->init_step = !c->single ? 3 : c->icw4 ? 4 : 0;
         break;
-    case 3:
-        c->init_step = c->icw4 ? 4 : 0;
-        break;
+    case 3: c->init_step = c->icw4 ? 4 : 0; break;
     case 4:
         c->aeoi = value & ICW4_AEOI;
         c->fully_nested = value & ICW4_SFNM;
         c->init_step = 0;
         break;
-    default:
-        c->imr = value;
+    default: c->imr = value;
     }
 }
 
@@ -361,21 +349,21 @@ static void pic_loaded(struct dev *d)
 
 #define CHIP_FIELDS(i)                                                                             \
     DEV_FIELD(struct pic, chip[i].lines, 0, 0xff, "input lines"),                                  \
-    DEV_FIELD(struct pic, chip[i].edge, 0, 0xff, "edge sense latches"),                            \
-    DEV_FIELD(struct pic, chip[i].imr, 0, 0xff, "interrupt mask"),                                 \
-    DEV_FIELD(struct pic, chip[i].isr, 0, 0xff, "in service"),                                     \
-    DEV_FIELD(struct pic, chip[i].elcr, 0, 0xff, "level triggered inputs"),                        \
-    DEV_FIELD(struct pic, chip[i].base, 0, 0xf8, "vector of IR0"),                                 \
-    DEV_FIELD(struct pic, chip[i].lowest, 0, 7, "input of lowest priority"),                       \
-    DEV_FIELD(struct pic, chip[i].init_step, 0, 4, "ICW expected next"),                           \
-    DEV_FIELD(struct pic, chip[i].single, 0, 1, "ICW1.SNGL"),                                      \
-    DEV_FIELD(struct pic, chip[i].icw4, 0, 1, "ICW1.IC4"),                                         \
-    DEV_FIELD(struct pic, chip[i].aeoi, 0, 1, "automatic EOI"),                                    \
-    DEV_FIELD(struct pic, chip[i].rotate_aeoi, 0, 1, "rotate in automatic EOI mode"),              \
-    DEV_FIELD(struct pic, chip[i].fully_nested, 0, 1, "special fully nested mode"),                \
-    DEV_FIELD(struct pic, chip[i].special_mask, 0, 1, "special mask mode"),                        \
-    DEV_FIELD(struct pic, chip[i].read_isr, 0, 1, "reads give ISR"),                               \
-    DEV_FIELD(struct pic, chip[i].poll, 0, 1, "the next read is a poll")
+        DEV_FIELD(struct pic, chip[i].edge, 0, 0xff, "edge sense latches"),                        \
+        DEV_FIELD(struct pic, chip[i].imr, 0, 0xff, "interrupt mask"),                             \
+        DEV_FIELD(struct pic, chip[i].isr, 0, 0xff, "in service"),                                 \
+        DEV_FIELD(struct pic, chip[i].elcr, 0, 0xff, "level triggered inputs"),                    \
+        DEV_FIELD(struct pic, chip[i].base, 0, 0xf8, "vector of IR0"),                             \
+        DEV_FIELD(struct pic, chip[i].lowest, 0, 7, "input of lowest priority"),                   \
+        DEV_FIELD(struct pic, chip[i].init_step, 0, 4, "ICW expected next"),                       \
+        DEV_FIELD(struct pic, chip[i].single, 0, 1, "ICW1.SNGL"),                                  \
+        DEV_FIELD(struct pic, chip[i].icw4, 0, 1, "ICW1.IC4"),                                     \
+        DEV_FIELD(struct pic, chip[i].aeoi, 0, 1, "automatic EOI"),                                \
+        DEV_FIELD(struct pic, chip[i].rotate_aeoi, 0, 1, "rotate in automatic EOI mode"),          \
+        DEV_FIELD(struct pic, chip[i].fully_nested, 0, 1, "special fully nested mode"),            \
+        DEV_FIELD(struct pic, chip[i].special_mask, 0, 1, "special mask mode"),                    \
+        DEV_FIELD(struct pic, chip[i].read_isr, 0, 1, "reads give ISR"),                           \
+        DEV_FIELD(struct pic, chip[i].poll, 0, 1, "the next read is a poll")
 
 static const struct dev_field pic_fields[] = {CHIP_FIELDS(0), CHIP_FIELDS(1), DEV_FIELD_END};
 

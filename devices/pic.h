@@ -10,26 +10,26 @@
 #include "devices/device.h"
 
 struct pic_chip {
-    u8 lines;        /* input lines as last driven */
-    u8 edge;         /* edge sense latches: risen since the last acknowledge or ICW1 */
+    u8 lines; /* input lines as last driven */
+    u8 edge;  /* edge sense latches: risen since the last acknowledge or ICW1 */
     u8 imr, isr;
-    u8 elcr;         /* 1: level triggered */
-    u8 base;         /* vector of IR0: ICW2 bits 7:3 */
-    u8 lowest;       /* the input of lowest priority; 7 after ICW1 */
-    u8 init_step;    /* ICW expected next: 0 none, 2, 3, 4 */
-    bool single;     /* ICW1.SNGL: no ICW3 */
-    bool icw4;       /* ICW1.IC4: ICW4 follows */
+    u8 elcr;      /* 1: level triggered */
+    u8 base;      /* vector of IR0: ICW2 bits 7:3 */
+    u8 lowest;    /* the input of lowest priority; 7 after ICW1 */
+    u8 init_step; /* ICW expected next: 0 none, 2, 3, 4 */
+    bool single;  /* ICW1.SNGL: no ICW3 */
+    bool icw4;    /* ICW1.IC4: ICW4 follows */
     bool aeoi, rotate_aeoi;
     bool fully_nested; /* ICW4.SFNM: special fully nested mode */
     bool special_mask;
-    bool read_isr;   /* OCW3: port 0 reads ISR instead of IRR */
-    bool poll;       /* OCW3.P: the next read is a poll */
+    bool read_isr; /* OCW3: port 0 reads ISR instead of IRR */
+    bool poll;     /* OCW3.P: the next read is a poll */
 };
 
 struct pic {
     struct dev dev;
-    struct irq intr;          /* level: an interrupt waits for pic_ack */
-    struct pic_chip chip[2];  /* master, slave */
+    struct irq intr;         /* level: an interrupt waits for pic_ack */
+    struct pic_chip chip[2]; /* master, slave */
 };
 
 extern const struct dev_class pic_class;

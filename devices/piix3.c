@@ -97,7 +97,9 @@ static const struct io_ops rc_io = {.read = rc_read, .write = rc_write};
 
 static bool piix3_init(struct dev *d, struct err *e)
 {
-    static const struct pci_id id = {.vendor = 0x8086, .device = 0x7000, .class_code = 0x0601,
+    static const struct pci_id id = {.vendor = 0x8086,
+                                     .device = 0x7000,
+                                     .class_code = 0x0601,
                                      .header_type = PCI_HEADER_MULTIFUNCTION};
     struct pci_func *f = (struct pci_func *)d;
 

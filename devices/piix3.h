@@ -5,10 +5,10 @@
 
 struct piix3 {
     struct pci_func pci;
-    struct irq irq[16];  /* ISA interrupts that PIRQA# to PIRQD# are routed to, level */
-    struct irq reset;    /* pulses when CF9h asks for a reset */
-    u8 links;            /* bit n: PIRQ n is asserted */
-    u8 reset_control;    /* CF9h */
+    struct irq irq[16]; /* ISA interrupts that PIRQA# to PIRQD# are routed to, level */
+    struct irq reset;   /* pulses when CF9h asks for a reset */
+    u8 links;           /* bit n: PIRQ n is asserted */
+    u8 reset_control;   /* CF9h */
 };
 
 extern const struct dev_class piix3_class;

@@ -107,8 +107,7 @@ static u64 channel_distance(const struct pit_channel *c)
     if (!channel_runs(c))
         return 0;
     switch (channel_mode(c)) {
-    case 2:
-        return c->ce > 1 ? c->ce - 1 : 1;
+    case 2: return c->ce > 1 ? c->ce - 1 : 1;
     case 3:
         /* An odd count makes the high half one pulse longer. */
         if (c->out && (c->n & 1))
@@ -270,28 +269,21 @@ static void channel_set_count(struct pit_channel *c, u16 count)
         c->out = false;
         c->load = true;
         break;
-    case 4:
-        c->load = true;
-        break;
+    case 4: c->load = true; break;
     case 2:
     case 3: /* while counting, the new count waits for the end of the (half) period */
         if (!c->counting)
             c->load = true;
         break;
-    default: /* 1 and 5 wait for a trigger */
-        break;
+    default: /* 1 and 5 wait for a trigger */ break;
     }
 }
 
 static void channel_write(struct pit_channel *c, u8 value)
 {
     switch (channel_rw(c)) {
-    case RW_LSB:
-        channel_set_count(c, value);
-        return;
-    case RW_MSB:
-        channel_set_count(c, (u16)(value << 8));
-        return;
+    case RW_LSB: channel_set_count(c, value); return;
+    case RW_MSB: channel_set_count(c, (u16)(value << 8)); return;
     default:
         c->write_msb = !c->write_msb;
         if (!c->write_msb) {
@@ -511,9 +503,12 @@ static void pit_reset(struct dev *d)
     struct pit *p = (struct pit *)d;
 
     for (unsigned i = 0; i < 3; i++)
-        p->channel[i] = (struct pit_channel){
-            .tick = pit_tick(p), .cr = 65536, .n = 65536, .control = 0x30,
-            .null_count = true, .gate = i != 2};
+        p->channel[i] = (struct pit_channel){.tick = pit_tick(p),
+                                             .cr = 65536,
+                                             .n = 65536,
+                                             .control = 0x30,
+                                             .null_count = true,
+                                             .gate = i != 2};
     p->port61 = 0;
     p->irq0_disabled = false;
     pit_drive(p, false);
@@ -534,24 +529,24 @@ static void pit_loaded(struct dev *d)
 
 #define CHANNEL_FIELDS(i)                                                                          \
     DEV_FIELD(struct pit, channel[i].tick, 0, ~0ull, "CLK pulses applied"),                        \
-    DEV_FIELD(struct pit, channel[i].cr, 1, 65536, "count register"),                              \
-    DEV_FIELD(struct pit, channel[i].n, 1, 65536, "count last loaded"),                            \
-    DEV_FIELD(struct pit, channel[i].ce, 0, 65536, "counting element"),                            \
-    DEV_FIELD(struct pit, channel[i].latch, 0, 0xffff, "output latch"),                            \
-    DEV_FIELD(struct pit, channel[i].control, 0x10, 0x3f, "control word"),                         \
-    DEV_FIELD(struct pit, channel[i].status, 0, 0xff, "latched status"),                           \
-    DEV_FIELD(struct pit, channel[i].write_lsb, 0, 0xff, "first byte of a count"),                 \
-    DEV_FIELD(struct pit, channel[i].gate, 0, 1, "GATE"),                                          \
-    DEV_FIELD(struct pit, channel[i].out, 0, 1, "OUT"),                                            \
-    DEV_FIELD(struct pit, channel[i].counting, 0, 1, "CE was loaded"),                             \
-    DEV_FIELD(struct pit, channel[i].load, 0, 1, "the next pulse loads CE"),                       \
-    DEV_FIELD(struct pit, channel[i].cr_set, 0, 1, "a count was written"),                         \
-    DEV_FIELD(struct pit, channel[i].null_count, 0, 1, "CR is not in CE yet"),                     \
-    DEV_FIELD(struct pit, channel[i].expired, 0, 1, "terminal count was reached"),                 \
-    DEV_FIELD(struct pit, channel[i].write_msb, 0, 1, "next write is the high byte"),              \
-    DEV_FIELD(struct pit, channel[i].read_msb, 0, 1, "next read is the high byte"),                \
-    DEV_FIELD(struct pit, channel[i].count_latched, 0, 1, "the count is latched"),                 \
-    DEV_FIELD(struct pit, channel[i].status_latched, 0, 1, "the status is latched")
+        DEV_FIELD(struct pit, channel[i].cr, 1, 65536, "count register"),                          \
+        DEV_FIELD(struct pit, channel[i].n, 1, 65536, "count last loaded"),                        \
+        DEV_FIELD(struct pit, channel[i].ce, 0, 65536, "counting element"),                        \
+        DEV_FIELD(struct pit, channel[i].latch, 0, 0xffff, "output latch"),                        \
+        DEV_FIELD(struct pit, channel[i].control, 0x10, 0x3f, "control word"),                     \
+        DEV_FIELD(struct pit, channel[i].status, 0, 0xff, "latched status"),                       \
+        DEV_FIELD(struct pit, channel[i].write_lsb, 0, 0xff, "first byte of a count"),             \
+        DEV_FIELD(struct pit, channel[i].gate, 0, 1, "GATE"),                                      \
+        DEV_FIELD(struct pit, channel[i].out, 0, 1, "OUT"),                                        \
+        DEV_FIELD(struct pit, channel[i].counting, 0, 1, "CE was loaded"),                         \
+        DEV_FIELD(struct pit, channel[i].load, 0, 1, "the next pulse loads CE"),                   \
+        DEV_FIELD(struct pit, channel[i].cr_set, 0, 1, "a count was written"),                     \
+        DEV_FIELD(struct pit, channel[i].null_count, 0, 1, "CR is not in CE yet"),                 \
+        DEV_FIELD(struct pit, channel[i].expired, 0, 1, "terminal count was reached"),             \
+        DEV_FIELD(struct pit, channel[i].write_msb, 0, 1, "next write is the high byte"),          \
+        DEV_FIELD(struct pit, channel[i].read_msb, 0, 1, "next read is the high byte"),            \
+        DEV_FIELD(struct pit, channel[i].count_latched, 0, 1, "the count is latched"),             \
+        DEV_FIELD(struct pit, channel[i].status_latched, 0, 1, "the status is latched")
 
 static const struct dev_field pit_fields[] = {
     CHANNEL_FIELDS(0),

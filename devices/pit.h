@@ -11,31 +11,31 @@
 #include "devices/device.h"
 
 struct pit_channel {
-    u64 tick;         /* all CLK pulses up to this one have been applied */
-    u32 cr;           /* count register: 1 to 65536 (10000 in BCD) */
-    u32 n;            /* the count that CE was last loaded with */
-    u32 ce;           /* counting element, in binary also in BCD mode; 0 to n */
-    u16 latch;        /* output latch */
-    u8 control;       /* the control word, bits 5:0 */
-    u8 status;        /* latched status */
-    u8 write_lsb;     /* first byte of a two-byte count */
+    u64 tick;     /* all CLK pulses up to this one have been applied */
+    u32 cr;       /* count register: 1 to 65536 (10000 in BCD) */
+    u32 n;        /* the count that CE was last loaded with */
+    u32 ce;       /* counting element, in binary also in BCD mode; 0 to n */
+    u16 latch;    /* output latch */
+    u8 control;   /* the control word, bits 5:0 */
+    u8 status;    /* latched status */
+    u8 write_lsb; /* first byte of a two-byte count */
     bool gate, out;
-    bool counting;    /* CE has been loaded since the control word */
-    bool load;        /* the next CLK pulse loads CE from CR */
-    bool cr_set;      /* a count has been written since the control word */
-    bool null_count;  /* CR is not in CE yet */
-    bool expired;     /* modes 0, 1, 4, 5: the terminal count was reached */
+    bool counting;            /* CE has been loaded since the control word */
+    bool load;                /* the next CLK pulse loads CE from CR */
+    bool cr_set;              /* a count has been written since the control word */
+    bool null_count;          /* CR is not in CE yet */
+    bool expired;             /* modes 0, 1, 4, 5: the terminal count was reached */
     bool write_msb, read_msb; /* the next byte is the high one */
     bool count_latched, status_latched;
 };
 
 struct pit {
     struct dev dev;
-    struct irq irq0;       /* OUT of channel 0 */
+    struct irq irq0; /* OUT of channel 0 */
     struct pit_channel channel[3];
-    u8 port61;             /* bits 3:0 as written */
-    bool irq0_disabled;    /* HPET legacy replacement took IRQ 0 */
-    struct timer timer;    /* next change of OUT 0 */
+    u8 port61;          /* bits 3:0 as written */
+    bool irq0_disabled; /* HPET legacy replacement took IRQ 0 */
+    struct timer timer; /* next change of OUT 0 */
 };
 
 extern const struct dev_class pit_class;

@@ -5,8 +5,8 @@
 
 struct port92 {
     struct dev dev;
-    struct irq a20;    /* bit 1; the board ORs it with the 8042's */
-    struct irq reset;  /* pulses when bit 0 goes from 0 to 1 */
+    struct irq a20;   /* bit 1; the board ORs it with the 8042's */
+    struct irq reset; /* pulses when bit 0 goes from 0 to 1 */
     u8 value;
 };
 

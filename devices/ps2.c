@@ -172,9 +172,7 @@ static void ps2_run_command(struct ps2 *p, u8 c)
     case 0xa7: ps2_set_command_byte(p, CMD_MOUSE_OFF, 0); break;
     case 0xa8: ps2_set_command_byte(p, 0, CMD_MOUSE_OFF); break;
     case 0xa9: /* mouse interface test: no error */
-    case 0xab: /* keyboard interface test: no error */
-        ps2_reply(p, 0x00, false);
-        break;
+    case 0xab: /* keyboard interface test: no error */ ps2_reply(p, 0x00, false); break;
     case 0xaa:
         ps2_set_command_byte(p, CMD_SYS, 0);
         ps2_reply(p, SELF_TEST_PASSED, false);
@@ -186,9 +184,7 @@ static void ps2_run_command(struct ps2 *p, u8 c)
     case 0xd1: /* write output port */
     case 0xd2: /* write keyboard output buffer */
     case 0xd3: /* write mouse output buffer */
-    case 0xd4: /* write to mouse */
-        p->command = c;
-        break;
+    case 0xd4: /* write to mouse */ p->command = c; break;
     case 0xdd: ps2_set_a20(p, false); break;
     case 0xdf: ps2_set_a20(p, true); break;
     case 0xe0: ps2_reply(p, 0x00, false); break; /* test inputs: clocks low */
@@ -339,8 +335,8 @@ static void ps2_loaded(struct dev *d)
 
 #define QUEUE_FIELDS(q, what)                                                                      \
     DEV_FIELD_ARRAY(struct ps2, q.data, 0, 0xff, "bytes of " what),                                \
-    DEV_FIELD(struct ps2, q.head, 0, PS2_QUEUE - 1, "first byte of " what),                        \
-    DEV_FIELD(struct ps2, q.count, 0, PS2_QUEUE, "number of " what)
+        DEV_FIELD(struct ps2, q.head, 0, PS2_QUEUE - 1, "first byte of " what),                    \
+        DEV_FIELD(struct ps2, q.count, 0, PS2_QUEUE, "number of " what)
 
 static const struct dev_field ps2_fields[] = {
     DEV_FIELD_ARRAY(struct ps2, ram, 0, 0xff, "controller RAM; byte 0 is the command byte"),

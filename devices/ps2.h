@@ -18,43 +18,43 @@ struct ps2_queue {
 };
 
 struct ps2_keyboard {
-    struct ps2_queue reply;   /* answers to commands go first */
+    struct ps2_queue reply; /* answers to commands go first */
     struct ps2_queue keys;
     bool scanning;
-    u8 set;                   /* scan code set: 1 or 2 */
-    u8 leds;                  /* bit 0 scroll, 1 num, 2 caps lock */
+    u8 set;  /* scan code set: 1 or 2 */
+    u8 leds; /* bit 0 scroll, 1 num, 2 caps lock */
     u8 typematic;
-    u8 command;               /* whose argument comes next; 0: none */
-    u8 last;                  /* byte sent last, for RESEND */
-    u8 modifiers;             /* HID modifier bits that are down: they change PrtSc and Pause */
+    u8 command;   /* whose argument comes next; 0: none */
+    u8 last;      /* byte sent last, for RESEND */
+    u8 modifiers; /* HID modifier bits that are down: they change PrtSc and Pause */
 };
 
 struct ps2_mouse {
     struct ps2_queue queue;
     bool reporting, remote, wrap, scaling_2_1;
-    u8 command;               /* whose argument comes next; 0: none */
-    u8 id;                    /* 0 plain, 3 with wheel, 4 with wheel and five buttons */
+    u8 command; /* whose argument comes next; 0: none */
+    u8 id;      /* 0 plain, 3 with wheel, 4 with wheel and five buttons */
     u8 resolution, rate;
-    u8 knock[3];              /* last sample rates set: 200, 100, 80 turns on the wheel */
+    u8 knock[3];                  /* last sample rates set: 200, 100, 80 turns on the wheel */
     u8 buttons, reported_buttons; /* bit 0 left, 1 right, 2 middle, 3 fourth, 4 fifth */
     u8 last;
-    s32 dx, dy, dz;           /* movement not reported yet; dy is positive upwards */
+    s32 dx, dy, dz; /* movement not reported yet; dy is positive upwards */
 };
 
 struct ps2 {
     struct dev dev;
     struct irq irq1, irq12;
-    struct irq a20;           /* output port bit 1 */
-    struct irq reset;         /* pulses when the guest asks for a reset */
-    u8 ram[32];               /* byte 0 is the command byte */
-    u8 command;               /* whose data byte comes next; 0: none */
-    u8 output_port;           /* bits 0 (not reset) and 1 (A20) */
-    u8 obuf;                  /* output buffer */
+    struct irq a20;   /* output port bit 1 */
+    struct irq reset; /* pulses when the guest asks for a reset */
+    u8 ram[32];       /* byte 0 is the command byte */
+    u8 command;       /* whose data byte comes next; 0: none */
+    u8 output_port;   /* bits 0 (not reset) and 1 (A20) */
+    u8 obuf;          /* output buffer */
     bool obf, obuf_from_mouse;
-    bool last_was_command;    /* status A2: the last write went to 64h */
+    bool last_was_command;                /* status A2: the last write went to 64h */
     bool reply_pending, reply_from_mouse; /* the controller's own answer waits for the buffer */
     u8 reply;
-    bool break_seen;          /* translation: F0 was swallowed */
+    bool break_seen; /* translation: F0 was swallowed */
     struct ps2_keyboard keyboard;
     struct ps2_mouse mouse;
 };

@@ -187,18 +187,17 @@ static void mouse_command(struct ps2_mouse *m, u8 value)
     case 0xee: m->wrap = true; break;
     case 0xf0: m->remote = true; break;
     case 0xe8: /* resolution */
-    case 0xf3: /* sample rate */
-        m->command = value;
-        break;
+    case 0xf3: /* sample rate */ m->command = value; break;
     case 0xf4:
         mouse_forget_movement(m);
         m->reporting = true;
         break;
     case 0xf5: m->reporting = false; break;
     case 0xf6: mouse_set_defaults(m); break;
-    case 0xe9: case 0xeb: case 0xf2: case 0xff:
-        mouse_answer(m, value);
-        break;
+    case 0xe9:
+    case 0xeb:
+    case 0xf2:
+    case 0xff: mouse_answer(m, value); break;
     default:
         ps2_queue_clear(&m->queue);
         mouse_reply(m, RESEND);

@@ -263,7 +263,8 @@ static u64 rtc_elapsed_ns(const struct rtc *r)
     return clock_now_ns(r->dev.env->clock) - r->divider_ns;
 }
 
-/* Pulses of the crystal between periodic interrupts; 0: none. Rates 1 and 2 are those of 8 and 9. */
+/* Pulses of the crystal between periodic interrupts; 0: none. Rates 1 and 2 are those of 8 and 9.
+ */
 static u64 rtc_period(const struct rtc *r)
 {
     unsigned rate = A_RS(r->cmos[RTC_REG_A]);

@@ -28,17 +28,17 @@ enum rtc_reg {
 struct rtc {
     struct dev dev;
     struct irq irq8;
-    struct irq nmi_mask;    /* port 70h bit 7: NMI is masked */
-    u64 base;               /* property: seconds since 1970 at creation; 0: the host's clock */
-    u64 ram;                /* property: bytes of memory that CMOS tells; 0: the machine's */
-    u8 index;               /* port 70h, bits 6:0 */
+    struct irq nmi_mask; /* port 70h bit 7: NMI is masked */
+    u64 base;            /* property: seconds since 1970 at creation; 0: the host's clock */
+    u64 ram;             /* property: bytes of memory that CMOS tells; 0: the machine's */
+    u8 index;            /* port 70h, bits 6:0 */
     bool nmi_masked;
-    bool irq8_disabled;     /* HPET legacy replacement took IRQ 8 */
+    bool irq8_disabled; /* HPET legacy replacement took IRQ 8 */
     u8 cmos[128];
-    u64 divider_ns;         /* when the divider chain began; updates end at whole seconds from it */
-    u64 seconds_done;       /* of those, how many are in the registers */
-    u64 periodic_done;      /* 32768 Hz pulses from divider_ns that PF accounts for */
-    struct timer timer;     /* next interrupt */
+    u64 divider_ns;     /* when the divider chain began; updates end at whole seconds from it */
+    u64 seconds_done;   /* of those, how many are in the registers */
+    u64 periodic_done;  /* 32768 Hz pulses from divider_ns that PF accounts for */
+    struct timer timer; /* next interrupt */
 };
 
 extern const struct dev_class rtc_class;

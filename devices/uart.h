@@ -10,17 +10,17 @@
 
 struct uart {
     struct dev dev;
-    struct irq irq;            /* INTR, gated by MCR.OUT2 as a PC wires it */
-    u32 iobase;                /* property */
-    struct chardev *chr;       /* NULL: nothing is plugged in */
+    struct irq irq;      /* INTR, gated by MCR.OUT2 as a PC wires it */
+    u32 iobase;          /* property */
+    struct chardev *chr; /* NULL: nothing is plugged in */
     u8 ier, fcr, lcr, mcr, lsr, msr, scr;
     u16 divisor;
-    bool thre_pending;         /* the THRE interrupt was not taken note of yet */
-    bool timeout_pending;      /* character timeout */
+    bool thre_pending;                     /* the THRE interrupt was not taken note of yet */
+    bool timeout_pending;                  /* character timeout */
     u8 rx[UART_FIFO], rx_error[UART_FIFO]; /* receiver FIFO: bytes, and their LSR error bits */
     u8 rx_head, rx_count;
-    u8 rbr;                    /* what RBR reads when the receiver is empty */
-    u64 timeout_ns;            /* when the character timeout comes; CLOCK_NEVER */
+    u8 rbr;         /* what RBR reads when the receiver is empty */
+    u64 timeout_ns; /* when the character timeout comes; CLOCK_NEVER */
     struct timer timer;
 };
 

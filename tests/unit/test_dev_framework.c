@@ -36,7 +36,8 @@ static void teardown(void)
 }
 
 /* Each of a pair lives on ports of its own: the second must not hide the first. */
-static struct dev *create_beside(const struct dev_class *cls, struct iobus **io, struct pci_bus **pci)
+static struct dev *create_beside(const struct dev_class *cls, struct iobus **io,
+                                 struct pci_bus **pci)
 {
     struct iobus *io_old = b.env.io;
     struct pci_bus *pci_old = b.env.pci;
@@ -368,10 +369,10 @@ START_TEST(properties_are_parsed_and_checked)
     static const struct {
         const char *props, *complaint;
     } bad[] = {
-        {"iobas=1", "no property 'iobas'"}, {"iobase", "not NAME=VALUE"},
-        {"iobase=", "is a number"},         {"iobase=12z", "is a number"},
-        {"iobase=-1", "is a number"},       {"iobase=0x10000", "out of range"},
-        {"iosize=0", "out of range"},       {"iobase=99999999999999999999999", "is a number"},
+        {"iobas=1", "no property 'iobas'"},   {"iobase", "not NAME=VALUE"},
+        {"iobase=", "is a number"},           {"iobase=12z", "is a number"},
+        {"iobase=-1", "is a number"},         {"iobase=0x10000", "out of range"},
+        {"iosize=0", "out of range"},         {"iobase=99999999999999999999999", "is a number"},
         {"iobase=0xffff,iosize=2", "beyond"},
     };
     struct debugexit *x = board_add(&b, &debugexit_class, "iobase=0xf4,iosize=4");

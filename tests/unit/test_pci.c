@@ -86,10 +86,15 @@ static const struct dev_prop toy_props[] = {
     DEV_PROP_END,
 };
 static const struct dev_field toy_fields[] = {PCI_FUNC_FIELDS(struct toy), DEV_FIELD_END};
-static const struct dev_class toy_class = {
-    .name = "toy", .doc = "a PCI function", .size = sizeof(struct toy), .props = toy_props,
-    .fields = toy_fields, .init = toy_init, .reset = toy_reset, .loaded = toy_loaded,
-    .destroy = toy_destroy};
+static const struct dev_class toy_class = {.name = "toy",
+                                           .doc = "a PCI function",
+                                           .size = sizeof(struct toy),
+                                           .props = toy_props,
+                                           .fields = toy_fields,
+                                           .init = toy_init,
+                                           .reset = toy_reset,
+                                           .loaded = toy_loaded,
+                                           .destroy = toy_destroy};
 
 static struct board b;
 static struct pci_bus *bus;
@@ -314,8 +319,11 @@ END_TEST
 
 START_TEST(setup_places_every_region_and_interrupt)
 {
-    const struct pci_setup s = {.mem_base = 0xc0000000, .mem_end = 0xfec00000, .io_base = 0xc000,
-                                .io_end = 0xffff, .link_irq = {10, 11, 5, 10}};
+    const struct pci_setup s = {.mem_base = 0xc0000000,
+                                .mem_end = 0xfec00000,
+                                .io_base = 0xc000,
+                                .io_end = 0xffff,
+                                .link_irq = {10, 11, 5, 10}};
     struct err e = {0};
 
     ck_assert_msg(pci_setup_bus(bus, &s, &e), "%s", e.msg);
@@ -332,8 +340,8 @@ END_TEST
 
 START_TEST(setup_says_when_there_is_no_room)
 {
-    const struct pci_setup s = {.mem_base = 0xc0000000, .mem_end = 0xc0001000, .io_base = 0xc000,
-                                .io_end = 0xffff};
+    const struct pci_setup s = {
+        .mem_base = 0xc0000000, .mem_end = 0xc0001000, .io_base = 0xc000, .io_end = 0xffff};
     struct err e = {0};
 
     ck_assert(!pci_setup_bus(bus, &s, &e));

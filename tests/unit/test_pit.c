@@ -167,8 +167,8 @@ static void check_against(const struct model *m, unsigned mode, unsigned step)
 {
     ck_assert_msg(out_of(2) == m->out, "mode %u step %u: OUT is %u", mode, step, out_of(2));
     if (m->running)
-        ck_assert_msg(latched(2) == model_readable(m), "mode %u step %u: count %u, not %u", mode, step,
-                      latched(2), model_readable(m));
+        ck_assert_msg(latched(2) == model_readable(m), "mode %u step %u: count %u, not %u", mode,
+                      step, latched(2), model_readable(m));
 }
 
 /* Channel 2 has a gate that the test drives: all six modes, binary and BCD. */

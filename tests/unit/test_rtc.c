@@ -230,8 +230,8 @@ END_TEST
 /* Rates by the data sheet's table, in interrupts per second. */
 START_TEST(periodic_interrupts_come_at_the_chosen_rate)
 {
-    static const unsigned rate[16] = {0,    256,  128, 8192, 4096, 2048, 1024, 512,
-                                      256,  128,  64,  32,   16,   8,    4,    2};
+    static const unsigned rate[16] = {0,   256, 128, 8192, 4096, 2048, 1024, 512,
+                                      256, 128, 64,  32,   16,   8,    4,    2};
     unsigned n = 0;
 
     put(RTC_REG_A, 0x20 | (unsigned)_i);
