@@ -225,6 +225,7 @@ static void print_features(const struct comparison *cmp, FILE *out)
 /* ---- the sentence ---------------------------------------------------------------------------- */
 
 #define NAMED_CLASSES 3
+#define LEAST_CHANGE 0.02 /* of the reference: below, it is the noise of any two boots */
 
 /* Page walks follow the amount of other work and never are what a personality replaces. */
 static bool explains(unsigned class)
@@ -255,7 +256,8 @@ static unsigned find_changes(const struct comparison *cmp, unsigned side, int di
         struct summary s = summarize(cmp, side, class_count, c);
         double by = direction * (ref.median - s.median);
 
-        if (explains(c) && by > 0 && by > summary_spread(&ref) + summary_spread(&s))
+        if (explains(c) && by > ref.median * LEAST_CHANGE &&
+            by > summary_spread(&ref) + summary_spread(&s))
             list[n++] = (struct change){c, ref.median, s.median, by};
     }
     qsort(list, n, sizeof *list, by_size);

@@ -19,7 +19,7 @@ wait_for() {
     done
 }
 wait_for PARALLAX-GUEST-READY
-wait_for '# $'
+wait_for '^/ # '
 printf 'echo $((6 * 7))-is-the-answer\n' >&3
 wait_for '^42-is-the-answer'
 printf '\001x' >&3

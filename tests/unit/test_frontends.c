@@ -1,0 +1,319 @@
+/* test_frontends.c: options, JSON, order statistics, -until, and the words of a comparison. */
+#include "frontends/compare_report.h"
+#include "frontends/json.h"
+#include "frontends/options.h"
+#include "frontends/report.h"
+#include "frontends/samples.h"
+#include "frontends/until.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static bool parse(struct options *o, struct err *e, const char *line)
+{
+    static char copy[512];
+    char *argv[32], *word;
+    int argc = 0;
+
+    memset(e, 0, sizeof *e);
+    snprintf(copy, sizeof copy, "%s", line);
+    for (word = strtok(copy, " "); word && argc < 31; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    argv[argc] = NULL;
+    return options_parse(o, argc, argv, e);
+}
+
+START_TEST(no_argument_is_the_demo_and_an_option_alone_means_run)
+{
+    struct options o;
+    struct err e;
+
+    ck_assert(parse(&o, &e, "parallax"));
+    ck_assert_int_eq(o.command, CMD_DEMO);
+    ck_assert(parse(&o, &e, "parallax -m 64"));
+    ck_assert_int_eq(o.command, CMD_RUN);
+    ck_assert(parse(&o, &e, "parallax compare -runs 5"));
+    ck_assert_int_eq(o.command, CMD_COMPARE);
+    ck_assert_str_eq(o.value[OPT_RUNS], "5");
+}
+END_TEST
+
+START_TEST(one_dash_two_dashes_and_equals_are_the_same)
+{
+    static const char *const lines[] = {"p -kernel k", "p --kernel k", "p -kernel=k", "p --kernel=k"};
+    struct options o;
+    struct err e;
+
+    ck_assert(parse(&o, &e, lines[_i]));
+    ck_assert_str_eq(o.value[OPT_KERNEL], "k");
+}
+END_TEST
+
+START_TEST(repeated_options_keep_their_order)
+{
+    struct options o;
+    struct err e;
+
+    ck_assert(parse(&o, &e, "p -device a -device b,x=1 -d int,cpu"));
+    ck_assert_str_eq(o.devices[0], "a");
+    ck_assert_str_eq(o.devices[1], "b,x=1");
+    ck_assert_ptr_null(o.devices[2]);
+    ck_assert_str_eq(o.groups[0], "int,cpu");
+}
+END_TEST
+
+START_TEST(too_many_repetitions_are_refused)
+{
+    char *argv[2 * MAX_REPEATED + 4] = {"p"};
+    struct options o;
+    struct err e = {0};
+    int argc = 1;
+
+    for (int i = 0; i <= MAX_REPEATED; i++) {
+        argv[argc++] = "-device";
+        argv[argc++] = "x";
+    }
+    ck_assert(!options_parse(&o, argc, argv, &e));
+    ck_assert_int_eq(e.exit_code, EXIT_USAGE);
+}
+END_TEST
+
+START_TEST(a_value_may_begin_with_a_dash)
+{
+    struct options o;
+    struct err e;
+
+    ck_assert(parse(&o, &e, "p -append -x -stats"));
+    ck_assert_str_eq(o.value[OPT_APPEND], "-x");
+    ck_assert(o.given[OPT_STATS]);
+    ck_assert_ptr_null(o.value[OPT_STATS]);
+}
+END_TEST
+
+START_TEST(sizes_are_mib_unless_a_suffix_says_otherwise)
+{
+    static const struct {
+        const char *text;
+        u64 bytes; /* 0: refused */
+    } rows[] = {
+        {"512", 512 * MIB}, {"1", MIB},        {"2G", 2 * GIB},      {"2g", 2 * GIB},
+        {"2048K", 2 * MIB}, {"1T", 1024 * GIB}, {"size=64", 64 * MIB}, {"16MiB", 16 * MIB},
+        {"16MB", 16 * MIB}, {"0", 0},          {"1025G", 0},         {"10T", 0},
+        {"abc", 0},         {"", 0},           {"-1", 0},            {"1X", 0},
+        {"1.5G", 0},        {"1000K", 0},      {"18446744073709551617", 0}, {"16MX", 0},
+    };
+    struct err e;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        u64 bytes = 0;
+        bool ok = options_size(rows[i].text, &bytes, &e);
+
+        ck_assert_msg(ok == (rows[i].bytes != 0), "%s", rows[i].text);
+        if (ok)
+            ck_assert_uint_eq(bytes, rows[i].bytes);
+    }
+}
+END_TEST
+
+START_TEST(seconds_are_decimal_and_positive)
+{
+    struct err e;
+    u64 ns;
+
+    ck_assert(options_seconds(OPT_TIMEOUT, "0.5", &ns, &e));
+    ck_assert_uint_eq(ns, 500000000);
+    ck_assert(options_seconds(OPT_TIMEOUT, "30", &ns, &e));
+    ck_assert_uint_eq(ns, 30000000000ull);
+    static const char *const bad[] = {"", "0", "-1", "1e99", "nan", "inf", "1s", "1.2.3", "99999999999"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        ck_assert_msg(!options_seconds(OPT_TIMEOUT, bad[i], &ns, &e), "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(rows_of_the_table_are_unique_grouped_and_explained)
+{
+    for (unsigned i = 0; i < OPT_COUNT; i++) {
+        ck_assert_uint_gt(strlen(opt_rows[i].help), 10);
+        ck_assert_uint_ne(opt_rows[i].commands, 0);
+        for (unsigned k = 0; k < i; k++) {
+            ck_assert_str_ne(opt_rows[i].name, opt_rows[k].name);
+            if (!strcmp(opt_rows[i].group, opt_rows[k].group))
+                ck_assert_str_eq(opt_rows[i - 1].group, opt_rows[i].group);
+        }
+    }
+}
+END_TEST
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void string_is(const char *value, const char *expected)
+{
+    struct json j;
+
+    json_init(&j);
+    json_string(&j, NULL, value);
+    ck_assert_str_eq(j.text, expected);
+    json_free(&j);
+}
+
+START_TEST(json_escapes_what_must_be_and_keeps_utf8)
+{
+    string_is("a\"b\\c\n\t\x01\x7f", "\"a\\\"b\\\\c\\n\\t\\u0001\\u007f\"");
+    string_is("Zürich € 😀", "\"Zürich € 😀\"");
+    string_is("bad \xff\xc0\x80 \xed\xa0\x80.", "\"bad \\ufffd\\ufffd\\ufffd \\ufffd\\ufffd\\ufffd.\"");
+    string_is("cut \xe2\x82", "\"cut \\ufffd\\ufffd\"");
+    string_is("", "\"\"");
+}
+END_TEST
+
+START_TEST(json_nests_and_separates)
+{
+    struct json j;
+
+    json_init(&j);
+    json_object(&j, NULL);
+    json_u64(&j, "a", ~0ull);
+    json_array(&j, "b");
+    json_s64(&j, NULL, -1);
+    json_bool(&j, NULL, true);
+    json_string(&j, NULL, NULL);
+    json_end(&j);
+    json_object(&j, "c");
+    json_end(&j);
+    json_end(&j);
+    ck_assert_str_eq(j.text, "{\n  \"a\": 18446744073709551615,\n  \"b\": [\n    -1,\n    true,\n    "
+                             "null\n  ],\n  \"c\": {}\n}\n");
+    json_free(&j);
+}
+END_TEST
+
+START_TEST(json_doubles_read_back_the_same_and_nan_is_null)
+{
+    static const double values[] = {0, 0.1, 1.0 / 3, 1e300, -2.5, 123456789.123};
+    struct json j;
+
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        json_init(&j);
+        json_double(&j, NULL, values[i]);
+        ck_assert_double_eq(strtod(j.text, NULL), values[i]);
+        json_free(&j);
+    }
+    json_init(&j);
+    json_double(&j, NULL, NAN);
+    ck_assert_str_eq(j.text, "null");
+    json_free(&j);
+}
+END_TEST
+
+/* ---- statistics ------------------------------------------------------------------------------ */
+
+START_TEST(summary_interpolates_quartiles)
+{
+    double odd[] = {5, 1, 4, 2, 3}, even[] = {4, 1, 3, 2}, one[] = {7};
+    struct summary s = samples_summary(odd, 5);
+
+    ck_assert_double_eq(s.median, 3);
+    ck_assert_double_eq(s.q1, 2);
+    ck_assert_double_eq(s.q3, 4);
+    ck_assert_double_eq(summary_spread(&s), 1);
+    s = samples_summary(even, 4);
+    ck_assert_double_eq(s.median, 2.5);
+    ck_assert_double_eq(s.q1, 1.75);
+    s = samples_summary(one, 1);
+    ck_assert_double_eq(s.median, 7);
+    ck_assert_double_eq(summary_spread(&s), 0);
+    s = samples_summary(one, 0);
+    ck_assert_uint_eq(s.n, 0);
+}
+END_TEST
+
+START_TEST(until_finds_text_across_pieces_and_after_false_starts)
+{
+    struct until u;
+
+    until_init(&u, "aab");
+    ck_assert(!until_feed(&u, (const u8 *)"aaa", 3));
+    ck_assert(until_feed(&u, (const u8 *)"b", 1));
+    ck_assert(!until_feed(&u, (const u8 *)"ab", 2));
+    until_init(&u, "ababac");
+    ck_assert(until_feed(&u, (const u8 *)"xabababac", 9));
+}
+END_TEST
+
+START_TEST(numbers_have_three_digits_and_a_unit)
+{
+    char b[16];
+
+    ck_assert_str_eq(report_number(b, 0), "0");
+    ck_assert_str_eq(report_number(b, 9999), "9999");
+    ck_assert_str_eq(report_number(b, 12345), "12.3 k");
+    ck_assert_str_eq(report_number(b, 999999), "1.00 M");
+    ck_assert_str_eq(report_number(b, 1.5e18), "1.50 E");
+    ck_assert_str_eq(report_ns(b, 999.6), "1.00 us");
+    ck_assert_str_eq(report_ns(b, 1234567), "1.23 ms");
+    ck_assert_str_eq(report_ns(b, 250e9), "250 s");
+}
+END_TEST
+
+/* ---- comparison ------------------------------------------------------------------------------ */
+
+START_TEST(sentence_names_the_classes_that_fell_most_and_not_the_noise)
+{
+    struct measured *none = calloc(2, sizeof *none), *kvm = calloc(2, sizeof *kvm);
+    struct comparison cmp = {.runs = 2, .count = 2, .side = {{"none", none}, {"kvm", kvm}}};
+    char text[600];
+
+    for (int i = 0; i < 2; i++) {
+        none[i].cpu_ns = 1000;
+        kvm[i].cpu_ns = 500;
+        none[i].stats.count[STAT_RDTSC] = 100000;
+        kvm[i].stats.count[STAT_RDTSC] = 1000;
+        none[i].stats.count[STAT_IN] = 50000;
+        kvm[i].stats.count[STAT_IN] = 500;
+        none[i].stats.count[STAT_CLI] = 70000;
+        kvm[i].stats.count[STAT_CLI] = 69900; /* noise */
+        none[i].stats.count[STAT_TLB_MISS] = 9000000;
+        kvm[i].stats.count[STAT_PV_EOI] = 40;
+    }
+    comparison_sentence(&cmp, 1, text, sizeof text);
+    ck_assert_str_eq(text, "kvm takes 0.50 times the host CPU time of none: rdtsc fell from 100 k to "
+                           "1000, in from 50.0 k to 500; pv-eoi rose from 0 to 40.");
+    comparison_sentence(&cmp, 1, text, 20);
+    ck_assert_uint_eq(strlen(text), 19);
+    free(none);
+    free(kvm);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("frontends");
+    TCase *tc = tcase_create("all");
+    SRunner *sr = srunner_create(s);
+    int failed;
+
+    tcase_add_test(tc, no_argument_is_the_demo_and_an_option_alone_means_run);
+    tcase_add_loop_test(tc, one_dash_two_dashes_and_equals_are_the_same, 0, 4);
+    tcase_add_test(tc, repeated_options_keep_their_order);
+    tcase_add_test(tc, too_many_repetitions_are_refused);
+    tcase_add_test(tc, a_value_may_begin_with_a_dash);
+    tcase_add_test(tc, sizes_are_mib_unless_a_suffix_says_otherwise);
+    tcase_add_test(tc, seconds_are_decimal_and_positive);
+    tcase_add_test(tc, rows_of_the_table_are_unique_grouped_and_explained);
+    tcase_add_test(tc, json_escapes_what_must_be_and_keeps_utf8);
+    tcase_add_test(tc, json_nests_and_separates);
+    tcase_add_test(tc, json_doubles_read_back_the_same_and_nan_is_null);
+    tcase_add_test(tc, summary_interpolates_quartiles);
+    tcase_add_test(tc, until_finds_text_across_pieces_and_after_false_starts);
+    tcase_add_test(tc, numbers_have_three_digits_and_a_unit);
+    tcase_add_test(tc, sentence_names_the_classes_that_fell_most_and_not_the_noise);
+    suite_add_tcase(s, tc);
+    srunner_run_all(sr, CK_ENV);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed != 0;
+}
