@@ -1,8 +1,8 @@
 /*
  * decode.c: bytes to records, driven by the rows of insn.def.
  *
- * Intel SDM vol. 2A chapter 2 (instruction format), vol. 2D appendix A (opcode maps); AMD APM vol. 3
- * chapter 1 for XOP and 3DNow!, which are read for their length and are #UD.
+ * Intel SDM vol. 2A chapter 2 (instruction format), vol. 2D appendix A (opcode maps); AMD APM
+ * vol. 3 chapter 1 for XOP and 3DNow!, which are read for their length and are #UD.
  *
  * Not here: fetching bytes and their page faults (block.c), CPL and the choice of a handler.
  *
@@ -16,7 +16,7 @@
 #include "cpu/cpu.h"
 #include <pthread.h>
 
-/* ---- operand letters ---------------------------------------------------------------------------- */
+/* ---- operand letters ------------------------------------------------------------------------- */
 
 enum opnd_kind {
     K_NONE,   /* implied, or nothing for the decoder to do */
@@ -86,7 +86,7 @@ static const struct opnd_info opnds[OPND_COUNT] = {
     [OPND_By] = {K_VVVV, S_Y}, [OPND_Hx] = {K_VVVV, S_NONE},
 };
 
-/* ---- index -------------------------------------------------------------------------------------- */
+/* ---- index ----------------------------------------------------------------------------------- */
 
 #define INDEX_MAX 8192
 
@@ -151,7 +151,7 @@ static void index_build(void)
     }
 }
 
-/* ---- the bytes ---------------------------------------------------------------------------------- */
+/* ---- the bytes ------------------------------------------------------------------------------- */
 
 struct decoder {
     const u8 *bytes;
@@ -215,7 +215,7 @@ static s32 fetch_signed(struct decoder *d, unsigned size)
     return (s32)sext(fetch(d, size), size * 8);
 }
 
-/* ---- prefixes ----------------------------------------------------------------------------------- */
+/* ---- prefixes -------------------------------------------------------------------------------- */
 
 /* In 64-bit mode the ES, CS, SS and DS overrides are null prefixes. */
 static void set_segment(struct decoder *d, enum seg_id seg)
@@ -260,7 +260,7 @@ static unsigned address_size(const struct decoder *d)
     }
 }
 
-/* ---- opcode maps -------------------------------------------------------------------------------- */
+/* ---- opcode maps ----------------------------------------------------------------------------- */
 
 /* Where the opcode is: the slot's rows, or for what no row knows the layout alone. */
 struct slot {
@@ -406,7 +406,7 @@ static void read_opcode(struct decoder *d, struct slot *s)
         read_xop(d, s);
 }
 
-/* ---- the row ------------------------------------------------------------------------------------ */
+/* ---- the row --------------------------------------------------------------------------------- */
 
 /* Operand size "v" of a row in bytes. */
 static unsigned v_size(const struct decoder *d, const struct insn_row *r)
@@ -474,7 +474,7 @@ static unsigned find_row(const struct decoder *d, const struct slot *s, u8 modrm
     return ROW_INVALID;
 }
 
-/* ---- memory operand ----------------------------------------------------------------------------- */
+/* ---- memory operand -------------------------------------------------------------------------- */
 
 static void memory16(struct decoder *d, u8 modrm, struct insn *out)
 {
@@ -538,7 +538,7 @@ static void read_memory(struct decoder *d, u8 modrm, struct insn *out)
     out->seg = operand_segment(d, out->base) & 15u;
 }
 
-/* ---- operands ----------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 static unsigned opnd_bytes(const struct decoder *d, const struct insn_row *r, enum opnd_size size)
 {
@@ -648,7 +648,7 @@ static u8 record_prefixes(const struct decoder *d)
                 (d->seg != SEG_NONE ? PFX_SEG : 0));
 }
 
-/* ---- decode ------------------------------------------------------------------------------------- */
+/* ---- decode ---------------------------------------------------------------------------------- */
 
 /* ModRM byte, memory operand and immediates as row `r` lays them out. */
 static void read_row(struct decoder *d, const struct insn_row *r, struct insn *out)

@@ -19,7 +19,8 @@ typedef const struct insn *(*insn_fn)(struct cpu *cpu, const struct insn *in);
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-enum insn_map { OB, TB, T38, T3A, VEX_0F, VEX_38, VEX_3A, INSN_MAPS }; /* one byte, 0F, 0F38, 0F3A, VEX */
+/* One byte, 0F, 0F38, 0F3A, VEX. */
+enum insn_map { OB, TB, T38, T3A, VEX_0F, VEX_38, VEX_3A, INSN_MAPS };
 
 /* Mandatory prefix. ANY: 66 is the operand size, F2 and F3 repeat or mean nothing. */
 enum insn_pfx { ANY, NP, P66, PF3, PF2 };
@@ -35,13 +36,15 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
 
 /*
  * Operands in the manual's letters (SDM vol. 2D, A.2). What the decoder puts where:
- *   E, W, Q, M  ModRM.rm: register number in .rm, or memory (.mem set; base, index, scale, disp, seg)
+ *   E, W, Q, M  ModRM.rm: register number in .rm, or memory (.mem set; base, index, scale, disp,
+ *               seg)
  *   G, V, P, S, C, D  ModRM.reg in .reg
  *   Z           register of the opcode's low three bits (REX.B), in .rm as if E (register form)
  *   AL, rAX     as E, register form, .rm = 0 - so `ADD AL, Ib` shares the handlers of `ADD Eb, Ib`;
  *               as second operand (XCHG, IN/OUT, STOS...) it is implied and leaves no trace
  *   B           VEX.vvvv in .vvvv
- *   I*, J*, 1   .imm, sign-extended (Iw, Ibu, Iw_Ib: zero-extended); J is relative to the next insn
+ *   I*, J*, 1   .imm, sign-extended (Iw, Ibu, Iw_Ib: zero-extended); J is relative to the next
+ *               instruction
  *   Iv          .imm; .imm64 when the operand size is 64
  *   Ap, Iw_Ib   .imm64: offset | selector << 32; Iw | Ib << 16
  *   O           .imm64: the address; .mem, .seg, no base
@@ -52,14 +55,15 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
  * p far pointer; others give the memory size for Capstone's cross-check and for the emitter.
  */
 #define INSN_OPERANDS(X)                                                                           \
-    X(_) X(Eb) X(Ew) X(Ed) X(Eq) X(Ev) X(Ey) X(Ep) X(Gb) X(Gw) X(Gd) X(Gq) X(Gv) X(Gy) X(Gz)        \
-    X(Zb) X(Zv) X(Zd) X(Zq) X(AL) X(rAX) X(eAX) X(AX) X(CL) X(DX) X(One) X(Ib) X(Ibu) X(Iw) X(Iz)   \
-    X(Iv) X(Iw_Ib) X(Jb) X(Jz) X(Ap) X(Ob) X(Ov) X(Sw) X(Cy) X(Dy) X(Xb) X(Xv) X(Xz) X(Yb)          \
-    X(Yv) X(Yz) X(M) X(Mb) X(Mw) X(Md) X(Mq) X(Mdq) X(Mv) X(My) X(Mp) X(Ma) X(Ms) X(Mt)             \
-    X(Mfw) X(Mfenv) X(Mfst) X(Mfx) X(Mxs) X(Mi16) X(Mi32) X(Mi64) X(Mf32) X(Mf64) X(Mf80) X(Mbcd)    \
-    X(ST0) X(STi) X(Vx) X(Vps) X(Vpd) X(Vss) X(Vsd) X(Vdq) X(Vq) X(Vd) X(Wx) X(Wps) X(Wpd) X(Wss)    \
-    X(Wsd) X(Wdq) X(Wq) X(Wd) X(Ww) X(Udq) X(Ups) X(Upd) X(Uq) X(Pq) X(Pd) X(Qq) X(Qd) X(Qpi) X(Nq) \
-    X(By) X(Hx) X(ES) X(CS) X(SS) X(DS) X(FS) X(GS) X(XMM0) X(Rd) X(Ry) X(RdMb) X(RdMw) X(Rw_Mw)
+    X(_) X(Eb) X(Ew) X(Ed) X(Eq) X(Ev) X(Ey) X(Ep) X(Gb) X(Gw) X(Gd) X(Gq) X(Gv) X(Gy) X(Gz)       \
+    X(Zb) X(Zv) X(Zd) X(Zq) X(AL) X(rAX) X(eAX) X(AX) X(CL) X(DX) X(One) X(Ib) X(Ibu) X(Iw)        \
+    X(Iz) X(Iv) X(Iw_Ib) X(Jb) X(Jz) X(Ap) X(Ob) X(Ov) X(Sw) X(Cy) X(Dy) X(Xb) X(Xv) X(Xz) X(Yb)   \
+    X(Yv) X(Yz) X(M) X(Mb) X(Mw) X(Md) X(Mq) X(Mdq) X(Mv) X(My) X(Mp) X(Ma) X(Ms) X(Mt) X(Mfw)     \
+    X(Mfenv) X(Mfst) X(Mfx) X(Mxs) X(Mi16) X(Mi32) X(Mi64) X(Mf32) X(Mf64) X(Mf80) X(Mbcd)         \
+    X(ST0) X(STi) X(Vx) X(Vps) X(Vpd) X(Vss) X(Vsd) X(Vdq) X(Vq) X(Vd) X(Wx) X(Wps) X(Wpd)         \
+    X(Wss) X(Wsd) X(Wdq) X(Wq) X(Wd) X(Ww) X(Udq) X(Ups) X(Upd) X(Uq) X(Pq) X(Pd) X(Qq) X(Qd)      \
+    X(Qpi) X(Nq) X(By) X(Hx) X(ES) X(CS) X(SS) X(DS) X(FS) X(GS) X(XMM0) X(Rd) X(Ry) X(RdMb)       \
+    X(RdMw) X(Rw_Mw)
 
 enum insn_opnd {
 #define X(letter) OPND_##letter,
@@ -96,7 +100,7 @@ enum insn_class {
 #define A_I64 BIT(1)     /* #UD in 64-bit mode */
 #define A_O64 BIT(2)     /* only in 64-bit mode */
 #define A_D64 BIT(3)     /* operand size defaults to 64 in 64-bit mode (push, pop) */
-#define A_F64 BIT(4)     /* operand size is 64 in 64-bit mode, whatever the prefixes (near branches) */
+#define A_F64 BIT(4)     /* operand size is 64 in 64-bit mode, whatever the prefixes (branches) */
 #define A_PROT BIT(5)    /* #UD in real and virtual-8086 mode */
 #define A_PLUSR BIT(6)   /* covers opcode .. opcode + 7 */
 #define A_REP BIT(7)     /* REP, REPE or REPNE repeats it */
@@ -118,11 +122,12 @@ enum insn_class {
 
 /* CPUID gates: a row whose gate the model lacks is #UD (or, BSF/TZCNT, the older row). */
 #define INSN_GATES(X)                                                                              \
-    X(NONE) X(I486) X(FPU) X(TSC) X(MSR) X(CX8) X(CMOV) X(SEP) X(MMX) X(FXSR) X(SSE) X(SSE2) X(SSE3)  \
-    X(SSSE3) X(SSE41) X(SSE42) X(POPCNT) X(CX16) X(AES) X(PCLMUL) X(MOVBE) X(XSAVE) X(XSAVEOPT)     \
-    X(RDRAND) X(RDSEED) X(FSGSBASE) X(BMI1) X(BMI2) X(LZCNT) X(ADX) X(INVPCID) X(RDTSCP) X(SYSCALL)  \
-    X(LM) X(LAHF64) X(CLFLUSH) X(CLFLUSHOPT) X(CLWB) X(SMAP) X(NOPL) X(PREFETCHW) X(RDPID) X(MONITOR)\
-    X(VMX) X(SVM) X(SHA) X(AVX) X(AVX2) X(FMA) X(F16C) X(UMIP) X(CLMUL) X(RDPMC) X(PAUSE)
+    X(NONE) X(I486) X(FPU) X(TSC) X(MSR) X(CX8) X(CMOV) X(SEP) X(MMX) X(FXSR) X(SSE) X(SSE2)       \
+    X(SSE3) X(SSSE3) X(SSE41) X(SSE42) X(POPCNT) X(CX16) X(AES) X(PCLMUL) X(MOVBE) X(XSAVE)        \
+    X(XSAVEOPT) X(RDRAND) X(RDSEED) X(FSGSBASE) X(BMI1) X(BMI2) X(LZCNT) X(ADX) X(INVPCID)         \
+    X(RDTSCP) X(SYSCALL) X(LM) X(LAHF64) X(CLFLUSH) X(CLFLUSHOPT) X(CLWB) X(SMAP) X(NOPL)          \
+    X(PREFETCHW) X(RDPID) X(MONITOR) X(VMX) X(SVM) X(SHA) X(AVX) X(AVX2) X(FMA) X(F16C) X(UMIP)    \
+    X(CLMUL) X(RDPMC) X(PAUSE)
 
 enum insn_gate {
 #define X(g) GATE_##g,
@@ -158,8 +163,6 @@ struct insn_row {
     const struct insn_ops *ops;
 };
 
-/* INSN(map, opcode, pfx, modrm, name, op1, op2, op3, handlers, class, read, written, undefined, attr, gate)
- * `handlers` names a `const struct insn_ops ops_<handlers>`. */
 enum {
     ROW_INVALID, /* #UD */
     ROW_END,     /* the record after the last one of a block that ends without a jump */
@@ -171,7 +174,7 @@ extern const unsigned insn_row_count;
 /* ---- records --------------------------------------------------------------------------------- */
 
 #define REG_NONE 16 /* cpu->gpr[16] is always 0 */
-#define REG_RIP 17  /* cpu->gpr[17]: linear address of the block's first instruction, for RIP-relative */
+#define REG_RIP 17  /* cpu->gpr[17]: linear address of the block, for RIP-relative operands */
 #define REG_4G 18   /* cpu->gpr[18] is 2^32: carries out of a RIP-relative displacement */
 
 #define PFX_LOCK BIT(0)

@@ -3,19 +3,19 @@
  * test_capstone.c. The judge is the SDM, volume 2.
  */
 
-/* ---- names that mean the same ---------------------------------------------------------------------- */
+/* ---- names that mean the same ---------------------------------------------------------------- */
 
 static const struct {
     const char *ours, *capstone;
 } synonyms[] = {
-    {"shl", "sal"},             /* /6 of the shift groups, an alias of /4 */
-    {"mov", "movabs"},          /* with a 64-bit immediate or offset */
-    {"fnsetpm", "fsetpm"},      /* 287 */
+    {"shl", "sal"},        /* /6 of the shift groups, an alias of /4 */
+    {"mov", "movabs"},     /* with a 64-bit immediate or offset */
+    {"fnsetpm", "fsetpm"}, /* 287 */
     {"fndisi", "fdisi8087_nop"},
     {"fneni", "feni8087_nop"},
 };
 
-/* ---- helpers ------------------------------------------------------------------------------------ */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static const struct insn_row *row_of(const struct trial *t)
 {
@@ -45,7 +45,7 @@ static bool capstone_is(const struct trial *t, const char *const *names)
     return false;
 }
 
-/* ---- what Parallax does not implement ----------------------------------------------------------------- */
+/* ---- what Parallax does not implement -------------------------------------------------------- */
 
 static bool is_vex(const struct trial *t)
 {
@@ -74,7 +74,8 @@ static bool is_sse4a(const struct trial *t)
 
 static bool is_xsave_extension(const struct trial *t)
 {
-    static const char *const names[] = {"xsaves", "xsaves64", "xrstors", "xrstors64", "xsavec", "xsavec64", NULL};
+    static const char *const names[] = {"xsaves", "xsaves64", "xrstors", "xrstors64",
+                                        "xsavec", "xsavec64", NULL};
     return capstone_is(t, names);
 }
 
@@ -123,14 +124,14 @@ static bool is_rsm(const struct trial *t)
 
 static bool is_virtualization(const struct trial *t)
 {
-    static const char *const names[] = {
-        "vmread", "vmwrite", "vmptrld", "vmptrst", "vmclear", "vmxon", "vmxoff", "vmlaunch",
-        "vmresume", "vmfunc", "invept", "invvpid", "vmrun", "vmload", "vmsave", "stgi", "clgi",
-        "skinit", "invlpga", NULL};
+    static const char *const names[] = {"vmread", "vmwrite", "vmptrld",  "vmptrst",  "vmclear",
+                                        "vmxon",  "vmxoff",  "vmlaunch", "vmresume", "vmfunc",
+                                        "invept", "invvpid", "vmrun",    "vmload",   "vmsave",
+                                        "stgi",   "clgi",    "skinit",   "invlpga",  NULL};
     return capstone_is(t, names);
 }
 
-/* ---- Capstone's mistakes ------------------------------------------------------------------------ */
+/* ---- Capstone's mistakes --------------------------------------------------------------------- */
 
 static bool mandatory_prefix_in_16_bit_code(const struct trial *t)
 {
@@ -226,7 +227,7 @@ static bool fence_with_rm(const struct trial *t)
     return two_byte(t, 0xae, 0xae) && opcode_byte(t, 2) >= 0xe8;
 }
 
-/* ---- the architecture leaves a choice ---------------------------------------------------------------- */
+/* ---- the architecture leaves a choice -------------------------------------------------------- */
 
 static bool near_branch_with_66(const struct trial *t)
 {
@@ -251,14 +252,18 @@ static const struct difference differences[] = {
     {ONLY_CAPSTONE, is_monitor, "MONITOR and MWAIT are not implemented"},
     {ONLY_CAPSTONE, is_padlock, "VIA PadLock is not implemented"},
     {ONLY_CAPSTONE, is_swapgs, "SWAPGS exists in 64-bit mode only"},
-    {ONLY_CAPSTONE, lock_without_memory_destination, "LOCK needs a memory destination, also with F2 or F3"},
+    {ONLY_CAPSTONE, lock_without_memory_destination,
+     "LOCK needs a memory destination, also with F2 or F3"},
     {ONLY_CAPSTONE, is_getsec, "SMX is not implemented"},
     {ONLY_CAPSTONE, is_rsm, "there is no SMM, and RSM outside of it is #UD"},
     {ONLY_CAPSTONE, is_virtualization, "VMX and SVM are not implemented"},
     {NAME, mandatory_prefix_in_16_bit_code, "Capstone sees no mandatory prefix in 16-bit code"},
-    {ONLY_OURS, mandatory_prefix_in_16_bit_code, "Capstone sees no mandatory prefix in 16-bit code"},
-    {NAME, sign_extension_in_16_bit_code, "Capstone names CBW and CWD in 16-bit code as if in 32-bit code"},
-    {NAME, jcxz_by_address_size, "Capstone names JCXZ by the code's size, the SDM by the address size"},
+    {ONLY_OURS, mandatory_prefix_in_16_bit_code,
+     "Capstone sees no mandatory prefix in 16-bit code"},
+    {NAME, sign_extension_in_16_bit_code,
+     "Capstone names CBW and CWD in 16-bit code as if in 32-bit code"},
+    {NAME, jcxz_by_address_size,
+     "Capstone names JCXZ by the code's size, the SDM by the address size"},
     {NAME, pause_with_rex, "F3 90 is XCHG only with REX.B; Capstone says so of any REX"},
     {NAME, rex_w_and_67, "Capstone takes 67 with REX.W for 66"},
     {ONLY_CAPSTONE, rex_w_and_67, "Capstone takes 67 with REX.W for 66"},
@@ -266,16 +271,23 @@ static const struct difference differences[] = {
     {NAME, rdpid, "F3 0F C7 /7 is RDPID, which Capstone 4 does not know"},
     {NAME, movq_of_0f_7e, "0F 7E is MOVQ with REX.W and with F3 (SDM, MOVD/MOVQ)"},
     {NAME, compare_predicate, "Capstone puts the predicate into the name"},
-    {NAME, prefix_after_mandatory, "Capstone forgets a mandatory prefix that another prefix follows"},
-    {ONLY_OURS, prefix_after_mandatory, "Capstone forgets a mandatory prefix that another prefix follows"},
-    {ONLY_CAPSTONE, prefix_without_row, "a mandatory prefix that has no row is #UD, as on the CPU; Capstone drops it"},
+    {NAME, prefix_after_mandatory,
+     "Capstone forgets a mandatory prefix that another prefix follows"},
+    {ONLY_OURS, prefix_after_mandatory,
+     "Capstone forgets a mandatory prefix that another prefix follows"},
+    {ONLY_CAPSTONE, prefix_without_row,
+     "a mandatory prefix that has no row is #UD, as on the CPU; Capstone drops it"},
     {NAME, clwb_with_rex_w, "66 0F AE /6 is CLWB, with REX.W too"},
     {LENGTH, ret_with_rex_w, "RET's immediate has 16 bits whatever the prefixes"},
-    {LENGTH, evex_rounding, "Capstone counts a byte for the rounding mode, which stands in EVEX.L'L"},
+    {LENGTH, evex_rounding,
+     "Capstone counts a byte for the rounding mode, which stands in EVEX.L'L"},
     {LENGTH, ud_with_modrm, "UD0 and UD1 have a ModRM byte (SDM, UD)"},
-    {ONLY_OURS, hint_nop, "0F 0D and 0F 18 to 0F 1F are hints or NOPs in all forms (SDM, table A-3)"},
+    {ONLY_OURS, hint_nop,
+     "0F 0D and 0F 18 to 0F 1F are hints or NOPs in all forms (SDM, table A-3)"},
     {ONLY_OURS, fence_with_rm, "the fences ignore ModRM.rm"},
-    {LENGTH, near_branch_with_66, "66 before a near branch in 64-bit mode: Intel ignores it, AMD has 16 bits"},
+    {LENGTH, near_branch_with_66,
+     "66 before a near branch in 64-bit mode: Intel ignores it, AMD has 16 bits"},
     {ONLY_OURS, segment_register_6_or_7, "decoded, and #UD when executed"},
-    {ONLY_OURS, segment_register_with_rex_r, "REX.R does not extend a segment register (SDM vol. 2A 2.2.1.2)"},
+    {ONLY_OURS, segment_register_with_rex_r,
+     "REX.R does not extend a segment register (SDM vol. 2A 2.2.1.2)"},
 };

@@ -3,8 +3,8 @@
  *
  * One random instruction (oracle_gen.c) runs from one random state natively in a sandbox of a few
  * pages (oracle_native.c, oracle_stub.S), and on struct cpu in long mode with the same pages at the
- * same addresses (oracle_guest.c). test_oracle.c compares and knows the differences between vendors.
- * x86-64 Linux hosts only.
+ * same addresses (oracle_guest.c). test_oracle.c compares, and oracle_exceptions.h knows where
+ * vendors differ. x86-64 Linux hosts only.
  *
  * Addresses (below 2 GiB, so that 32-bit code and absolute operands reach them):
  *
@@ -87,6 +87,7 @@ void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struc
 
 /* A random instruction of the row and a random state for it; false when the row has no encoding in
  * code of this size that is safe to run. */
-bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates, struct oracle_case *c);
+bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates,
+                     struct oracle_case *c);
 
 #endif

@@ -11,7 +11,7 @@
 #include <cpuid.h>
 #endif
 
-/* ---- rows that are not run ------------------------------------------------------------------------ */
+/* ---- rows that are not run ------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -52,19 +52,19 @@ static inline bool is_excluded(const struct insn_row *r)
     return false;
 }
 
-/* ---- the host ------------------------------------------------------------------------------------- */
+/* ---- the host -------------------------------------------------------------------------------- */
 
 /* CPUID bits of the gates that a user-mode x86-64 CPU may lack. */
 enum { IN_1_ECX, IN_7_EBX, IN_81_ECX, IN_81_EDX };
 static const struct {
     u8 gate, word, bit;
 } host_bits[] = {
-    {GATE_SSE3, IN_1_ECX, 0},     {GATE_PCLMUL, IN_1_ECX, 1},     {GATE_SSSE3, IN_1_ECX, 9},
-    {GATE_CX16, IN_1_ECX, 13},    {GATE_SSE41, IN_1_ECX, 19},     {GATE_SSE42, IN_1_ECX, 20},
-    {GATE_MOVBE, IN_1_ECX, 22},   {GATE_POPCNT, IN_1_ECX, 23},    {GATE_AES, IN_1_ECX, 25},
-    {GATE_BMI1, IN_7_EBX, 3},     {GATE_BMI2, IN_7_EBX, 8},       {GATE_ADX, IN_7_EBX, 19},
+    {GATE_SSE3, IN_1_ECX, 0},        {GATE_PCLMUL, IN_1_ECX, 1},  {GATE_SSSE3, IN_1_ECX, 9},
+    {GATE_CX16, IN_1_ECX, 13},       {GATE_SSE41, IN_1_ECX, 19},  {GATE_SSE42, IN_1_ECX, 20},
+    {GATE_MOVBE, IN_1_ECX, 22},      {GATE_POPCNT, IN_1_ECX, 23}, {GATE_AES, IN_1_ECX, 25},
+    {GATE_BMI1, IN_7_EBX, 3},        {GATE_BMI2, IN_7_EBX, 8},    {GATE_ADX, IN_7_EBX, 19},
     {GATE_CLFLUSHOPT, IN_7_EBX, 23}, {GATE_CLWB, IN_7_EBX, 24},   {GATE_SHA, IN_7_EBX, 29},
-    {GATE_LAHF64, IN_81_ECX, 0},  {GATE_LZCNT, IN_81_ECX, 5},     {GATE_PREFETCHW, IN_81_ECX, 8},
+    {GATE_LAHF64, IN_81_ECX, 0},     {GATE_LZCNT, IN_81_ECX, 5},  {GATE_PREFETCHW, IN_81_ECX, 8},
 };
 
 /* Every gate but those that the host lacks, or that need what the sandbox has not. */
@@ -89,7 +89,7 @@ static inline u64 host_gates(void)
     return gates;
 }
 
-/* ---- what is undefined beyond the flags -------------------------------------------------------------- */
+/* ---- what is undefined beyond the flags ------------------------------------------------------ */
 
 static inline bool starts(const struct insn_row *r, const char *prefix)
 {
@@ -98,12 +98,26 @@ static inline bool starts(const struct insn_row *r, const char *prefix)
 
 static inline bool is_transcendental(const struct insn_row *r)
 {
-    static const char *const names[] = {"f2xm1", "fyl2x", "fyl2xp1", "fptan", "fpatan", "fsin",
-                                        "fcos", "fsincos"};
+    static const char *const names[] = {"f2xm1",  "fyl2x", "fyl2xp1", "fptan",
+                                        "fpatan", "fsin",  "fcos",    "fsincos"};
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
         if (!strcmp(names[i], r->name))
             return true;
     return false;
+}
+
+/* Sets FIP, FDP and FOP: every x87 instruction but the control instructions (SDM vol. 1 8.1.8). */
+static inline bool is_x87_arithmetic(const struct insn_row *r)
+{
+    static const char *const control[] = {"fninit", "fnclex", "fldcw",   "fnstcw",
+                                          "fnstsw", "fldenv", "fnstenv", "frstor",
+                                          "fnsave", "fwait",  "wait"};
+    if (r->map != OB || r->opcode < 0xd8 || r->opcode > 0xdf)
+        return false;
+    for (unsigned i = 0; i < ARRAY_SIZE(control); i++)
+        if (!strcmp(control[i], r->name))
+            return false;
+    return true;
 }
 
 /* Bits of the x87 status word that the row defines. Transcendental results are approximations, and
@@ -113,7 +127,7 @@ static inline u16 x87_status_mask(const struct insn_row *r)
     return is_transcendental(r) ? (u16)~0x220 : 0xffff;
 }
 
-/* ---- differences between vendors, and what the architecture leaves open --------------------------------- */
+/* ---- differences between vendors, and what the architecture leaves open ---------------------- */
 
 struct oracle_view {
     const struct oracle_case *c;
@@ -145,6 +159,13 @@ static inline bool last_place_of_transcendental(const struct oracle_view *v)
     return true;
 }
 
+/* And with it whether the unmasked exception for inexactness is pending. */
+static inline bool inexactness_of_transcendental(const struct oracle_view *v)
+{
+    return is_transcendental(v->r) && view_is(v, "x87 status") &&
+           !(ld_le16(v->c->before.fx) & 0x20);
+}
+
 /* F2XM1 beyond [-1, 1], FYL2XP1 beyond its interval around 0: undefined. */
 static inline bool transcendental_out_of_range(const struct oracle_view *v)
 {
@@ -169,8 +190,8 @@ static inline bool fcomi_c1(const struct oracle_view *v)
 
 static inline bool order_of_parts(const struct oracle_view *v)
 {
-    static const char *const names[] = {"popa", "pusha", "enter", "fldenv", "fnstenv", "frstor",
-                                        "fnsave", "fxsave", "fxrstor", "maskmov"};
+    static const char *const names[] = {"popa",   "pusha",  "enter",  "fldenv",  "fnstenv",
+                                        "frstor", "fnsave", "fxsave", "fxrstor", "maskmov"};
     if (!both_page_faults(v) || !view_is(v, "cr2"))
         return false;
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
@@ -192,7 +213,8 @@ static inline bool arpl_write(const struct oracle_view *v)
 
 static inline bool maskmov_faults(const struct oracle_view *v)
 {
-    return starts(v->r, "maskmov") && (v->host->trap != ORACLE_NO_TRAP || v->ours->trap != ORACLE_NO_TRAP);
+    return starts(v->r, "maskmov") &&
+           (v->host->trap != ORACLE_NO_TRAP || v->ours->trap != ORACLE_NO_TRAP);
 }
 
 static inline bool mmx_state_after_fault(const struct oracle_view *v)
@@ -234,10 +256,21 @@ static inline bool sha_alignment(const struct oracle_view *v)
     return v->r->gate == GATE_SHA && v->ours->trap == 13 && v->c->in.mem;
 }
 
+static inline bool fx_misaligned_and_not_present(const struct oracle_view *v)
+{
+    return (starts(v->r, "fxsave") || starts(v->r, "fxrstor")) && v->host->trap == 14 &&
+           v->ours->trap == 13;
+}
+
+static inline bool movsxd_of_16_bits(const struct oracle_view *v)
+{
+    return starts(v->r, "movsxd") && v->c->in.osz == 2 && v->host->trap == 14;
+}
+
 /* Both faults are there; the manual does not say which comes first. */
 static inline bool misaligned_and_not_canonical(const struct oracle_view *v)
 {
-    return v->host->trap == 13 && v->ours->trap == 12 && v->c->in.mem && v->r->gate >= GATE_SSE;
+    return v->host->trap == 13 && v->ours->trap == 12 && v->c->in.mem && v->r->gate >= GATE_FXSR;
 }
 
 static const struct {
@@ -245,9 +278,11 @@ static const struct {
     const char *why;
 } vendor_differences[] = {
     {last_place_of_transcendental, "transcendental results are good to one unit in the last place"},
+    {inexactness_of_transcendental,
+     "transcendental results are approximations, so is their inexactness"},
     {transcendental_out_of_range, "the source is out of range: the result is undefined"},
-    {compare_with_unmasked_invalid,
-     "SDM, FCOM: with an unmasked invalid operation the condition codes are not set; AMD sets them"},
+    {compare_with_unmasked_invalid, "SDM, FCOM: with an unmasked invalid operation the condition "
+                                    "codes are not set; AMD sets them"},
     {fcomi_c1, "SDM, FCOMI: C1 is set to 0; AMD leaves it"},
     {order_of_parts, "an operand in several parts: which part faults first is the CPU's choice"},
     {popa_before_the_fault, "what POPA loaded before a fault is the CPU's choice; it is restarted"},
@@ -255,10 +290,14 @@ static const struct {
     {maskmov_faults, "faults for bytes that the mask leaves out are implementation-specific"},
     {mmx_state_after_fault, "AMD enters MMX state although the conversion raises #XM"},
     {cvtpi2ps_from_memory, "SDM, CVTPI2PS: enters MMX state; AMD does so for a register only"},
-    {wraps_at_4_gib, "an operand over the end of a 4 GiB segment may fault or wrap (SDM vol. 3A 5.3)"},
+    {wraps_at_4_gib,
+     "an operand over the end of a 4 GiB segment may fault or wrap (SDM vol. 3A 5.3)"},
     {fxsave_mask, "MXCSR_MASK is the model's"},
     {sha_alignment, "SDM: SHA operands must be aligned; AMD takes any"},
-    {misaligned_and_not_canonical, "#GP for alignment or #SS for the address, either may come first"},
+    {fx_misaligned_and_not_present, "AMD looks at the page before the alignment of an FXSAVE area"},
+    {movsxd_of_16_bits, "SDM: MOVSXD r16, r/m16 reads two bytes; AMD reads four"},
+    {misaligned_and_not_canonical,
+     "#GP for alignment or #SS for the address, either may come first"},
 };
 
 static inline bool is_vendor_difference(const struct oracle_view *v)

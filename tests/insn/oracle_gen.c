@@ -7,7 +7,7 @@
 #include "cpu/cpu.h"
 #include "tests/insn/rows.h"
 
-/* ---- values ------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static u64 random_integer(struct rng *rng)
 {
@@ -17,8 +17,8 @@ static u64 random_integer(struct rng *rng)
     switch (kind) {
     case 0: return r & 0x7f;
     case 1: return 0 - (r & 0x7f);
-    case 2: return BIT64(bits - 1) - 2 + (r & 3);         /* around the sign bit of each size */
-    case 3: return mask64(bits) - 1 + (r & 3);            /* around the carry */
+    case 2: return BIT64(bits - 1) - 2 + (r & 3); /* around the sign bit of each size */
+    case 3: return mask64(bits) - 1 + (r & 3);    /* around the carry */
     case 4: return r & 0xffffffff;
     case 5: return sext(r, 32);
     case 6: return r >> (r & 63);
@@ -28,48 +28,62 @@ static u64 random_integer(struct rng *rng)
 
 static u32 random_f32(struct rng *rng)
 {
-    static const u32 edge[] = {0, 0x3f800000, 0x7f800000, 0x7fc00000, 0x7f800001, 0x00000001,
-                               0x007fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0x5f000000,
-                               0x4b000001, 0x3f000000, 0x40490fdb, 0x7fa00000, 0x4effffff};
+    static const u32 edge[] = {0,          0x3f800000, 0x7f800000, 0x7fc00000,
+                               0x7f800001, 0x00000001, 0x007fffff, 0x00800000,
+                               0x7f7fffff, 0x4f000000, 0x5f000000, 0x4b000001,
+                               0x3f000000, 0x40490fdb, 0x7fa00000, 0x4effffff};
     u64 r = rng_next(rng);
     u32 sign = (u32)(r >> 32) & 0x80000000;
 
     switch (r & 3) {
     case 0: return edge[r >> 8 & 15] | sign;
-    case 1: return ((u32)(r >> 8) & 0x00ffffff) + 0x3f000000 + sign;  /* near 1 */
-    case 2: return ((u32)(r >> 8) & 0x0fffffff) + 0x38000000 + sign;  /* small exponents */
+    case 1: return ((u32)(r >> 8) & 0x00ffffff) + 0x3f000000 + sign; /* near 1 */
+    case 2: return ((u32)(r >> 8) & 0x0fffffff) + 0x38000000 + sign; /* small exponents */
     default: return (u32)(r >> 8);
     }
 }
 
 static u64 random_f64(struct rng *rng)
 {
-    static const u64 edge[] = {
-        0, 0x3ff0000000000000, 0x7ff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001,
-        1, 0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff, 0x41e0000000000000,
-        0x43e0000000000000, 0x3fe0000000000000, 0x400921fb54442d18, 0x7ff4000000000000,
-        0x41dfffffffc00000, 0x36a0000000000000};
+    static const u64 edge[] = {0,
+                               0x3ff0000000000000,
+                               0x7ff0000000000000,
+                               0x7ff8000000000000,
+                               0x7ff0000000000001,
+                               1,
+                               0x000fffffffffffff,
+                               0x0010000000000000,
+                               0x7fefffffffffffff,
+                               0x41e0000000000000,
+                               0x43e0000000000000,
+                               0x3fe0000000000000,
+                               0x400921fb54442d18,
+                               0x7ff4000000000000,
+                               0x41dfffffffc00000,
+                               0x36a0000000000000};
     u64 r = rng_next(rng), bits = rng_next(rng), sign = bits & BIT64(63);
 
     switch (r & 3) {
     case 0: return edge[r >> 8 & 15] | sign;
     case 1: return (bits & 0x000fffffffffffff) | (0x3ffull - 2 + (r >> 8 & 3)) << 52 | sign;
-    case 2: return (bits & 0x000fffffffffffff & ~mask64(r >> 8 & 63)) |
-                   (0x3ffull - 40 + (r >> 16 & 127)) << 52 | sign; /* integers and short fractions */
+    case 2:
+        return (bits & 0x000fffffffffffff & ~mask64(r >> 8 & 63)) |
+               (0x3ffull - 40 + (r >> 16 & 127)) << 52 | sign; /* integers and short fractions */
     default: return bits;
     }
 }
 
-/* Any 80 bits, with the encodings that only x87 has: pseudo-denormals, unnormals, pseudo-infinities. */
+/* Any 80 bits, with the encodings that only x87 has: pseudo-denormals, unnormals,
+ * pseudo-infinities. */
 static void random_f80(struct rng *rng, u8 *p)
 {
-    static const u16 exponents[] = {0, 1, 0x3fff, 0x7ffe, 0x7fff, 0x3ffe, 0x4000, 0x403e,
+    static const u16 exponents[] = {0,      1,      0x3fff, 0x7ffe, 0x7fff, 0x3ffe, 0x4000, 0x403e,
                                     0x401e, 0x3c00, 0x43ff, 0x3f80, 0x407f, 0x3fbf, 0x400e, 0x3fc0};
     u64 r = rng_next(rng), mant = rng_next(rng);
     u16 se = (u16)(r >> 48);
 
     switch (r & 7) {
-    case 0: mant = BIT64(63); break;                       /* powers of two, infinity */
+    case 0: mant = BIT64(63); break; /* powers of two, infinity */
     case 1: mant = BIT64(63) | mask64(r >> 8 & 63); break;
     case 2: mant &= ~mask64(r >> 8 & 63); break;
     case 3: mant = 0; break;
@@ -78,7 +92,8 @@ static void random_f80(struct rng *rng, u8 *p)
     if (r & 0x18 && mant)
         mant |= BIT64(63);
     if (r & 0x60)
-        se = (u16)((se & 0x8000) | (r & 0x80 ? exponents[r >> 16 & 15] : 0x3fff - 32 + (r >> 16 & 63)));
+        se = (u16)((se & 0x8000) |
+                   (r & 0x80 ? exponents[r >> 16 & 15] : 0x3fff - 32 + (r >> 16 & 63)));
     st_le64(p, mant);
     st_le16(p + 8, se);
 }
@@ -92,11 +107,13 @@ static void random_vector(struct rng *rng, u8 *p)
         if (kind == 0)
             st_le32(p + i, random_f32(rng));
         else
-            st_le64(p + i, kind == 1 ? random_f64(rng) : kind == 2 ? random_integer(rng) : rng_next(rng));
+            st_le64(p + i, kind == 1   ? random_f64(rng)
+                           : kind == 2 ? random_integer(rng)
+                                       : rng_next(rng));
     }
 }
 
-/* ---- state -------------------------------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 static u16 random_x87_status(struct rng *rng, u16 cw)
 {
@@ -105,7 +122,7 @@ static u16 random_x87_status(struct rng *rng, u16 cw)
     if (one_in(rng, 4))
         sw |= (u16)(rng_next(rng) & 0x7f);
     if (!one_in(rng, 16))
-        sw &= (u16)~(~cw & 0x3f); /* nothing pending */
+        sw &= (u16) ~(~cw & 0x3f); /* nothing pending */
     if (sw & ~cw & 0x3f)
         sw |= 0x8080;
     return sw;
@@ -175,7 +192,7 @@ static void random_data(struct rng *rng, u8 *data, u64 target)
         random_f80(rng, data + (target - ORACLE_DATA));
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 /* Chooses registers (or the displacement) so that the memory operand is at the target. */
 static void aim(struct oracle_case *c, unsigned behind, u64 target)
@@ -225,7 +242,7 @@ static bool near_stub(u64 va)
     return va >= ORACLE_STUB - 0x1000 && va < ORACLE_CTX + 0x2000;
 }
 
-/* ---- implied operands ----------------------------------------------------------------------------- */
+/* ---- implied operands ------------------------------------------------------------------------ */
 
 static bool name_is(const struct insn_row *r, const char *name)
 {
@@ -283,9 +300,10 @@ static void tame_data(struct rng *rng, struct oracle_case *c, const struct insn_
         random_fx(rng, c->data + at);
 }
 
-/* ---- instructions ------------------------------------------------------------------------------- */
+/* ---- instructions ---------------------------------------------------------------------------- */
 
-/* Not with the segments of the C library, nor with 16-bit addresses, which reach no page of ours. */
+/* Not with the segments of the C library, nor with 16-bit addresses, which reach no page of ours.
+ */
 static bool can_aim(const struct oracle_case *c)
 {
     if (c->in.seg == SEG_FS || c->in.seg == SEG_GS)

@@ -86,7 +86,8 @@ struct oracle_guest *oracle_guest_open(void)
     g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
     build_tables(&g->phys);
     cpu_set_cr(g->cpu, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG, GPA_PML4,
-               CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+               CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT,
+               EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
     return g;
 }
 
@@ -102,7 +103,7 @@ u64 oracle_guest_gates(const struct oracle_guest *g)
     return g->cpu->gates;
 }
 
-/* ---- floating point state as FXSAVE lays it out, SDM vol. 1 table 10-2 ------------------------------ */
+/* ---- floating point state as FXSAVE lays it out, SDM vol. 1 table 10-2 ----------------------- */
 
 static void load_fx(struct cpu *cpu, const u8 *fx)
 {
@@ -146,7 +147,7 @@ static void store_fx(const struct cpu *cpu, u8 *fx)
         memcpy(fx + 160 + 16 * i, cpu->vec[i].b, 16);
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void put_code(struct oracle_guest *g, const struct oracle_case *c)
 {

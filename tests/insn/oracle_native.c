@@ -55,7 +55,7 @@ static u64 in_stub(const u8 *label)
     return ORACLE_STUB + (u64)(label - oracle_stub);
 }
 
-/* ---- traps -------------------------------------------------------------------------------------- */
+/* ---- traps ----------------------------------------------------------------------------------- */
 
 /* Linux' order of the frame's registers. <ucontext.h> has names for them only together with one
  * that insn.h has too (REG_RIP). */
@@ -102,7 +102,7 @@ static void catch_signals(void)
         sigaction(signals[i], &sa, NULL);
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* Puts the instruction and the jump behind it, which is the same in 32- and 64-bit code. */
 static void put_code(const struct oracle_case *c)
@@ -156,7 +156,7 @@ void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
     memset(box.code + c->at, 0xcc, c->len + 5);
 }
 
-/* ---- setting up --------------------------------------------------------------------------------- */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
 static void *map_at(u64 address, size_t bytes, int prot, int fd)
 {

@@ -116,7 +116,8 @@ static inline void put_vex(struct encoder *e, const struct insn_row *r, unsigned
 }
 
 /* Fills out[ROW_BYTES] so that in code of 16, 32 or 64 bits it is likely to select row r. Returns
- * where the ModRM byte, or without one the opcode, ends: a SIB byte, a displacement, an immediate. */
+ * where the ModRM byte, or without one the opcode, ends: a SIB byte, a displacement, an immediate.
+ */
 static inline unsigned row_encode(const struct insn_row *r, struct rng *rng, unsigned code, u8 *out)
 {
     static const u8 escape[INSN_MAPS] = {[T38] = 0x38, [T3A] = 0x3a};

@@ -1,7 +1,8 @@
 /*
  * test_capstone.c: the decoder against Capstone, over every row in each code size and over random
  * bytes: length, validity, name. Each difference that remains belongs to a class of `differences`
- * that says who is right and why; a difference without a class, or a class that never occurs, fails.
+ * that says who is right and why; a difference without a class, or a class that never occurs,
+ * fails.
  *
  * PARALLAX_LONG_TESTS=1 raises the random byte strings from 10^6 to 10^7.
  */
@@ -26,7 +27,7 @@ struct trial {
     unsigned cs_len;  /* 0: Capstone finds no instruction */
     const char *cs;
     /* parsed by the test itself, for the classes */
-    unsigned at;      /* of the first byte that is no prefix */
+    unsigned at; /* of the first byte that is no prefix */
     bool lock, p66, rep, rex_w;
 };
 
@@ -42,7 +43,7 @@ struct difference {
 
 static unsigned long occurred[ARRAY_SIZE(differences)];
 
-/* ---- comparing ---------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static void find_opcode(struct trial *t)
 {
@@ -72,8 +73,8 @@ static void find_opcode(struct trial *t)
 /* Capstone's mnemonic without "lock", "rep" and their like before it. */
 static const char *bare_mnemonic(const char *m)
 {
-    static const char *const before[] = {"lock ", "rep ", "repe ", "repne ", "repz ", "repnz ",
-                                         "xacquire ", "xrelease ", "bnd "};
+    static const char *const before[] = {"lock ",  "rep ",      "repe ",     "repne ", "repz ",
+                                         "repnz ", "xacquire ", "xrelease ", "bnd "};
     for (unsigned i = 0; i < ARRAY_SIZE(before); i++)
         if (strncmp(m, before[i], strlen(before[i])) == 0)
             return bare_mnemonic(m + strlen(before[i]));
@@ -110,7 +111,7 @@ static enum difference_kind compare(const struct trial *t)
     return same_name(t->ours, t->cs) ? NONE_AT_ALL : NAME;
 }
 
-/* ---- reporting ---------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------- */
 
 #define REPORT_MAX 60u
 
@@ -159,7 +160,7 @@ static void report_check(const struct report *r, const char *where)
     ck_assert_msg(r->count == 0, "%s: %lu differences without a reason", where, r->count);
 }
 
-/* ---- one trial ---------------------------------------------------------------------------------- */
+/* ---- one trial ------------------------------------------------------------------------------- */
 
 struct capstone {
     csh handle[3];
@@ -260,7 +261,7 @@ static void run_random(unsigned strings, struct report *report)
     capstone_close(&c);
 }
 
-/* ---- tests -------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 START_TEST(every_row_has_capstones_length_and_name)
 {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* ---- helpers ------------------------------------------------------------------------------------ */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static unsigned parse_hex(const char *hex, u8 out[ROW_BYTES])
 {
@@ -47,7 +47,7 @@ static const char *name_of(unsigned code, const char *hex)
 #define ck_name(code, hex, name) ck_assert_str_eq(name_of(code, hex), name)
 #define ck_ud(code, hex) ck_name(code, hex, "(bad)")
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 /* Everything outside the ModRM byte that decides whether a row fits. */
 struct env {
@@ -120,8 +120,8 @@ static bool opcodes_meet(const struct insn_row *a, const struct insn_row *b)
 /* insn.def, "Which row": true when one of the two wins wherever both fit. */
 static bool ordered(const struct insn_row *a, const struct insn_row *b)
 {
-    const u32 conditions = A_O16 | A_O32 | A_W0 | A_W1 | A_L0 | A_L1 | A_A16 | A_A32 | A_A64 |
-                           A_B0 | A_NOREP;
+    const u32 conditions =
+        A_O16 | A_O32 | A_W0 | A_W1 | A_L0 | A_L1 | A_A16 | A_A32 | A_A64 | A_B0 | A_NOREP;
     const u16 has = MRM_HAS_REG | MRM_HAS_RM, mod = MRM_MEM | MRM_REG;
 
     if ((a->pfx == ANY) != (b->pfx == ANY))
@@ -172,12 +172,42 @@ END_TEST
 static bool letter_needs_modrm(enum insn_opnd o)
 {
     switch (o) {
-    case OPND__: case OPND_Zb: case OPND_Zv: case OPND_Zd: case OPND_Zq: case OPND_AL:
-    case OPND_rAX: case OPND_eAX: case OPND_AX: case OPND_CL: case OPND_DX: case OPND_One:
-    case OPND_Ib: case OPND_Ibu: case OPND_Iw: case OPND_Iz: case OPND_Iv: case OPND_Iw_Ib:
-    case OPND_Jb: case OPND_Jz: case OPND_Ap: case OPND_Ob: case OPND_Ov: case OPND_Xb:
-    case OPND_Xv: case OPND_Xz: case OPND_Yb: case OPND_Yv: case OPND_Yz: case OPND_ST0:
-    case OPND_ES: case OPND_CS: case OPND_SS: case OPND_DS: case OPND_FS: case OPND_GS:
+    case OPND__:
+    case OPND_Zb:
+    case OPND_Zv:
+    case OPND_Zd:
+    case OPND_Zq:
+    case OPND_AL:
+    case OPND_rAX:
+    case OPND_eAX:
+    case OPND_AX:
+    case OPND_CL:
+    case OPND_DX:
+    case OPND_One:
+    case OPND_Ib:
+    case OPND_Ibu:
+    case OPND_Iw:
+    case OPND_Iz:
+    case OPND_Iv:
+    case OPND_Iw_Ib:
+    case OPND_Jb:
+    case OPND_Jz:
+    case OPND_Ap:
+    case OPND_Ob:
+    case OPND_Ov:
+    case OPND_Xb:
+    case OPND_Xv:
+    case OPND_Xz:
+    case OPND_Yb:
+    case OPND_Yv:
+    case OPND_Yz:
+    case OPND_ST0:
+    case OPND_ES:
+    case OPND_CS:
+    case OPND_SS:
+    case OPND_DS:
+    case OPND_FS:
+    case OPND_GS:
     case OPND_XMM0: return false;
     default: return true;
     }
@@ -219,8 +249,8 @@ START_TEST(rows_of_one_opcode_agree_on_the_modrm_byte)
             continue;
         for (unsigned n = 0; n < (r->attr & A_PLUSR ? 8u : 1u); n++) {
             int *s = &seen[r->map][(r->opcode + n) & 255], now = r->modrm ? 2 : 1;
-            ck_assert_msg(!*s || *s == now, "%s: map %u opcode %02x with and without ModRM", r->name,
-                          r->map, r->opcode);
+            ck_assert_msg(!*s || *s == now, "%s: map %u opcode %02x with and without ModRM",
+                          r->name, r->map, r->opcode);
             *s = now;
         }
     }
@@ -236,7 +266,7 @@ START_TEST(pseudo_rows_come_first)
 }
 END_TEST
 
-/* ---- bounds ------------------------------------------------------------------------------------- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 START_TEST(an_instruction_may_have_15_bytes)
 {
@@ -300,7 +330,7 @@ START_TEST(decoding_reads_no_byte_beyond_the_instruction_or_what_is_there)
 }
 END_TEST
 
-/* ---- prefixes ----------------------------------------------------------------------------------- */
+/* ---- prefixes -------------------------------------------------------------------------------- */
 
 START_TEST(rex_counts_only_directly_before_the_opcode)
 {
@@ -388,16 +418,16 @@ START_TEST(segment_overrides_other_than_fs_and_gs_are_null_in_64_bit_mode)
 }
 END_TEST
 
-/* ---- addresses ---------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 START_TEST(sixteen_bit_addresses_have_eight_bases)
 {
     static const struct {
         u8 base, index, seg;
     } want[8] = {
-        {RBX, RSI, SEG_DS}, {RBX, RDI, SEG_DS}, {RBP, RSI, SEG_SS}, {RBP, RDI, SEG_SS},
-        {RSI, REG_NONE, SEG_DS}, {RDI, REG_NONE, SEG_DS}, {RBP, REG_NONE, SEG_SS},
-        {RBX, REG_NONE, SEG_DS},
+        {RBX, RSI, SEG_DS},      {RBX, RDI, SEG_DS},      {RBP, RSI, SEG_SS},
+        {RBP, RDI, SEG_SS},      {RSI, REG_NONE, SEG_DS}, {RDI, REG_NONE, SEG_DS},
+        {RBP, REG_NONE, SEG_SS}, {RBX, REG_NONE, SEG_DS},
     };
     for (unsigned rm = 0; rm < 8; rm++) {
         u8 b[3] = {0x8b, (u8)(0x40 | rm), 0x80};
@@ -467,7 +497,7 @@ START_TEST(mov_cr_ignores_mod)
 }
 END_TEST
 
-/* ---- sizes and operands --------------------------------------------------------------------------- */
+/* ---- sizes and operands ---------------------------------------------------------------------- */
 
 START_TEST(operand_size_follows_code_66_and_rex_w)
 {
@@ -508,10 +538,10 @@ END_TEST
 
 START_TEST(byte_registers_are_byte_offsets)
 {
-    ck_assert_uint_eq(dec(32, "88 e0").reg, 1);          /* ah */
-    ck_assert_uint_eq(dec(32, "88 f8").reg, 3 * 8 + 1);  /* bh */
-    ck_assert_uint_eq(dec(64, "40 88 e0").reg, 4 * 8);   /* spl */
-    ck_assert_uint_eq(dec(64, "45 88 c7").rm, 15 * 8);   /* r15b */
+    ck_assert_uint_eq(dec(32, "88 e0").reg, 1);         /* ah */
+    ck_assert_uint_eq(dec(32, "88 f8").reg, 3 * 8 + 1); /* bh */
+    ck_assert_uint_eq(dec(64, "40 88 e0").reg, 4 * 8);  /* spl */
+    ck_assert_uint_eq(dec(64, "45 88 c7").rm, 15 * 8);  /* r15b */
     ck_assert_uint_eq(dec(32, "b4 01").rm, 1);
     ck_assert_uint_eq(dec(64, "41 b4 01").rm, 12 * 8);
     ck_assert_uint_eq(dec(32, "0f b6 c4").rm, 1);
@@ -560,7 +590,7 @@ START_TEST(x87_opcodes_are_told_apart_by_all_of_modrm)
 }
 END_TEST
 
-/* ---- modes -------------------------------------------------------------------------------------- */
+/* ---- modes ----------------------------------------------------------------------------------- */
 
 START_TEST(rows_live_in_their_modes)
 {
@@ -613,34 +643,34 @@ START_TEST(vex_after_66_f2_f3_lock_or_rex_is_ud)
     ck_ud(64, "f0 c4 e2 70 f2 c2");
     ck_ud(64, "48 c4 e2 70 f2 c2");
     ck_name(64, "64 c4 e2 70 f2 02", "andn");
-    ck_ud(64, "c4 e2 74 f2 c2"); /* VEX.L = 1 */
+    ck_ud(64, "c4 e2 74 f2 c2");    /* VEX.L = 1 */
     ck_ud(64, "c4 e3 73 f0 c2 01"); /* RORX with vvvv */
 }
 END_TEST
 
 START_TEST(encodings_that_are_not_implemented_are_ud_of_the_right_length)
 {
-    ck_ud(64, "62 f1 7c 48 58 44 24 01");          /* EVEX: VADDPS zmm0, [rsp+40h] */
-    ck_ud(64, "62 f3 75 48 25 c2 ff");             /* EVEX map 3: VPTERNLOGD */
+    ck_ud(64, "62 f1 7c 48 58 44 24 01"); /* EVEX: VADDPS zmm0, [rsp+40h] */
+    ck_ud(64, "62 f3 75 48 25 c2 ff");    /* EVEX map 3: VPTERNLOGD */
     ck_ud(32, "62 f1 7c 48 58 c2");
     ck_name(32, "62 08", "bound");
-    ck_ud(64, "8f e8 78 c0 c1 05");                /* XOP map 8: VPROTB, imm8 */
-    ck_ud(64, "8f e9 78 01 cb");                   /* XOP map 9 */
-    ck_ud(64, "8f ea 78 10 c1 78 56 34 12");       /* XOP map A: BEXTR, imm32 */
+    ck_ud(64, "8f e8 78 c0 c1 05");          /* XOP map 8: VPROTB, imm8 */
+    ck_ud(64, "8f e9 78 01 cb");             /* XOP map 9 */
+    ck_ud(64, "8f ea 78 10 c1 78 56 34 12"); /* XOP map A: BEXTR, imm32 */
     ck_name(64, "8f 00", "pop");
-    ck_ud(64, "0f 0f c1 9e");                      /* 3DNow! PFADD */
+    ck_ud(64, "0f 0f c1 9e"); /* 3DNow! PFADD */
     ck_ud(64, "0f 0f 04 25 00 00 00 00 9e");
     ck_name(64, "0f 0b", "ud2");
-    ck_name(64, "0f b9 04 24", "ud1");             /* it has a ModRM byte */
-    ck_ud(64, "0f ff c1");                         /* UD0 */
-    ck_ud(64, "0f 38 3f 00");                    /* PMAXUD without 66 */
-    ck_ud(64, "0f 3a 0e c1 00");                   /* PBLENDW without 66 */
-    ck_ud(64, "c5 f8 77");                         /* VZEROUPPER: AVX is not there */
-    ck_ud(64, "c4 e3 7d 19 c1 01");                /* VEXTRACTF128 */
+    ck_name(64, "0f b9 04 24", "ud1"); /* it has a ModRM byte */
+    ck_ud(64, "0f ff c1");             /* UD0 */
+    ck_ud(64, "0f 38 3f 00");          /* PMAXUD without 66 */
+    ck_ud(64, "0f 3a 0e c1 00");       /* PBLENDW without 66 */
+    ck_ud(64, "c5 f8 77");             /* VZEROUPPER: AVX is not there */
+    ck_ud(64, "c4 e3 7d 19 c1 01");    /* VEXTRACTF128 */
 }
 END_TEST
 
-/* ---- suite -------------------------------------------------------------------------------------- */
+/* ---- suite ----------------------------------------------------------------------------------- */
 
 static Suite *decode_suite(void)
 {
