@@ -85,6 +85,7 @@ struct oracle_guest *oracle_guest_open(void)
         return NULL;
     g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
     build_tables(&g->phys);
+    dma_fill(&g->phys, GPA_CODE, 0xcc, PAGE_SIZE);
     cpu_set_cr(g->cpu, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG, GPA_PML4,
                CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT,
                EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
