@@ -2,12 +2,13 @@
  * demo.c: `parallax` alone: runs the embedded guest under `none` and `kvm` and prints nanoseconds and
  * guest instructions of every sensitive operation, side by side.
  *
- * The guest writes to port 0xE9 (bios/guest/README.md):
- *     begin NAME
- *     row NAME ITERATIONS TICKS       ticks of its TSC, 1 GHz: nanoseconds
+ * The guest writes lines to port 0xE9, of which these matter here (bios/guest/README.md has all):
+ *     begin NAME                      ticks below: of its TSC of 1 GHz, so nanoseconds
+ *     row NAME ITERATIONS TICKS
  *     done
- * Instructions are counted here, between the two lines. What the loop itself costs is the row
- * "empty" of the guest and stays in: it is the same on both sides.
+ *     error TEXT
+ * Instructions are counted here, from the end of the first line to the start of the second. What
+ * the loop itself costs is the row `empty_loop` and stays in: it is the same on both sides.
  */
 #include "frontends/demo.h"
 
@@ -38,6 +39,7 @@ struct demo {
     enum vm_stop why;
     bool done;
     u64 wall_ns, insns;
+    char error[96]; /* an exception that the guest did not expect */
     unsigned count;
     struct row rows[MAX_ROWS];
 };
@@ -47,7 +49,7 @@ struct demo {
 struct reader {
     struct vm *vm;
     struct demo *demo;
-    u64 begin_insns;
+    u64 line_insns, begin_insns; /* guest instructions at the start of the line, of the row */
     char line[128];
     size_t len;
 };
@@ -59,11 +61,13 @@ static void take_line(struct reader *r)
 
     if (!strncmp(r->line, "begin ", 6))
         r->begin_insns = vm_icount(r->vm);
+    else if (!strncmp(r->line, "error ", 6))
+        snprintf(d->error, sizeof d->error, "%s", r->line + 6);
     else if (!strcmp(r->line, "done"))
         d->done = true;
     else if (d->count < MAX_ROWS && sscanf(r->line, "row %31s %" SCNu64 " %" SCNu64, row.name,
                                            &row.iterations, &row.ticks) == 3 && row.iterations) {
-        row.insns = vm_icount(r->vm) - r->begin_insns;
+        row.insns = r->line_insns - r->begin_insns;
         d->rows[d->count++] = row;
     }
 }
@@ -73,6 +77,8 @@ static void tap(void *opaque, const u8 *buf, size_t len)
     struct reader *r = opaque;
 
     for (size_t i = 0; i < len; i++) {
+        if (!r->len)
+            r->line_insns = vm_icount(r->vm);
         if (buf[i] == '\n') {
             r->line[r->len] = 0;
             take_line(r);
@@ -142,7 +148,8 @@ static bool run_side(const struct vm_config *base, const char *pv, struct demo *
         return false;
     }
     if (!d->done)
-        return err_host(e, "the embedded guest did not finish under %s", pv);
+        return err_host(e, "the embedded guest did not finish under %s%s%s", pv,
+                        d->error[0] ? ": " : "", d->error);
     return true;
 }
 
