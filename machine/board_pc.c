@@ -7,9 +7,10 @@
 #include <string.h>
 
 /* Numbers of the sources of a shared ISA line. */
-enum { SOURCE_CHIP, SOURCE_HPET, SOURCE_PIIX3, SOURCE_SCI };
+enum { SOURCE_CHIP, SOURCE_HPET, SOURCE_PIIX3, SOURCE_SCI, SOURCE_TESTDEV };
 
-/* ---- wires --------------------------------------------------------------------------------------------- */
+/* ---- wires
+ * --------------------------------------------------------------------------------------------- */
 
 static void set_isa_line(void *opaque, unsigned n, bool level)
 {
@@ -54,7 +55,6 @@ static void request_poweroff(void *opaque, unsigned n, bool level)
         cpu_request(b->cpu, REQ_EXIT);
     }
 }
-
 
 static void request_exit(void *opaque, unsigned n, bool level)
 {
@@ -103,7 +103,9 @@ int board_intr_ack(struct board *b)
     return b->lapic ? lapic_ack(b->lapic) : ack_extint(b);
 }
 
-/* ---- parts ----------------------------------------------------------------------------------------------- */
+/* ---- parts
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* Creates a chip and puts it at the end of the list, so that resets go in order of creation. */
 static void *add(struct board *b, const struct dev_class *cls, const char *props, struct err *e)
@@ -133,14 +135,17 @@ static bool add_apics(struct board *b, struct err *e)
         return true;
     }
     char props[64];
-    snprintf(props, sizeof props, "id=0,x2apic=%s,tsc-deadline=%s", model_has(m, CPUID_1_ECX, F1C_X2APIC) ? "on" : "off",
+    snprintf(props, sizeof props, "id=0,x2apic=%s,tsc-deadline=%s",
+             model_has(m, CPUID_1_ECX, F1C_X2APIC) ? "on" : "off",
              model_has(m, CPUID_1_ECX, F1C_TSC_DEADLINE) ? "on" : "off");
     b->lapic = add(b, &lapic_class, props, e);
     if (!b->lapic)
         return false;
     apic_bus_add_cpu(&b->apic_bus, b->lapic);
-    b->lapic->out = (struct lapic_out){.opaque = b, .nmi = cpu_nmi, .init = cpu_init, .extint_ack = ack_extint};
-    b->lapic->tsc = (struct lapic_tsc){.opaque = b->cpu, .read = cpu_tsc_read, .khz = b->cpu->tsc_khz};
+    b->lapic->out =
+        (struct lapic_out){.opaque = b, .nmi = cpu_nmi, .init = cpu_init, .extint_ack = ack_extint};
+    b->lapic->tsc =
+        (struct lapic_tsc){.opaque = b->cpu, .read = cpu_tsc_read, .khz = b->cpu->tsc_khz};
     irq_connect(&b->lapic->intr, set_cpu_intr, b, 0);
     irq_connect(&b->pic->intr, lapic_set_lint, b->lapic, 0);
     return true;
@@ -162,7 +167,8 @@ static bool add_pci(struct board *b, struct err *e)
     if (!b->pci)
         return false;
     b->env.pci = b->pci;
-    return (b->i440fx = add(b, &i440fx_class, NULL, e)) && (b->piix3 = add(b, &piix3_class, NULL, e)) &&
+    return (b->i440fx = add(b, &i440fx_class, NULL, e)) &&
+           (b->piix3 = add(b, &piix3_class, NULL, e)) &&
            (b->acpi_pm = add(b, &acpi_pm_class, NULL, e));
 }
 
@@ -187,7 +193,8 @@ static void wire(struct board *b)
         irq_connect(&b->hpet->route[i], ioapic_set_pin, b->ioapic, i);
 }
 
-/* Lines that are not interrupts. The HPET cuts PIT and RTC off their lines in legacy replacement. */
+/* Lines that are not interrupts. The HPET cuts PIT and RTC off their lines in legacy replacement.
+ */
 static void set_hpet_legacy(void *opaque, unsigned n, bool level)
 {
     struct board *b = opaque;
@@ -206,6 +213,16 @@ static void wire_control(struct board *b)
     irq_connect(&b->i440fx->reset, request_reset, b, 0);
     irq_connect(&b->piix3->reset, request_reset, b, 0);
     irq_connect(&b->acpi_pm->poweroff, request_poweroff, b, 0);
+}
+
+static void wire_testdev(struct board *b, struct testdev *t)
+{
+    for (unsigned i = 0; i < TESTDEV_LINES; i++) {
+        if (i < ISA_LINES)
+            irq_connect(&t->line[i], irqline_set, &b->isa[i], SOURCE_TESTDEV);
+        else
+            irq_connect(&t->line[i], ioapic_set_pin, b->ioapic, i);
+    }
 }
 
 /* -device CLASS[,prop=value...] */
@@ -227,7 +244,8 @@ static bool add_user_device(struct board *b, const char *arg, struct err *e)
             if (dev_classes[i]->user_creatable)
                 names[count++] = dev_classes[i]->name;
         const char *near = nearest(name, names);
-        err_usage(e, "-device %s: %s", name, cls ? "this device is part of the board" : "no such device");
+        err_usage(e, "-device %s: %s", name,
+                  cls ? "this device is part of the board" : "no such device");
         return near ? err_hint(e, "did you mean %s? -device help lists them", near)
                     : err_hint(e, "-device help lists them");
     }
@@ -236,6 +254,8 @@ static bool add_user_device(struct board *b, const char *arg, struct err *e)
         return false;
     if (cls == &debugexit_class)
         irq_connect(&((struct debugexit *)(void *)d)->exit, request_exit, b, 0);
+    if (cls == &testdev_class)
+        wire_testdev(b, (struct testdev *)(void *)d);
     return true;
 }
 
@@ -280,8 +300,12 @@ void board_destroy(struct board *b)
 static bool firmware_setup(struct board *b, struct err *e)
 {
     static const u8 irqs[4] = {10, 11, 10, 11};
-    struct pci_setup s = {.mem_base = PCI_HOLE_BASE, .mem_end = LAYOUT_PCI_MEM_END, .io_base = 0xc000, .io_end = 0x10000};
+    struct pci_setup s = {.mem_base = PCI_HOLE_BASE,
+                          .mem_end = LAYOUT_PCI_MEM_END + 1,
+                          .io_base = 0xc000,
+                          .io_end = 0x10000};
     iobus_write(b->env.io, 0x92, 2, 1);
+    iobus_write(b->env.io, 0x4d1, 0x0e, 1); /* ELCR: IRQ 9, 10, 11 are level triggered */
     if (b->lapic)
         lapic_set_virtual_wire(b->lapic);
     for (unsigned i = 0; i < 4; i++) {

@@ -27,6 +27,7 @@
 #include "devices/port92.h"
 #include "devices/ps2.h"
 #include "devices/rtc.h"
+#include "devices/testdev.h"
 #include "devices/uart.h"
 
 #define ISA_LINES 16
@@ -41,17 +42,17 @@ struct board_config {
     struct phys *phys;
     struct clock *clock;
     struct cpu *cpu;
-    u64 rtc_base;                    /* seconds since 1970; 0: the host's clock */
+    u64 rtc_base; /* seconds since 1970; 0: the host's clock */
     struct chardev *serial, *debugcon;
-    const char *const *devices;      /* -device arguments; may be NULL */
+    const char *const *devices; /* -device arguments; may be NULL */
 };
 
 struct board {
     struct dev_env env;
     struct apic_bus apic_bus;
     struct cpu *cpu;
-    struct dev *devices;             /* all of them, by ->next */
-    struct lapic *lapic;             /* NULL on models without one */
+    struct dev *devices; /* all of them, by ->next */
+    struct lapic *lapic; /* NULL on models without one */
     struct ioapic *ioapic;
     struct pic *pic;
     struct pit *pit;
@@ -67,7 +68,7 @@ struct board {
     struct debugcon *debugcon;
     struct irqline isa[ISA_LINES];
     struct irqline a20;
-    struct irq ferr;                 /* FERR# of the CPU, IRQ 13 */
+    struct irq ferr; /* FERR# of the CPU, IRQ 13 */
     struct board_requests requests;
 };
 
