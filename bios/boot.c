@@ -55,7 +55,9 @@ u8 *boot_read(const struct boot *b, const char *what, const char *path, u64 *len
 static bool overlaps_boot_data(gpa_t gpa, u64 len)
 {
     /* The ranges that the map calls RAM but that hold what the loaders put there. */
-    return gpa < LAYOUT_FREE || (gpa < LAYOUT_LOW_END && gpa + len > LAYOUT_EBDA);
+    return gpa < LAYOUT_PAGE_TABLES + LAYOUT_PAGE_TABLES_BYTES ||
+           (gpa < LAYOUT_FREE && gpa + len > LAYOUT_INFO) ||
+           (gpa < LAYOUT_LOW_END && gpa + len > LAYOUT_EBDA);
 }
 
 bool boot_place(struct boot *b, const char *name, gpa_t gpa, const void *data, u64 len, u64 mem_len,

@@ -11,6 +11,7 @@
  *   00000  interrupt vectors, BIOS data area
  *   01000  GDT that the loaders enter with
  *   02000  page tables that 64-bit kernels are entered with (PML4, PDPT, 4 PDs)
+ *   08000  free for kernels
  *   10000  boot_params, multiboot information or hvm_start_info
  *   20000  command line
  *   30000  free for kernels
@@ -24,6 +25,7 @@
 #define LAYOUT_BDA 0x00400u
 #define LAYOUT_GDT 0x01000u
 #define LAYOUT_PAGE_TABLES 0x02000u
+#define LAYOUT_PAGE_TABLES_BYTES 0x6000u
 #define LAYOUT_INFO 0x10000u
 #define LAYOUT_INFO_BYTES 0x10000u
 #define LAYOUT_CMDLINE 0x20000u
