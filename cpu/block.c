@@ -93,7 +93,8 @@ void block_flush_all(struct cpu *cpu)
     cpu->block = NULL;
 }
 
-/* ---- invalidation ------------------------------------------------------------------------------ */
+/* ---- invalidation ------------------------------------------------------------------------------
+ */
 
 /* Stops a block that runs after the current instruction: all its records become this one. */
 static const struct insn *op_block_died(struct cpu *cpu, const struct insn *in)
@@ -177,7 +178,8 @@ void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
     }
 }
 
-/* ---- building ----------------------------------------------------------------------------------- */
+/* ---- building -----------------------------------------------------------------------------------
+ */
 
 /* Closes a block that does not end by itself: goes on at the next address. */
 static const struct insn *op_block_end(struct cpu *cpu, const struct insn *in)
@@ -231,7 +233,8 @@ static bool address_is_flat(u32 key, const struct insn *in)
 
 static bool stack_is_flat(u32 key)
 {
-    return key & KEY_CODE64 || ((key & (KEY_CODE32 | KEY_SS32 | KEY_FLAT)) == (KEY_CODE32 | KEY_SS32 | KEY_FLAT));
+    return key & KEY_CODE64 ||
+           ((key & (KEY_CODE32 | KEY_SS32 | KEY_FLAT)) == (KEY_CODE32 | KEY_SS32 | KEY_FLAT));
 }
 
 /* Makes RIP-relative displacements relative to the block's start, where REG_RIP points. */
@@ -318,16 +321,17 @@ static struct fetch fetch_page(struct cpu *cpu, gva_t lin)
     struct tlb_fill f;
     struct walk_access wa = {.kind = ACCESS_EXEC, .user = user, .set_ad = true};
     stat_count(&cpu->stats, STAT_TLB_MISS, SERVED_LEAF);
-    tlb_lookup(&cpu->tlb, cpu->phys, &cpu->paging, lin, ACCESS_EXEC, user ? TLB_USER : TLB_KERNEL, wa, &f);
+    tlb_lookup(&cpu->tlb, cpu->phys, &cpu->paging, lin, ACCESS_EXEC, user ? TLB_USER : TLB_KERNEL,
+               wa, &f);
     if (!f.ok)
         excp_page_fault(cpu, NULL, lin, f.pfec);
     return (struct fetch){f.gpa, f.host};
 }
 
-/* Decodes one instruction at `off` of the block whose first byte is at `lin`. False: it needs bytes of
- * the next page and is not the block's first. */
-static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct fetch *f, unsigned off,
-                      gpa_t *second_page)
+/* Decodes one instruction at `off` of the block whose first byte is at `lin`. False: it needs bytes
+ * of the next page and is not the block's first. */
+static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct fetch *f,
+                      unsigned off, gpa_t *second_page)
 {
     u8 buf[INSN_MAX_BYTES];
     unsigned room = (unsigned)(PAGE_SIZE - ((f->gpa + off) & ~PAGE_MASK));
@@ -414,7 +418,8 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
     while (open && b->count < max) {
         struct insn *in = &b->insn[b->count];
         gpa_t second;
-        if (b->bytes >= PAGE_SIZE - (f->gpa & ~PAGE_MASK) || !decode_at(cpu, in, lin, f, b->bytes, &second))
+        if (b->bytes >= PAGE_SIZE - (f->gpa & ~PAGE_MASK) ||
+            !decode_at(cpu, in, lin, f, b->bytes, &second))
             break;
         if (beyond_cs_limit(cpu, eip + b->bytes + in->len)) {
             if (!b->count)
@@ -426,7 +431,8 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
             rebase_rip(in);
         in->idx = (u8)b->count++;
         b->bytes = (u16)(b->bytes + in->len);
-        open = row->cls != CTRL && row->cls != SYSTEM && !in->fn && in->row != ROW_INVALID && second == ~0ull;
+        open = row->cls != CTRL && row->cls != SYSTEM && !in->fn && in->row != ROW_INVALID &&
+               second == ~0ull;
         if (second == ~1ull)
             cacheable = false;
         else if (second != ~0ull)
@@ -448,7 +454,8 @@ struct block *block_find(struct cpu *cpu, gva_t lin)
     struct jump_entry *j = &c->jump[jump_slot(lin)];
 
     cpu->gpr[REG_RIP] = lin;
-    if (likely(j->lin == lin && j->block && j->epoch == cpu->tlb.epoch && j->block->key == cpu->key && !j->block->dead))
+    if (likely(j->lin == lin && j->block && j->epoch == cpu->tlb.epoch &&
+               j->block->key == cpu->key && !j->block->dead))
         return j->block;
 
     struct fetch f = fetch_page(cpu, lin);

@@ -1,10 +1,10 @@
 /*
  * block.h: the cache of decoded blocks.
  *
- * A block is an array of records that ends with the first CTRL or SYSTEM row, at 64 instructions, or
- * before the page's end; an instruction that crosses pages is a block of its own, registered on both.
- * Its key is the physical address of its first byte and the mode word KEY_*. Blocks die when a byte
- * of theirs is written (smc.h) and are freed all together when the arena is full.
+ * A block is an array of records that ends with the first CTRL or SYSTEM row, at 64 instructions,
+ * or before the page's end; an instruction that crosses pages is a block of its own, registered on
+ * both. Its key is the physical address of its first byte and the mode word KEY_*. Blocks die when
+ * a byte of theirs is written (smc.h) and are freed all together when the arena is full.
  */
 #pragma once
 
@@ -14,21 +14,21 @@
 
 struct block_link {
     struct block *to;
-    gva_t lin;     /* linear address that it was made for (blocks may run at several) */
-    u64 epoch;     /* of the TLB then; a target in the same page stays good across flushes */
+    gva_t lin; /* linear address that it was made for (blocks may run at several) */
+    u64 epoch; /* of the TLB then; a target in the same page stays good across flushes */
     bool same_page;
 };
 
 struct block {
     gpa_t gpa;
     u32 key;
-    u16 count;     /* instructions, without the closing pseudo record */
+    u16 count; /* instructions, without the closing pseudo record */
     u16 bytes;
     bool dead;
     struct block_link link[2];
     struct block *hash_next;
     struct block *page_next[2]; /* lists of the page(s) it lies in */
-    gpa_t gpa2;    /* second page's address when it crosses, else ~0 */
+    gpa_t gpa2;                 /* second page's address when it crosses, else ~0 */
     struct insn insn[];
 };
 

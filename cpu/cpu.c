@@ -97,7 +97,8 @@ static void reset_common(struct cpu *cpu)
     cpu->cpl = 0;
     for (unsigned i = 0; i < SEG_NONE; i++)
         cpu->seg[i] = (struct seg){.limit = 0xffff, .attr = 0x93};
-    cpu->seg[SEG_CS] = (struct seg){.sel = 0xf000, .base = 0xffff0000, .limit = 0xffff, .attr = 0x9b};
+    cpu->seg[SEG_CS] =
+        (struct seg){.sel = 0xf000, .base = 0xffff0000, .limit = 0xffff, .attr = 0x9b};
     cpu->seg[SEG_NONE] = (struct seg){.limit = 0xffffffff, .attr = 0x93 | SEG_DB | SEG_G};
     cpu->gdtr.base = cpu->idtr.base = 0;
     cpu->gdtr.limit = cpu->idtr.limit = 0xffff;
@@ -135,7 +136,8 @@ void cpu_init_signal(struct cpu *cpu)
     cpu_update_mode(cpu);
 }
 
-/* ---- mode ---------------------------------------------------------------------------------------- */
+/* ---- mode
+ * ---------------------------------------------------------------------------------------- */
 
 static enum paging paging_kind(const struct cpu *cpu)
 {
@@ -253,12 +255,14 @@ void cpu_dump(const struct cpu *cpu, void *file)
     fprintf(f, "RIP=%016" PRIx64 " RFL=%08x CPL=%u%s\n", cpu->rip, cpu_get_eflags(cpu), cpu->cpl,
             cpu->halted ? " HLT" : "");
     for (unsigned i = 0; i < 6; i++)
-        fprintf(f, "%s =%04x %016" PRIx64 " %08x %04x\n", segs[i], cpu->seg[i].sel, cpu->seg[i].base,
-                cpu->seg[i].limit, cpu->seg[i].attr);
+        fprintf(f, "%s =%04x %016" PRIx64 " %08x %04x\n", segs[i], cpu->seg[i].sel,
+                cpu->seg[i].base, cpu->seg[i].limit, cpu->seg[i].attr);
     fprintf(f, "LDT=%04x %016" PRIx64 " %08x   TR =%04x %016" PRIx64 " %08x\n", cpu->ldtr.sel,
             cpu->ldtr.base, cpu->ldtr.limit, cpu->tr.sel, cpu->tr.base, cpu->tr.limit);
     fprintf(f, "GDT=     %016" PRIx64 " %08x   IDT=     %016" PRIx64 " %08x\n", cpu->gdtr.base,
             cpu->gdtr.limit, cpu->idtr.base, cpu->idtr.limit);
-    fprintf(f, "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64 " EFER=%04" PRIx64 "\n",
+    fprintf(f,
+            "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64
+            " EFER=%04" PRIx64 "\n",
             cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
 }

@@ -1,5 +1,6 @@
 /*
- * cpu.h: the architectural state of one x86 processor, and what the rest of the machine does with it.
+ * cpu.h: the architectural state of one x86 processor, and what the rest of the machine does with
+ * it.
  *
  * Intel SDM vol. 1 chapter 3, vol. 3A chapter 2. The order of fields is by heat, not by topic.
  */
@@ -82,9 +83,24 @@ struct seg {
 
 /* Exceptions, SDM vol. 3A table 6-1. */
 enum {
-    EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7,
-    EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16,
-    EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
+    EXC_DE = 0,
+    EXC_DB = 1,
+    EXC_NMI = 2,
+    EXC_BP = 3,
+    EXC_OF = 4,
+    EXC_BR = 5,
+    EXC_UD = 6,
+    EXC_NM = 7,
+    EXC_DF = 8,
+    EXC_TS = 10,
+    EXC_NP = 11,
+    EXC_SS = 12,
+    EXC_GP = 13,
+    EXC_PF = 14,
+    EXC_MF = 16,
+    EXC_AC = 17,
+    EXC_MC = 18,
+    EXC_XM = 19,
 };
 
 struct x87 {
@@ -109,20 +125,20 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_CODE32 0x001u
 #define KEY_CODE64 0x002u
 #define KEY_CODE_MASK 0x003u
-#define KEY_SS32 0x004u     /* stack pointer is ESP (or RSP with KEY_CODE64) */
-#define KEY_FLAT 0x008u     /* ES, SS, DS: base 0, limit 4 GiB, writable; CS readable */
-#define KEY_FLAT_FS 0x010u  /* FS: limit 4 GiB, writable, any base */
+#define KEY_SS32 0x004u    /* stack pointer is ESP (or RSP with KEY_CODE64) */
+#define KEY_FLAT 0x008u    /* ES, SS, DS: base 0, limit 4 GiB, writable; CS readable */
+#define KEY_FLAT_FS 0x010u /* FS: limit 4 GiB, writable, any base */
 #define KEY_FLAT_GS 0x020u
-#define KEY_REAL 0x040u     /* real or virtual-8086 mode */
+#define KEY_REAL 0x040u /* real or virtual-8086 mode */
 #define KEY_CPL3 0x080u
-#define KEY_SINGLE 0x100u   /* blocks of one instruction: TF, shadows, breakpoints, icount ends */
+#define KEY_SINGLE 0x100u /* blocks of one instruction: TF, shadows, breakpoints, icount ends */
 #define KEY_BITS 9
 
 /* Requests: reasons to leave translated code at the next block boundary. */
-#define REQ_INTR BIT(9)     /* the interrupt controller has something (level); the bit of EFLAGS.IF */
+#define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */
 #define REQ_NMI BIT(1)
 #define REQ_RESET BIT(2)
-#define REQ_EXIT BIT(3)     /* cpu_run shall return to its caller */
+#define REQ_EXIT BIT(3) /* cpu_run shall return to its caller */
 #define REQ_INIT BIT(4)
 #define REQ_SIPI BIT(5)
 
@@ -137,8 +153,8 @@ struct cpu_hooks {
     void (*cr8_write)(void *vm, u8 value);
     bool (*apic_msr_read)(void *vm, u32 msr, u64 *value);
     bool (*apic_msr_write)(void *vm, u32 msr, u64 value);
-    /* Personality: CPUID 0x4000xxxx, and for leaf 1 the hypervisor bit in r[2]; its MSRs; hypercalls
-     * (false: #UD). */
+    /* Personality: CPUID 0x4000xxxx, and for leaf 1 the hypervisor bit in r[2]; its MSRs;
+     * hypercalls (false: #UD). */
     bool (*pv_cpuid)(void *vm, u32 leaf, u32 subleaf, u32 r[4]);
     bool (*pv_msr_read)(void *vm, u32 msr, u64 *value, bool *handled);
     bool (*pv_msr_write)(void *vm, u32 msr, u64 value, bool *handled);
@@ -149,7 +165,8 @@ struct cpu_hooks {
     void (*tsc_changed)(void *vm);
 };
 
-/* Interrupt shadows: STI holds interrupts off for one instruction, MOV SS and POP SS debug traps too. */
+/* Interrupt shadows: STI holds interrupts off for one instruction, MOV SS and POP SS debug traps
+ * too. */
 #define SHADOW_STI 1
 #define SHADOW_MOV_SS 2
 
@@ -158,11 +175,11 @@ struct block;
 
 /* Why cpu_run returned. */
 enum cpu_stop {
-    STOP_BUDGET,       /* the instructions of this slice are used up */
-    STOP_HALTED,       /* HLT (or waiting for SIPI) with nothing pending */
-    STOP_REQUEST,      /* REQ_EXIT or REQ_RESET */
+    STOP_BUDGET,  /* the instructions of this slice are used up */
+    STOP_HALTED,  /* HLT (or waiting for SIPI) with nothing pending */
+    STOP_REQUEST, /* REQ_EXIT or REQ_RESET */
     STOP_TRIPLE_FAULT,
-    STOP_ERROR,        /* reserved for front ends */
+    STOP_ERROR, /* reserved for front ends */
 };
 
 struct pending_excp {
@@ -182,17 +199,17 @@ struct fault_record {
 struct cpu {
     u64 gpr[19]; /* RAX..R15, REG_NONE (0), REG_RIP (linear address of the running block), REG_4G */
     struct flags flags;
-    s64 left;    /* instructions left in this slice; negative or a request: leave at block end */
-    u32 req;     /* REQ_*: set from anywhere through cpu_request */
-    u32 key;     /* KEY_*: of the current mode, maintained by cpu_update_mode */
+    s64 left; /* instructions left in this slice; negative or a request: leave at block end */
+    u32 req;  /* REQ_*: set from anywhere through cpu_request */
+    u32 key;  /* KEY_*: of the current mode, maintained by cpu_update_mode */
     struct tlb_l1 *data; /* &tlb.l1[mode of data accesses], maintained by cpu_update_mode */
-    u64 amask;   /* ~0 in 64-bit code, 0xffffffff else: flat addresses are masked with it */
+    u64 amask;           /* ~0 in 64-bit code, 0xffffffff else: flat addresses are masked with it */
     struct seg seg[SEG_COUNT];
     struct block *block; /* running */
-    u64 rip;     /* instruction pointer; exact only between blocks and in excp_*, see cpu_sync_rip */
-    u32 eflags;  /* everything but the six arithmetic flags (those bits are 0 here); bit 1 set */
+    u64 rip;    /* instruction pointer; exact only between blocks and in excp_*, see cpu_sync_rip */
+    u32 eflags; /* everything but the six arithmetic flags (those bits are 0 here); bit 1 set */
     u8 cpl;
-    u8 shadow;   /* SHADOW_*: no interrupts before the next instruction */
+    u8 shadow; /* SHADOW_*: no interrupts before the next instruction */
     bool halted;
     bool wait_sipi;
     bool nmi_blocked;
@@ -203,7 +220,10 @@ struct cpu {
 
     u64 cr0, cr2, cr3, cr4, efer, xcr0;
     u64 dr[8];
-    struct { u64 base; u32 limit; } gdtr, idtr;
+    struct {
+        u64 base;
+        u32 limit;
+    } gdtr, idtr;
     struct seg ldtr, tr;
     u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
@@ -216,26 +236,26 @@ struct cpu {
     struct tlb tlb;
     struct phys *phys;
 
-    u64 icount;  /* instructions completed, without those of the running slice: cpu_icount() */
-    s64 slice;   /* budget given to the running slice */
+    u64 icount; /* instructions completed, without those of the running slice: cpu_icount() */
+    s64 slice;  /* budget given to the running slice */
 
     const struct cpu_model *model;
-    u64 gates;   /* bit n: enum insn_gate n is there */
+    u64 gates; /* bit n: enum insn_gate n is there */
     const struct cpu_hooks *hooks;
     void *vm;
     struct clock *clock;
     u64 tsc_khz;
     struct stats stats;
-    struct rng rng;  /* RDRAND, RDSEED when seeded */
+    struct rng rng; /* RDRAND, RDSEED when seeded */
     bool rng_seeded;
-    u8 id;           /* local APIC id */
+    u8 id; /* local APIC id */
 
     struct block_cache *blocks;
-    sigjmp_buf unwind;   /* excp_* return here */
-    bool delivering;     /* an exception or interrupt is being delivered: the next one doubles */
-    bool single_rf;      /* EFLAGS.RF when the running single instruction began */
-    bool triple_fault;   /* a fault while delivering #DF */
-    bool tf_skip;        /* the instruction entered a handler: no single-step trap after it */
+    sigjmp_buf unwind; /* excp_* return here */
+    bool delivering;   /* an exception or interrupt is being delivered: the next one doubles */
+    bool single_rf;    /* EFLAGS.RF when the running single instruction began */
+    bool triple_fault; /* a fault while delivering #DF */
+    bool tf_skip;      /* the instruction entered a handler: no single-step trap after it */
     struct pending_excp excp;
     struct fault_record fault_chain[3];
     unsigned fault_chain_len;
@@ -295,8 +315,23 @@ static inline bool cpu_canonical(const struct cpu *cpu, u64 va)
     return (u64)((s64)(va << (64 - bits)) >> (64 - bits)) == va;
 }
 
-static inline bool cpu_in_long_mode(const struct cpu *cpu) { return cpu->efer & EFER_LMA; }
-static inline bool cpu_in_code64(const struct cpu *cpu) { return cpu->key & KEY_CODE64; }
-static inline bool cpu_in_v86(const struct cpu *cpu) { return cpu->eflags & EFLAGS_VM; }
-static inline bool cpu_in_real(const struct cpu *cpu) { return !(cpu->cr0 & CR0_PE); }
-static inline unsigned cpu_iopl(const struct cpu *cpu) { return (cpu->eflags >> 12) & 3; }
+static inline bool cpu_in_long_mode(const struct cpu *cpu)
+{
+    return cpu->efer & EFER_LMA;
+}
+static inline bool cpu_in_code64(const struct cpu *cpu)
+{
+    return cpu->key & KEY_CODE64;
+}
+static inline bool cpu_in_v86(const struct cpu *cpu)
+{
+    return cpu->eflags & EFLAGS_VM;
+}
+static inline bool cpu_in_real(const struct cpu *cpu)
+{
+    return !(cpu->cr0 & CR0_PE);
+}
+static inline unsigned cpu_iopl(const struct cpu *cpu)
+{
+    return (cpu->eflags >> 12) & 3;
+}

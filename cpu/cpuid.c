@@ -5,8 +5,10 @@
 #include "cpu/model.h"
 
 static const struct cpu_model models[] = {
-#define MODEL(name, doc, vendor, brand, fam, mod, step, leaf, ext, phys, gb, d1, c1, b7, c7, xd1, d81, c81, a821) \
-    {name, doc, vendor, brand, fam, mod, step, leaf, ext, phys, gb, {d1, c1, b7, c7, xd1, d81, c81, a821}},
+#define MODEL(name, doc, vendor, brand, fam, mod, step, leaf, ext, phys, gb, d1, c1, b7, c7, xd1,  \
+              d81, c81, a821)                                                                      \
+    {name, doc,  vendor, brand, fam, mod,                                                          \
+     step, leaf, ext,    phys,  gb,  {d1, c1, b7, c7, xd1, d81, c81, a821}},
 #include "cpu/models.def"
 #undef MODEL
 };
@@ -50,28 +52,28 @@ u64 model_gates(const struct cpu_model *m)
         u8 gate, word;
         u32 bit;
     } map[] = {
-        {GATE_FPU, CPUID_1_EDX, F1D_FPU},         {GATE_TSC, CPUID_1_EDX, F1D_TSC},
-        {GATE_MSR, CPUID_1_EDX, F1D_MSR},         {GATE_CX8, CPUID_1_EDX, F1D_CX8},
-        {GATE_CMOV, CPUID_1_EDX, F1D_CMOV},       {GATE_SEP, CPUID_1_EDX, F1D_SEP},
-        {GATE_MMX, CPUID_1_EDX, F1D_MMX},         {GATE_FXSR, CPUID_1_EDX, F1D_FXSR},
-        {GATE_SSE, CPUID_1_EDX, F1D_SSE},         {GATE_SSE2, CPUID_1_EDX, F1D_SSE2},
-        {GATE_SSE3, CPUID_1_ECX, F1C_SSE3},       {GATE_SSSE3, CPUID_1_ECX, F1C_SSSE3},
-        {GATE_SSE41, CPUID_1_ECX, F1C_SSE41},     {GATE_SSE42, CPUID_1_ECX, F1C_SSE42},
-        {GATE_POPCNT, CPUID_1_ECX, F1C_POPCNT},   {GATE_CX16, CPUID_1_ECX, F1C_CX16},
-        {GATE_AES, CPUID_1_ECX, F1C_AES},         {GATE_PCLMUL, CPUID_1_ECX, F1C_PCLMUL},
-        {GATE_CLMUL, CPUID_1_ECX, F1C_PCLMUL},    {GATE_MOVBE, CPUID_1_ECX, F1C_MOVBE},
-        {GATE_XSAVE, CPUID_1_ECX, F1C_XSAVE},     {GATE_XSAVEOPT, CPUID_D1_EAX, FD1_XSAVEOPT},
-        {GATE_RDRAND, CPUID_1_ECX, F1C_RDRAND},   {GATE_RDSEED, CPUID_7_EBX, F7B_RDSEED},
+        {GATE_FPU, CPUID_1_EDX, F1D_FPU},           {GATE_TSC, CPUID_1_EDX, F1D_TSC},
+        {GATE_MSR, CPUID_1_EDX, F1D_MSR},           {GATE_CX8, CPUID_1_EDX, F1D_CX8},
+        {GATE_CMOV, CPUID_1_EDX, F1D_CMOV},         {GATE_SEP, CPUID_1_EDX, F1D_SEP},
+        {GATE_MMX, CPUID_1_EDX, F1D_MMX},           {GATE_FXSR, CPUID_1_EDX, F1D_FXSR},
+        {GATE_SSE, CPUID_1_EDX, F1D_SSE},           {GATE_SSE2, CPUID_1_EDX, F1D_SSE2},
+        {GATE_SSE3, CPUID_1_ECX, F1C_SSE3},         {GATE_SSSE3, CPUID_1_ECX, F1C_SSSE3},
+        {GATE_SSE41, CPUID_1_ECX, F1C_SSE41},       {GATE_SSE42, CPUID_1_ECX, F1C_SSE42},
+        {GATE_POPCNT, CPUID_1_ECX, F1C_POPCNT},     {GATE_CX16, CPUID_1_ECX, F1C_CX16},
+        {GATE_AES, CPUID_1_ECX, F1C_AES},           {GATE_PCLMUL, CPUID_1_ECX, F1C_PCLMUL},
+        {GATE_CLMUL, CPUID_1_ECX, F1C_PCLMUL},      {GATE_MOVBE, CPUID_1_ECX, F1C_MOVBE},
+        {GATE_XSAVE, CPUID_1_ECX, F1C_XSAVE},       {GATE_XSAVEOPT, CPUID_D1_EAX, FD1_XSAVEOPT},
+        {GATE_RDRAND, CPUID_1_ECX, F1C_RDRAND},     {GATE_RDSEED, CPUID_7_EBX, F7B_RDSEED},
         {GATE_FSGSBASE, CPUID_7_EBX, F7B_FSGSBASE}, {GATE_BMI1, CPUID_7_EBX, F7B_BMI1},
-        {GATE_BMI2, CPUID_7_EBX, F7B_BMI2},       {GATE_LZCNT, CPUID_81_ECX, F81C_LZCNT},
-        {GATE_ADX, CPUID_7_EBX, F7B_ADX},         {GATE_INVPCID, CPUID_7_EBX, F7B_INVPCID},
-        {GATE_RDTSCP, CPUID_81_EDX, F81D_RDTSCP}, {GATE_SYSCALL, CPUID_81_EDX, F81D_SYSCALL},
-        {GATE_LM, CPUID_81_EDX, F81D_LM},         {GATE_LAHF64, CPUID_81_ECX, F81C_LAHF},
-        {GATE_CLFLUSH, CPUID_1_EDX, F1D_CLFLUSH}, {GATE_CLFLUSHOPT, CPUID_7_EBX, F7B_CLFLUSHOPT},
-        {GATE_SMAP, CPUID_7_EBX, F7B_SMAP},       {GATE_PREFETCHW, CPUID_81_ECX, F81C_PREFETCHW},
-        {GATE_PREFETCHW, CPUID_81_EDX, F81D_LM},  {GATE_RDPID, CPUID_7_ECX, F7C_RDPID},
-        {GATE_SHA, CPUID_7_EBX, F7B_SHA},         {GATE_UMIP, CPUID_7_ECX, F7C_UMIP},
-        {GATE_NOPL, CPUID_1_EDX, F1D_CMOV},       {GATE_RDPMC, CPUID_1_EDX, F1D_MMX},
+        {GATE_BMI2, CPUID_7_EBX, F7B_BMI2},         {GATE_LZCNT, CPUID_81_ECX, F81C_LZCNT},
+        {GATE_ADX, CPUID_7_EBX, F7B_ADX},           {GATE_INVPCID, CPUID_7_EBX, F7B_INVPCID},
+        {GATE_RDTSCP, CPUID_81_EDX, F81D_RDTSCP},   {GATE_SYSCALL, CPUID_81_EDX, F81D_SYSCALL},
+        {GATE_LM, CPUID_81_EDX, F81D_LM},           {GATE_LAHF64, CPUID_81_ECX, F81C_LAHF},
+        {GATE_CLFLUSH, CPUID_1_EDX, F1D_CLFLUSH},   {GATE_CLFLUSHOPT, CPUID_7_EBX, F7B_CLFLUSHOPT},
+        {GATE_SMAP, CPUID_7_EBX, F7B_SMAP},         {GATE_PREFETCHW, CPUID_81_ECX, F81C_PREFETCHW},
+        {GATE_PREFETCHW, CPUID_81_EDX, F81D_LM},    {GATE_RDPID, CPUID_7_ECX, F7C_RDPID},
+        {GATE_SHA, CPUID_7_EBX, F7B_SHA},           {GATE_UMIP, CPUID_7_ECX, F7C_UMIP},
+        {GATE_NOPL, CPUID_1_EDX, F1D_CMOV},         {GATE_RDPMC, CPUID_1_EDX, F1D_MMX},
     };
     u64 g = BIT64(GATE_NONE) | BIT64(GATE_I486) | BIT64(GATE_PAUSE);
     for (size_t i = 0; i < ARRAY_SIZE(map); i++)
@@ -88,14 +90,22 @@ u64 model_cr4(const struct cpu_model *m)
         u32 bit;
         u64 cr4;
     } map[] = {
-        {CPUID_1_EDX, F1D_VME, CR4_VME | CR4_PVI}, {CPUID_1_EDX, F1D_TSC, CR4_TSD},
-        {CPUID_1_EDX, F1D_DE, CR4_DE},             {CPUID_1_EDX, F1D_PSE, CR4_PSE},
-        {CPUID_1_EDX, F1D_PAE, CR4_PAE},           {CPUID_1_EDX, F1D_MCE, CR4_MCE},
-        {CPUID_1_EDX, F1D_PGE, CR4_PGE},           {CPUID_1_EDX, F1D_MMX, CR4_PCE},
-        {CPUID_1_EDX, F1D_FXSR, CR4_OSFXSR},       {CPUID_1_EDX, F1D_SSE, CR4_OSXMMEXCPT},
-        {CPUID_7_ECX, F7C_UMIP, CR4_UMIP},         {CPUID_7_EBX, F7B_FSGSBASE, CR4_FSGSBASE},
-        {CPUID_1_ECX, F1C_PCID, CR4_PCIDE},        {CPUID_1_ECX, F1C_XSAVE, CR4_OSXSAVE},
-        {CPUID_7_EBX, F7B_SMEP, CR4_SMEP},         {CPUID_7_EBX, F7B_SMAP, CR4_SMAP},
+        {CPUID_1_EDX, F1D_VME, CR4_VME | CR4_PVI},
+        {CPUID_1_EDX, F1D_TSC, CR4_TSD},
+        {CPUID_1_EDX, F1D_DE, CR4_DE},
+        {CPUID_1_EDX, F1D_PSE, CR4_PSE},
+        {CPUID_1_EDX, F1D_PAE, CR4_PAE},
+        {CPUID_1_EDX, F1D_MCE, CR4_MCE},
+        {CPUID_1_EDX, F1D_PGE, CR4_PGE},
+        {CPUID_1_EDX, F1D_MMX, CR4_PCE},
+        {CPUID_1_EDX, F1D_FXSR, CR4_OSFXSR},
+        {CPUID_1_EDX, F1D_SSE, CR4_OSXMMEXCPT},
+        {CPUID_7_ECX, F7C_UMIP, CR4_UMIP},
+        {CPUID_7_EBX, F7B_FSGSBASE, CR4_FSGSBASE},
+        {CPUID_1_ECX, F1C_PCID, CR4_PCIDE},
+        {CPUID_1_ECX, F1C_XSAVE, CR4_OSXSAVE},
+        {CPUID_7_EBX, F7B_SMEP, CR4_SMEP},
+        {CPUID_7_EBX, F7B_SMAP, CR4_SMAP},
     };
     u64 v = 0;
     for (size_t i = 0; i < ARRAY_SIZE(map); i++)
@@ -123,7 +133,8 @@ u64 model_xcr0(const struct cpu_model *m)
     return model_has(m, CPUID_1_ECX, F1C_XSAVE) ? 3 : 1;
 }
 
-/* ---- the instruction ------------------------------------------------------------------------------------ */
+/* ---- the instruction
+ * ------------------------------------------------------------------------------------ */
 
 static void put_string(u32 *r, const char *s, size_t at, size_t size)
 {

@@ -30,7 +30,8 @@ void debug_check_data(struct cpu *cpu, gva_t va, unsigned size, bool write)
 {
     for (unsigned n = 0; n < 4; n++) {
         unsigned type = dr_type(cpu, n);
-        if (dr_enabled(cpu, n) && (type == DR_RW || (type == DR_WRITE && write)) && dr_overlaps(cpu, n, va, size))
+        if (dr_enabled(cpu, n) && (type == DR_RW || (type == DR_WRITE && write)) &&
+            dr_overlaps(cpu, n, va, size))
             cpu->dr6_pending |= DR6_B(n);
     }
 }

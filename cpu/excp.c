@@ -6,7 +6,8 @@
 #include "cpu/seg.h"
 #include "cpu/task.h"
 
-/* ---- raising ------------------------------------------------------------------------------------------ */
+/* ---- raising
+ * ------------------------------------------------------------------------------------------ */
 
 static bool contributory(unsigned v)
 {
@@ -55,19 +56,21 @@ _Noreturn void excp_fault_err(struct cpu *cpu, const struct insn *in, unsigned v
 _Noreturn void excp_page_fault(struct cpu *cpu, const struct insn *in, gva_t va, u32 pfec)
 {
     cpu->cr2 = va;
-    raise(cpu, in, (struct pending_excp){.vector = EXC_PF, .has_error = true, .error = pfec, .cr2 = va});
+    raise(cpu, in,
+          (struct pending_excp){.vector = EXC_PF, .has_error = true, .error = pfec, .cr2 = va});
 }
 
-/* ---- delivery -------------------------------------------------------------------------------------------- */
+/* ---- delivery
+ * -------------------------------------------------------------------------------------------- */
 
 struct entry {
     unsigned vector;
-    bool soft;       /* INT n, INT3, INTO: the gate's DPL is checked */
-    u32 ext;         /* 1: error codes of faults on the way say "external" */
+    bool soft; /* INT n, INT3, INTO: the gate's DPL is checked */
+    u32 ext;   /* 1: error codes of faults on the way say "external" */
     bool has_error;
     u32 error;
-    u64 rip;         /* to return to */
-    u32 eflags;      /* image to push */
+    u64 rip;    /* to return to */
+    u32 eflags; /* image to push */
 };
 
 /* Where the frame goes: a stack that is not the CPU's yet. */
@@ -90,8 +93,10 @@ static void frame_push(struct cpu *cpu, struct frame *f, u64 v, unsigned size)
         u32 off = (u32)sp, last = off + size - 1;
         bool down = f->ss.attr & BIT(2);
         u32 top = f->ss.attr & SEG_DB ? 0xffffffffu : 0xffffu;
-        if (down ? off <= f->ss.limit || last > top || last < off : last > f->ss.limit || last < off)
-            excp_fault_err(cpu, NULL, EXC_SS, (f->ss.sel == cpu->seg[SEG_SS].sel ? 0 : SEL_ERR(f->ss.sel)) | f->ext);
+        if (down ? off <= f->ss.limit || last > top || last < off
+                 : last > f->ss.limit || last < off)
+            excp_fault_err(cpu, NULL, EXC_SS,
+                           (f->ss.sel == cpu->seg[SEG_SS].sel ? 0 : SEL_ERR(f->ss.sel)) | f->ext);
         va = (u32)(f->ss.base + off);
     }
     if (f->cpl == 3)
@@ -144,7 +149,8 @@ static struct gate read_gate(struct cpu *cpu, const struct entry *e)
     u64 d = mem_read_sys(cpu, NULL, lm ? at : (u32)at, 8);
     u32 lo = (u32)d, hi = (u32)(d >> 32);
     struct gate g = {.type = hi >> 8 & 0x1f, .dpl = hi >> 13 & 3, .sel = (u16)(lo >> 16)};
-    g.offset = g.type == SYS_INT16 || g.type == SYS_TRAP16 ? lo & 0xffff : (lo & 0xffff) | (hi & 0xffff0000);
+    g.offset = g.type == SYS_INT16 || g.type == SYS_TRAP16 ? lo & 0xffff
+                                                           : (lo & 0xffff) | (hi & 0xffff0000);
     if (lm) {
         g.offset |= mem_read_sys(cpu, NULL, at + 8, 4) << 32;
         g.ist = hi & 7;
@@ -301,8 +307,12 @@ bool excp_deliver(struct cpu *cpu)
     TRACE(excp, (unsigned)x.vector, x.error, cpu->rip, x.cr2);
     if (x.vector == EXC_DB)
         cpu->dr[7] &= ~(u64)DR7_GD;
-    struct entry e = {.vector = x.vector, .ext = 1, .has_error = x.has_error && !cpu_in_real(cpu), .error = x.error,
-                      .rip = cpu->rip, .eflags = cpu_get_eflags(cpu)};
+    struct entry e = {.vector = x.vector,
+                      .ext = 1,
+                      .has_error = x.has_error && !cpu_in_real(cpu),
+                      .error = x.error,
+                      .rip = cpu->rip,
+                      .eflags = cpu_get_eflags(cpu)};
     if (pushes_rf(x.vector) || cpu->single_rf)
         e.eflags |= EFLAGS_RF;
     cpu->single_rf = false;
@@ -332,7 +342,8 @@ static bool v86_redirect(struct cpu *cpu, const struct insn *in, unsigned vector
         return false;
     u32 iomap = (u32)mem_read_sys(cpu, in, (u32)(cpu->tr.base + 102), 2);
     u32 at = iomap - 32 + vector / 8;
-    if (iomap < 32 || at > cpu->tr.limit || mem_read_sys(cpu, in, (u32)(cpu->tr.base + at), 1) >> (vector & 7) & 1)
+    if (iomap < 32 || at > cpu->tr.limit ||
+        mem_read_sys(cpu, in, (u32)(cpu->tr.base + at), 1) >> (vector & 7) & 1)
         return false;
     u32 flags = cpu_get_eflags(cpu);
     unsigned iopl = cpu_iopl(cpu);
@@ -365,7 +376,9 @@ void excp_soft_int(struct cpu *cpu, const struct insn *in, unsigned vector, enum
         if (cpu_iopl(cpu) < 3)
             excp_gp(cpu, in, 0);
     }
-    struct entry e = {.vector = vector, .soft = kind != SOFT_INT1, .rip = insn_next_rip(cpu, in),
+    struct entry e = {.vector = vector,
+                      .soft = kind != SOFT_INT1,
+                      .rip = insn_next_rip(cpu, in),
                       .eflags = cpu_get_eflags(cpu)};
     /* From here on a fault restarts the instruction without unwinding through its record. */
     cpu->rip = insn_rip(cpu, in);

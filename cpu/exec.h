@@ -29,7 +29,8 @@
 #endif
 
 /* Leaves the block. cpu->rip must hold the next instruction's offset; counts the block's
- * instructions up to and with `in`. exec_leave: go back to the run loop, which looks at requests. */
+ * instructions up to and with `in`. exec_leave: go back to the run loop, which looks at requests.
+ */
 const struct insn *exec_leave(struct cpu *cpu, const struct insn *in);
 /* The same after an instruction that falls through: rip = next. */
 const struct insn *exec_leave_next(struct cpu *cpu, const struct insn *in);
@@ -41,21 +42,46 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned li
 /* The same for computed targets (RET, JMP r/m). */
 const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in);
 
-/* ---- registers -------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------------
+ */
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #error "big-endian hosts are not supported"
 #endif
 
 /* Byte registers are byte offsets into gpr (AL 0, AH 1, CL 8, ...), made so by the decoder. */
-static inline u8 reg8(const struct cpu *cpu, unsigned off) { return ((const u8 *)cpu->gpr)[off]; }
-static inline u16 reg16(const struct cpu *cpu, unsigned r) { return (u16)cpu->gpr[r]; }
-static inline u32 reg32(const struct cpu *cpu, unsigned r) { return (u32)cpu->gpr[r]; }
-static inline u64 reg64(const struct cpu *cpu, unsigned r) { return cpu->gpr[r]; }
-static inline void set_reg8(struct cpu *cpu, unsigned off, u8 v) { ((u8 *)cpu->gpr)[off] = v; }
-static inline void set_reg16(struct cpu *cpu, unsigned r, u16 v) { memcpy(&cpu->gpr[r], &v, 2); }
-static inline void set_reg32(struct cpu *cpu, unsigned r, u32 v) { cpu->gpr[r] = v; } /* clears 63:32 */
-static inline void set_reg64(struct cpu *cpu, unsigned r, u64 v) { cpu->gpr[r] = v; }
+static inline u8 reg8(const struct cpu *cpu, unsigned off)
+{
+    return ((const u8 *)cpu->gpr)[off];
+}
+static inline u16 reg16(const struct cpu *cpu, unsigned r)
+{
+    return (u16)cpu->gpr[r];
+}
+static inline u32 reg32(const struct cpu *cpu, unsigned r)
+{
+    return (u32)cpu->gpr[r];
+}
+static inline u64 reg64(const struct cpu *cpu, unsigned r)
+{
+    return cpu->gpr[r];
+}
+static inline void set_reg8(struct cpu *cpu, unsigned off, u8 v)
+{
+    ((u8 *)cpu->gpr)[off] = v;
+}
+static inline void set_reg16(struct cpu *cpu, unsigned r, u16 v)
+{
+    memcpy(&cpu->gpr[r], &v, 2);
+}
+static inline void set_reg32(struct cpu *cpu, unsigned r, u32 v)
+{
+    cpu->gpr[r] = v;
+} /* clears 63:32 */
+static inline void set_reg64(struct cpu *cpu, unsigned r, u64 v)
+{
+    cpu->gpr[r] = v;
+}
 /* By size in bytes (1, 2, 4, 8); a byte register is an offset as above. */
 static inline u64 reg_get(const struct cpu *cpu, unsigned r, unsigned size)
 {
@@ -76,7 +102,8 @@ static inline void reg_set(struct cpu *cpu, unsigned r, u64 v, unsigned size)
     }
 }
 
-/* ---- addresses -------------------------------------------------------------------------------- */
+/* ---- addresses --------------------------------------------------------------------------------
+ */
 
 /* Linear address of a memory operand when the record was bound to a flat variant (`m`, `mn`):
  * 64-bit code with 64-bit addresses, or 32-bit code with flat segments and 32-bit addresses. */
@@ -88,13 +115,15 @@ static inline gva_t ea_flat(const struct cpu *cpu, const struct insn *in)
 
 /* The effective address alone (LEA, and the offset for everything else): wrapped to asz. */
 u64 ea_offset(const struct cpu *cpu, const struct insn *in);
-/* Linear address in any mode, with segment and canonical checks for `size` bytes: raises #GP, #SS. */
+/* Linear address in any mode, with segment and canonical checks for `size` bytes: raises #GP, #SS.
+ */
 gva_t mem_addr(struct cpu *cpu, const struct insn *in, unsigned size, enum access kind);
 /* The same for an offset that the caller computed (string operands, stack, XLAT, MASKMOV). */
 gva_t seg_addr(struct cpu *cpu, const struct insn *in, unsigned seg, u64 off, unsigned size,
                enum access kind);
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory -----------------------------------------------------------------------------------
+ */
 
 /* Slow paths: page walk, MMIO, page crossing, watchpoints, #AC. size 1, 2, 4, 8. */
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size);
@@ -115,7 +144,7 @@ static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
 }
 
 #define MEM_ACCESSORS(bits)                                                                        \
-    static inline u##bits mem_read##bits(struct cpu *cpu, const struct insn *in, gva_t va)          \
+    static inline u##bits mem_read##bits(struct cpu *cpu, const struct insn *in, gva_t va)         \
     {                                                                                              \
         const u8 *p = mem_fast_r(cpu, va, bits / 8);                                               \
         u##bits v;                                                                                 \
@@ -124,7 +153,8 @@ static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
         memcpy(&v, p, sizeof v);                                                                   \
         return v;                                                                                  \
     }                                                                                              \
-    static inline void mem_write##bits(struct cpu *cpu, const struct insn *in, gva_t va, u##bits v) \
+    static inline void mem_write##bits(struct cpu *cpu, const struct insn *in, gva_t va,           \
+                                       u##bits v)                                                  \
     {                                                                                              \
         u8 *p = mem_fast_w(cpu, va, bits / 8);                                                     \
         if (unlikely(!p))                                                                          \
@@ -156,7 +186,8 @@ static inline void mem_write(struct cpu *cpu, const struct insn *in, gva_t va, u
 /* Any length up to 4096 bytes, all or nothing: both pages are checked before a byte moves.
  * Vectors, FXSAVE areas, descriptors. */
 void mem_read_bytes(struct cpu *cpu, const struct insn *in, gva_t va, void *buf, unsigned len);
-void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf, unsigned len);
+void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf,
+                     unsigned len);
 /* Raises what a write of `len` bytes would raise, and writes nothing. */
 void mem_probe_write(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len);
 
@@ -174,7 +205,8 @@ struct mem_rmw {
     bool buffered;
     u8 buf[16] __attribute__((aligned(16)));
 };
-void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size, struct mem_rmw *m);
+void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
+                   struct mem_rmw *m);
 void mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m);
 
 static inline void *mem_rmw(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
@@ -195,7 +227,8 @@ static inline void mem_rmw_end(struct cpu *cpu, const struct insn *in, struct me
 u64 mem_read_sys(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size);
 void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size);
 
-/* ---- general accessors, for handlers that serve every form (`any`) ------------------------------ */
+/* ---- general accessors, for handlers that serve every form (`any`) ------------------------------
+ */
 
 /* E operand of `size` bytes, register or memory. */
 static inline u64 get_rm(struct cpu *cpu, const struct insn *in, unsigned size)
@@ -213,7 +246,8 @@ static inline void set_rm(struct cpu *cpu, const struct insn *in, u64 v, unsigne
         mem_write(cpu, in, mem_addr(cpu, in, size, ACCESS_WRITE), v, size);
 }
 
-/* ---- stack ------------------------------------------------------------------------------------ */
+/* ---- stack ------------------------------------------------------------------------------------
+ */
 
 /* Push and pop of 2, 4 or 8 bytes by the current stack size, with segment checks. A handler that
  * pushes more than once, or may fault later, works on offsets: stack_mask, seg_addr(SEG_SS). */
@@ -234,10 +268,12 @@ static inline void set_sp(struct cpu *cpu, u64 v)
         cpu->gpr[RSP] = v & m;
 }
 
-/* ---- floating point and vector gates ------------------------------------------------------------ */
+/* ---- floating point and vector gates ------------------------------------------------------------
+ */
 
 /* x87: #NM by CR0.EM/TS; WAIT-ing instructions also deliver a pending #MF. */
 void fpu_check(struct cpu *cpu, const struct insn *in, bool waiting);
-/* SSE: #UD by CR0.EM or CR4.OSFXSR, #NM by TS. MMX: mmx_check (#UD by EM, #NM by TS, pending #MF). */
+/* SSE: #UD by CR0.EM or CR4.OSFXSR, #NM by TS. MMX: mmx_check (#UD by EM, #NM by TS, pending #MF).
+ */
 void sse_check(struct cpu *cpu, const struct insn *in);
 void mmx_check(struct cpu *cpu, const struct insn *in);

@@ -44,7 +44,8 @@ static bool must_leave(const struct cpu *cpu)
 }
 
 /* Looks the target up and remembers it in the block that jumped. */
-static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, unsigned n, gva_t from_lin, gva_t lin)
+static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, unsigned n,
+                                         gva_t from_lin, gva_t lin)
 {
     u64 flushes = block_cache_stats(cpu->blocks)->flushes;
     struct block *to = block_find(cpu, lin);
@@ -66,7 +67,8 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
         return NULL;
     gva_t lin = linear_ip(cpu);
     struct block_link *l = &b->link[n];
-    if (likely(l->to && l->lin == lin && (l->same_page || l->epoch == cpu->tlb.epoch) && !l->to->dead)) {
+    if (likely(l->to && l->lin == lin && (l->same_page || l->epoch == cpu->tlb.epoch) &&
+               !l->to->dead)) {
         cpu->gpr[REG_RIP] = lin;
         return enter(cpu, l->to);
     }
@@ -81,7 +83,8 @@ const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
     return enter(cpu, block_find(cpu, linear_ip(cpu)));
 }
 
-/* ---- between blocks ------------------------------------------------------------------------------- */
+/* ---- between blocks
+ * ------------------------------------------------------------------------------- */
 
 /* Debug traps, NMI, INTR, in this order. True: something was delivered. */
 static bool deliver_events(struct cpu *cpu)

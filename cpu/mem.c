@@ -23,8 +23,8 @@ static _Noreturn void segment_fault(struct cpu *cpu, const struct insn *in, unsi
 }
 
 /* The checks of legacy and compatibility mode, SDM vol. 3A 5.3 to 5.5. */
-static void check_segment(struct cpu *cpu, const struct insn *in, unsigned seg, u32 off, unsigned size,
-                          enum access kind)
+static void check_segment(struct cpu *cpu, const struct insn *in, unsigned seg, u32 off,
+                          unsigned size, enum access kind)
 {
     const struct seg *s = &cpu->seg[seg];
     u32 last = off + (size - 1);
@@ -43,12 +43,14 @@ static void check_segment(struct cpu *cpu, const struct insn *in, unsigned seg, 
     }
 }
 
-gva_t seg_addr(struct cpu *cpu, const struct insn *in, unsigned seg, u64 off, unsigned size, enum access kind)
+gva_t seg_addr(struct cpu *cpu, const struct insn *in, unsigned seg, u64 off, unsigned size,
+               enum access kind)
 {
     if (cpu->key & KEY_CODE64) {
         gva_t va = off + (seg == SEG_FS || seg == SEG_GS ? cpu->seg[seg].base : 0);
         if (unlikely(!cpu_canonical(cpu, va) || !cpu_canonical(cpu, va + size - 1)))
-            segment_fault(cpu, in, seg == SEG_SS || (seg == SEG_NONE && uses_stack(in)) ? SEG_SS : SEG_DS);
+            segment_fault(cpu, in,
+                          seg == SEG_SS || (seg == SEG_NONE && uses_stack(in)) ? SEG_SS : SEG_DS);
         return va;
     }
     check_segment(cpu, in, seg, (u32)off, size, kind);
@@ -60,7 +62,8 @@ gva_t mem_addr(struct cpu *cpu, const struct insn *in, unsigned size, enum acces
     return seg_addr(cpu, in, in->seg, ea_offset(cpu, in), size, kind);
 }
 
-/* ---- translation -------------------------------------------------------------------------------- */
+/* ---- translation --------------------------------------------------------------------------------
+ */
 
 static enum tlb_mode data_mode(const struct cpu *cpu)
 {
@@ -68,7 +71,8 @@ static enum tlb_mode data_mode(const struct cpu *cpu)
 }
 
 /* Translates one byte's page for data; raises #PF. sys: implicit supervisor access. */
-static struct tlb_fill translate(struct cpu *cpu, const struct insn *in, gva_t va, enum access kind, bool sys)
+static struct tlb_fill translate(struct cpu *cpu, const struct insn *in, gva_t va, enum access kind,
+                                 bool sys)
 {
     struct walk_access wa = {
         .kind = kind,
@@ -78,7 +82,8 @@ static struct tlb_fill translate(struct cpu *cpu, const struct insn *in, gva_t v
     };
     struct tlb_fill f;
     stat_count(&cpu->stats, STAT_TLB_MISS, SERVED_LEAF);
-    tlb_lookup(&cpu->tlb, cpu->phys, &cpu->paging, va, kind, sys ? TLB_KERNEL : data_mode(cpu), wa, &f);
+    tlb_lookup(&cpu->tlb, cpu->phys, &cpu->paging, va, kind, sys ? TLB_KERNEL : data_mode(cpu), wa,
+               &f);
     if (!f.ok)
         excp_page_fault(cpu, in, va, f.pfec);
     return f;
@@ -90,11 +95,14 @@ static gva_t va_next(const struct cpu *cpu, gva_t va, unsigned n)
 }
 
 /* What must hold before any data access that missed the fast path. */
-static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size, enum access kind)
+static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
+                         enum access kind)
 {
-    if (cpu->key & KEY_CODE64 && unlikely(!cpu_canonical(cpu, va) || !cpu_canonical(cpu, va + size - 1)))
+    if (cpu->key & KEY_CODE64 &&
+        unlikely(!cpu_canonical(cpu, va) || !cpu_canonical(cpu, va + size - 1)))
         segment_fault(cpu, in, uses_stack(in) ? SEG_SS : SEG_DS);
-    if (cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->eflags & EFLAGS_AC && size <= 8 && va & (size - 1))
+    if (cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->eflags & EFLAGS_AC && size <= 8 &&
+        va & (size - 1))
         excp_fault_err(cpu, in, EXC_AC, 0);
     if (unlikely(cpu->dr[7] & 0xff))
         debug_check_data(cpu, va, size, kind == ACCESS_WRITE);
@@ -146,7 +154,8 @@ static u64 read_checked(struct cpu *cpu, const struct insn *in, gva_t va, unsign
     return f.host ? ld_le(f.host, size) : io_read(cpu, f.gpa, size);
 }
 
-static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size, bool sys)
+static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size,
+                          bool sys)
 {
     if (unlikely(crosses_page(va, size))) {
         unsigned n = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
@@ -185,7 +194,8 @@ void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsi
     write_checked(cpu, in, va, v, size, true);
 }
 
-/* ---- byte ranges ---------------------------------------------------------------------------------- */
+/* ---- byte ranges
+ * ---------------------------------------------------------------------------------- */
 
 /* The one or two pages of [va, va + len). */
 struct span {
@@ -193,7 +203,8 @@ struct span {
     unsigned len[2];
 };
 
-static struct span translate_span(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len, enum access kind)
+static struct span translate_span(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len,
+                                  enum access kind)
 {
     BUG_ON(!len || len > PAGE_SIZE);
     struct span s = {.len = {len, 0}};
@@ -227,7 +238,8 @@ void mem_read_bytes(struct cpu *cpu, const struct insn *in, gva_t va, void *buf,
     }
 }
 
-void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf, unsigned len)
+void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf,
+                     unsigned len)
 {
     u8 *p = mem_fast_w(cpu, va, len);
     if (likely(p != NULL)) {
@@ -253,7 +265,8 @@ void mem_probe_write(struct cpu *cpu, const struct insn *in, gva_t va, unsigned 
         translate_span(cpu, in, va, len, ACCESS_WRITE);
 }
 
-void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size, struct mem_rmw *m)
+void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
+                   struct mem_rmw *m)
 {
     m->va = va;
     m->size = size;
@@ -282,7 +295,8 @@ void mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
         mem_write_bytes(cpu, in, m->va, m->buf, m->size);
 }
 
-/* ---- stack ------------------------------------------------------------------------------------------ */
+/* ---- stack
+ * ------------------------------------------------------------------------------------------ */
 
 void stack_push(struct cpu *cpu, const struct insn *in, u64 v, unsigned size)
 {

@@ -13,17 +13,26 @@
 /* The TSC of every model: 1 GHz, so that a tick is a nanosecond of virtual time. */
 #define CPU_TSC_KHZ 1000000u
 
-enum cpuid_word { CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_D1_EAX, CPUID_81_EDX, CPUID_81_ECX,
-                  CPUID_821_EAX, CPUID_WORDS };
+enum cpuid_word {
+    CPUID_1_EDX,
+    CPUID_1_ECX,
+    CPUID_7_EBX,
+    CPUID_7_ECX,
+    CPUID_D1_EAX,
+    CPUID_81_EDX,
+    CPUID_81_ECX,
+    CPUID_821_EAX,
+    CPUID_WORDS
+};
 
 enum cpu_vendor { VENDOR_INTEL, VENDOR_AMD };
 
 struct cpu_model {
     const char *name, *doc;
     enum cpu_vendor vendor;
-    const char *brand;        /* up to 48 characters; "" on models without the leaves */
+    const char *brand; /* up to 48 characters; "" on models without the leaves */
     u16 family, model, stepping;
-    u32 max_leaf, max_ext;    /* max_ext 0: no extended leaves */
+    u32 max_leaf, max_ext; /* max_ext 0: no extended leaves */
     u8 phys_bits;
     bool gbpages;
     u32 f[CPUID_WORDS];
@@ -32,7 +41,7 @@ struct cpu_model {
 struct cpu;
 
 const struct cpu_model *model_find(const char *name, struct err *e); /* NULL name: default */
-void model_help(FILE *out); /* -cpu help */
+void model_help(FILE *out);                                          /* -cpu help */
 u64 model_gates(const struct cpu_model *m);
 u32 model_signature(const struct cpu_model *m); /* CPUID.1:EAX, and EDX after reset */
 u64 model_cr4(const struct cpu_model *m);       /* bits of CR4 that may be set */

@@ -1,4 +1,5 @@
-/* msr.c: model-specific registers, a row each in msr.def; ranges (MTRR, x2APIC, personalities) here. */
+/* msr.c: model-specific registers, a row each in msr.def; ranges (MTRR, x2APIC, personalities)
+ * here. */
 #include "base/trace.h"
 #include "cpu/cpu.h"
 #include "cpu/model.h"
@@ -18,7 +19,8 @@ struct msr_row {
 };
 
 static const struct msr_row rows[] = {
-#define MSR(nr, name, word, bit, kind, field, writable) {nr, name, word, bit, kind, offsetof(struct cpu, field), writable},
+#define MSR(nr, name, word, bit, kind, field, writable)                                            \
+    {nr, name, word, bit, kind, offsetof(struct cpu, field), writable},
 #include "cpu/msr.def"
 #undef MSR
 };
@@ -76,7 +78,8 @@ static bool mtrr_write(struct cpu *cpu, int i, u64 v)
 
 static bool is_apic_msr(u32 msr)
 {
-    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE ||
+           (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
 }
 
 static bool apic_gate(const struct cpu *cpu, u32 msr)

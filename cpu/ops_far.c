@@ -58,7 +58,8 @@ static void read_target(struct cpu *cpu, const struct insn *in, u16 sel, struct 
 /* Code segment of a direct far JMP or CALL: privilege stays. */
 static void check_direct(struct cpu *cpu, const struct insn *in, u16 sel, const struct desc *d)
 {
-    if (DESC_IS_CONFORMING(d) ? DESC_DPL(d) > cpu->cpl : SEL_RPL(sel) > cpu->cpl || DESC_DPL(d) != cpu->cpl)
+    if (DESC_IS_CONFORMING(d) ? DESC_DPL(d) > cpu->cpl
+                              : SEL_RPL(sel) > cpu->cpl || DESC_DPL(d) != cpu->cpl)
         excp_gp(cpu, in, SEL_ERR(sel));
     check_code_bits(cpu, in, sel, d);
     if (!DESC_P(d))
@@ -73,16 +74,18 @@ static void jump_real(struct cpu *cpu, const struct insn *in, struct far_ptr p)
     cpu->rip = p.off;
 }
 
-/* ---- call gates ---------------------------------------------------------------------------------------- */
+/* ---- call gates
+ * ---------------------------------------------------------------------------------------- */
 
 struct call_gate {
     u16 sel;
     u64 off;
-    unsigned size;  /* of a stack slot */
+    unsigned size; /* of a stack slot */
     unsigned params;
 };
 
-static struct call_gate read_call_gate(struct cpu *cpu, const struct insn *in, u16 sel, const struct desc *d)
+static struct call_gate read_call_gate(struct cpu *cpu, const struct insn *in, u16 sel,
+                                       const struct desc *d)
 {
     u32 err = SEL_ERR(sel);
     if (DESC_DPL(d) < cpu->cpl || DESC_DPL(d) < SEL_RPL(sel))
@@ -104,8 +107,8 @@ static struct call_gate read_call_gate(struct cpu *cpu, const struct insn *in, u
 }
 
 /* The gate's code segment; *cpl: privilege after the transfer. */
-static void check_gate_code(struct cpu *cpu, const struct insn *in, const struct call_gate *g, struct desc *d,
-                            bool call, unsigned *cpl)
+static void check_gate_code(struct cpu *cpu, const struct insn *in, const struct call_gate *g,
+                            struct desc *d, bool call, unsigned *cpl)
 {
     read_target(cpu, in, g->sel, d);
     u32 err = SEL_ERR(g->sel);
@@ -147,7 +150,8 @@ static void put(struct cpu *cpu, const struct insn *in, struct new_stack *s, u64
     s->sp = sp;
 }
 
-static void call_inner(struct cpu *cpu, const struct insn *in, const struct call_gate *g, struct desc *d, unsigned cpl)
+static void call_inner(struct cpu *cpu, const struct insn *in, const struct call_gate *g,
+                       struct desc *d, unsigned cpl)
 {
     struct new_stack s = {.sys = true};
     u16 sel;
@@ -165,7 +169,8 @@ static void call_inner(struct cpu *cpu, const struct insn *in, const struct call
     put(cpu, in, &s, cpu->seg[SEG_SS].sel, g->size);
     put(cpu, in, &s, cpu->gpr[RSP], g->size);
     for (unsigned i = g->params; i-- > 0;) {
-        gva_t va = seg_addr(cpu, in, SEG_SS, (old_sp + i * g->size) & stack_mask(cpu), g->size, ACCESS_READ);
+        gva_t va = seg_addr(cpu, in, SEG_SS, (old_sp + i * g->size) & stack_mask(cpu), g->size,
+                            ACCESS_READ);
         put(cpu, in, &s, mem_read(cpu, in, va, g->size), g->size);
     }
     put(cpu, in, &s, cpu->seg[SEG_CS].sel, g->size);
@@ -181,9 +186,12 @@ static void call_inner(struct cpu *cpu, const struct insn *in, const struct call
 }
 
 /* Pushes CS:RIP on the current stack and enters the segment at the same privilege. */
-static void call_same(struct cpu *cpu, const struct insn *in, u16 sel, u64 off, unsigned size, struct desc *d)
+static void call_same(struct cpu *cpu, const struct insn *in, u16 sel, u64 off, unsigned size,
+                      struct desc *d)
 {
-    struct new_stack s = {.ss = cpu->seg[SEG_SS], .sp = cpu->gpr[RSP], .mask = stack_mask(cpu),
+    struct new_stack s = {.ss = cpu->seg[SEG_SS],
+                          .sp = cpu->gpr[RSP],
+                          .mask = stack_mask(cpu),
                           .code64 = cpu->key & KEY_CODE64};
     put(cpu, in, &s, cpu->seg[SEG_CS].sel, size);
     put(cpu, in, &s, insn_next_rip(cpu, in), size);
@@ -194,7 +202,8 @@ static void call_same(struct cpu *cpu, const struct insn *in, u16 sel, u64 off, 
     cpu->rip = off;
 }
 
-static void through_gate(struct cpu *cpu, const struct insn *in, u16 sel, const struct desc *gd, bool call)
+static void through_gate(struct cpu *cpu, const struct insn *in, u16 sel, const struct desc *gd,
+                         bool call)
 {
     struct call_gate g = read_call_gate(cpu, in, sel, gd);
     struct desc d;
@@ -213,7 +222,8 @@ static void through_gate(struct cpu *cpu, const struct insn *in, u16 sel, const 
 }
 
 /* Call gates, task gates, TSSs. True: a task switch happened, which did its own accounting. */
-static bool through_system(struct cpu *cpu, const struct insn *in, u16 sel, const struct desc *d, bool call)
+static bool through_system(struct cpu *cpu, const struct insn *in, u16 sel, const struct desc *d,
+                           bool call)
 {
     unsigned type = DESC_TYPE(d);
     bool lm = cpu_in_long_mode(cpu);
@@ -241,13 +251,15 @@ static const struct insn *leave_after_task(struct cpu *cpu)
     return NULL;
 }
 
-static const struct insn *far_transfer(struct cpu *cpu, const struct insn *in, struct far_ptr p, bool call)
+static const struct insn *far_transfer(struct cpu *cpu, const struct insn *in, struct far_ptr p,
+                                       bool call)
 {
     struct desc d;
     stat_count(&cpu->stats, STAT_FAR_XFER, SERVED_EXIT);
     if (cpu->key & KEY_REAL) {
         if (call) {
-            struct new_stack s = {.ss = cpu->seg[SEG_SS], .sp = cpu->gpr[RSP], .mask = stack_mask(cpu)};
+            struct new_stack s = {
+                .ss = cpu->seg[SEG_SS], .sp = cpu->gpr[RSP], .mask = stack_mask(cpu)};
             put(cpu, in, &s, cpu->seg[SEG_CS].sel, in->osz);
             put(cpu, in, &s, insn_next_rip(cpu, in), in->osz);
             if (p.off > cpu->seg[SEG_CS].limit)
@@ -279,16 +291,29 @@ static const struct insn *far_transfer(struct cpu *cpu, const struct insn *in, s
     return LEAVE(cpu, in);
 }
 
-HANDLER(op_jmp_far_imm) { return far_transfer(cpu, in, far_imm(in), false); }
-HANDLER(op_jmp_far_mem) { return far_transfer(cpu, in, far_mem(cpu, in), false); }
-HANDLER(op_call_far_imm) { return far_transfer(cpu, in, far_imm(in), true); }
-HANDLER(op_call_far_mem) { return far_transfer(cpu, in, far_mem(cpu, in), true); }
+HANDLER(op_jmp_far_imm)
+{
+    return far_transfer(cpu, in, far_imm(in), false);
+}
+HANDLER(op_jmp_far_mem)
+{
+    return far_transfer(cpu, in, far_mem(cpu, in), false);
+}
+HANDLER(op_call_far_imm)
+{
+    return far_transfer(cpu, in, far_imm(in), true);
+}
+HANDLER(op_call_far_mem)
+{
+    return far_transfer(cpu, in, far_mem(cpu, in), true);
+}
 const struct insn_ops ops_jmp_far_imm = {.any = op_jmp_far_imm};
 const struct insn_ops ops_jmp_far_mem = {.any = op_jmp_far_mem};
 const struct insn_ops ops_call_far_imm = {.any = op_call_far_imm};
 const struct insn_ops ops_call_far_mem = {.any = op_call_far_mem};
 
-/* ---- returns ---------------------------------------------------------------------------------------------- */
+/* ---- returns
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Reads stack slots without popping them. */
 struct stack_reader {
@@ -318,8 +343,10 @@ static unsigned check_return_cs(struct cpu *cpu, const struct insn *in, u16 sel,
     return rpl;
 }
 
-/* SS of an outer (or, IRETQ, any) level: null is allowed when returning to 64-bit code below CPL 3. */
-static struct seg return_ss(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl, bool to64)
+/* SS of an outer (or, IRETQ, any) level: null is allowed when returning to 64-bit code below CPL 3.
+ */
+static struct seg return_ss(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl,
+                            bool to64)
 {
     if (SEL_IS_NULL(sel) && to64 && cpl != 3) {
         if (SEL_RPL(sel) != cpl)
@@ -343,7 +370,8 @@ static void set_outer_sp(struct cpu *cpu, u64 sp, bool to64)
 
 HANDLER(op_ret_far)
 {
-    struct stack_reader r = {.sp = cpu->gpr[RSP] & stack_mask(cpu), .mask = stack_mask(cpu), .size = in->osz};
+    struct stack_reader r = {
+        .sp = cpu->gpr[RSP] & stack_mask(cpu), .mask = stack_mask(cpu), .size = in->osz};
     u32 extra = (u16)in->imm;
     stat_count(&cpu->stats, STAT_FAR_XFER, SERVED_EXIT);
     u64 rip = take(cpu, in, &r);
@@ -403,7 +431,8 @@ static void load_flags(struct cpu *cpu, u32 v, u32 mask)
 
 static const struct insn *iret_real(struct cpu *cpu, const struct insn *in)
 {
-    struct stack_reader r = {.sp = cpu->gpr[RSP] & stack_mask(cpu), .mask = stack_mask(cpu), .size = in->osz};
+    struct stack_reader r = {
+        .sp = cpu->gpr[RSP] & stack_mask(cpu), .mask = stack_mask(cpu), .size = in->osz};
     if (cpu_in_v86(cpu) && cpu_iopl(cpu) < 3) {
         if (!(cpu->cr4 & CR4_VME) || in->osz != 2)
             excp_gp(cpu, in, 0);
@@ -421,8 +450,10 @@ static const struct insn *iret_real(struct cpu *cpu, const struct insn *in)
             u32 vif = flags & EFLAGS_IF ? EFLAGS_VIF : 0;
             load_flags(cpu, (flags & ~EFLAGS_VIF) | vif, m | EFLAGS_VIF);
         } else {
-            load_flags(cpu, flags, (EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_NT | EFLAGS_RF | EFLAGS_AC | EFLAGS_ID) &
-                                       (in->osz == 2 ? 0xffff : ~0u));
+            load_flags(cpu, flags,
+                       (EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_NT | EFLAGS_RF | EFLAGS_AC |
+                        EFLAGS_ID) &
+                           (in->osz == 2 ? 0xffff : ~0u));
         }
     } else {
         load_flags(cpu, flags, iret_mask(cpu, in->osz) & ~(EFLAGS_VIF | EFLAGS_VIP));
@@ -434,16 +465,17 @@ static const struct insn *iret_real(struct cpu *cpu, const struct insn *in)
     return LEAVE(cpu, in);
 }
 
-static const struct insn *iret_to_v86(struct cpu *cpu, const struct insn *in, struct stack_reader *r, u64 rip, u16 cs,
-                                      u32 flags)
+static const struct insn *iret_to_v86(struct cpu *cpu, const struct insn *in,
+                                      struct stack_reader *r, u64 rip, u16 cs, u32 flags)
 {
     static const u8 order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     u64 sp = take(cpu, in, r);
     u16 sel[5];
     for (unsigned i = 0; i < 5; i++)
         sel[i] = (u16)take(cpu, in, r);
-    load_flags(cpu, flags, EFLAGS_VM | EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_IOPL | EFLAGS_NT | EFLAGS_RF |
-                               EFLAGS_AC | EFLAGS_VIF | EFLAGS_VIP | EFLAGS_ID);
+    load_flags(cpu, flags,
+               EFLAGS_VM | EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_IOPL | EFLAGS_NT | EFLAGS_RF |
+                   EFLAGS_AC | EFLAGS_VIF | EFLAGS_VIP | EFLAGS_ID);
     cpu->cpl = 3;
     seg_load_real(cpu, SEG_CS, cs);
     for (unsigned i = 0; i < 5; i++)
@@ -472,7 +504,8 @@ HANDLER(op_iret)
     if (cpu->eflags & EFLAGS_NT)
         return iret_task(cpu, in);
 
-    struct stack_reader r = {.sp = cpu->gpr[RSP] & stack_mask(cpu), .mask = stack_mask(cpu), .size = in->osz};
+    struct stack_reader r = {
+        .sp = cpu->gpr[RSP] & stack_mask(cpu), .mask = stack_mask(cpu), .size = in->osz};
     u64 rip = take(cpu, in, &r);
     u16 sel = (u16)take(cpu, in, &r);
     u32 flags = (u32)take(cpu, in, &r);
@@ -506,7 +539,8 @@ HANDLER(op_iret)
 }
 const struct insn_ops ops_iret = {.any = op_iret};
 
-/* ---- software interrupts ------------------------------------------------------------------------------------- */
+/* ---- software interrupts
+ * ------------------------------------------------------------------------------------- */
 
 HANDLER(op_int_n)
 {
@@ -538,7 +572,8 @@ HANDLER(op_int1)
 }
 const struct insn_ops ops_int1 = {.any = op_int1};
 
-/* ---- fast system calls ------------------------------------------------------------------------------------------ */
+/* ---- fast system calls
+ * ------------------------------------------------------------------------------------------ */
 
 static void flat_segment(struct cpu *cpu, enum seg_id s, u16 sel, u16 attr)
 {

@@ -54,14 +54,38 @@ static unsigned io_size(const struct insn *in)
     return in->osz == 2 ? 2 : 4;
 }
 
-HANDLER(op_in_al_imm) { return do_in(cpu, in, (u8)in->imm, 1); }
-HANDLER(op_in_eax_imm) { return do_in(cpu, in, (u8)in->imm, io_size(in)); }
-HANDLER(op_in_al_dx) { return do_in(cpu, in, reg16(cpu, RDX), 1); }
-HANDLER(op_in_eax_dx) { return do_in(cpu, in, reg16(cpu, RDX), io_size(in)); }
-HANDLER(op_out_imm_al) { return do_out(cpu, in, (u8)in->imm, 1); }
-HANDLER(op_out_imm_eax) { return do_out(cpu, in, (u8)in->imm, io_size(in)); }
-HANDLER(op_out_dx_al) { return do_out(cpu, in, reg16(cpu, RDX), 1); }
-HANDLER(op_out_dx_eax) { return do_out(cpu, in, reg16(cpu, RDX), io_size(in)); }
+HANDLER(op_in_al_imm)
+{
+    return do_in(cpu, in, (u8)in->imm, 1);
+}
+HANDLER(op_in_eax_imm)
+{
+    return do_in(cpu, in, (u8)in->imm, io_size(in));
+}
+HANDLER(op_in_al_dx)
+{
+    return do_in(cpu, in, reg16(cpu, RDX), 1);
+}
+HANDLER(op_in_eax_dx)
+{
+    return do_in(cpu, in, reg16(cpu, RDX), io_size(in));
+}
+HANDLER(op_out_imm_al)
+{
+    return do_out(cpu, in, (u8)in->imm, 1);
+}
+HANDLER(op_out_imm_eax)
+{
+    return do_out(cpu, in, (u8)in->imm, io_size(in));
+}
+HANDLER(op_out_dx_al)
+{
+    return do_out(cpu, in, reg16(cpu, RDX), 1);
+}
+HANDLER(op_out_dx_eax)
+{
+    return do_out(cpu, in, reg16(cpu, RDX), io_size(in));
+}
 
 const struct insn_ops ops_in_al_imm = {.any = op_in_al_imm};
 const struct insn_ops ops_in_eax_imm = {.any = op_in_eax_imm};
@@ -72,7 +96,8 @@ const struct insn_ops ops_out_imm_eax = {.any = op_out_imm_eax};
 const struct insn_ops ops_out_dx_al = {.any = op_out_dx_al};
 const struct insn_ops ops_out_dx_eax = {.any = op_out_dx_eax};
 
-/* ---- strings --------------------------------------------------------------------------------------------- */
+/* ---- strings
+ * --------------------------------------------------------------------------------------------- */
 
 static void advance(struct cpu *cpu, const struct insn *in, unsigned r, unsigned size)
 {
@@ -120,10 +145,22 @@ static const struct insn *string_io(struct cpu *cpu, const struct insn *in, unsi
     return LEAVE_NEXT(cpu, in);
 }
 
-HANDLER(op_ins_b) { return string_io(cpu, in, 1, one_ins); }
-HANDLER(op_ins_z) { return string_io(cpu, in, io_size(in), one_ins); }
-HANDLER(op_outs_b) { return string_io(cpu, in, 1, one_outs); }
-HANDLER(op_outs_z) { return string_io(cpu, in, io_size(in), one_outs); }
+HANDLER(op_ins_b)
+{
+    return string_io(cpu, in, 1, one_ins);
+}
+HANDLER(op_ins_z)
+{
+    return string_io(cpu, in, io_size(in), one_ins);
+}
+HANDLER(op_outs_b)
+{
+    return string_io(cpu, in, 1, one_outs);
+}
+HANDLER(op_outs_z)
+{
+    return string_io(cpu, in, io_size(in), one_outs);
+}
 
 const struct insn_ops ops_ins_b = {.any = op_ins_b};
 const struct insn_ops ops_ins_z = {.any = op_ins_z};

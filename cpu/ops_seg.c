@@ -7,7 +7,8 @@
 
 #define HANDLER(name) static const struct insn *name(struct cpu *cpu, const struct insn *in)
 
-/* ---- moves --------------------------------------------------------------------------------------------- */
+/* ---- moves
+ * --------------------------------------------------------------------------------------------- */
 
 HANDLER(op_mov_e_s)
 {
@@ -53,9 +54,15 @@ static const struct insn *pop_seg(struct cpu *cpu, const struct insn *in, enum s
 }
 
 #define PUSH_POP(name, s)                                                                          \
-    HANDLER(op_push_##name) { return push_seg(cpu, in, s); }                                       \
+    HANDLER(op_push_##name)                                                                        \
+    {                                                                                              \
+        return push_seg(cpu, in, s);                                                               \
+    }                                                                                              \
     const struct insn_ops ops_push_##name = {.any = op_push_##name};                               \
-    HANDLER(op_pop_##name) { return pop_seg(cpu, in, s); }                                         \
+    HANDLER(op_pop_##name)                                                                         \
+    {                                                                                              \
+        return pop_seg(cpu, in, s);                                                                \
+    }                                                                                              \
     const struct insn_ops ops_pop_##name = {.any = op_pop_##name};
 
 PUSH_POP(es, SEG_ES)
@@ -83,7 +90,10 @@ static const struct insn *load_far(struct cpu *cpu, const struct insn *in, enum 
 }
 
 #define LOAD_FAR(name, s)                                                                          \
-    HANDLER(op_##name) { return load_far(cpu, in, s); }                                            \
+    HANDLER(op_##name)                                                                             \
+    {                                                                                              \
+        return load_far(cpu, in, s);                                                               \
+    }                                                                                              \
     const struct insn_ops ops_##name = {.any = op_##name};
 
 LOAD_FAR(les, SEG_ES)
@@ -92,7 +102,8 @@ LOAD_FAR(lss, SEG_SS)
 LOAD_FAR(lfs, SEG_FS)
 LOAD_FAR(lgs, SEG_GS)
 
-/* ---- inspection ------------------------------------------------------------------------------------------- */
+/* ---- inspection
+ * ------------------------------------------------------------------------------------------- */
 
 static void set_zf(struct cpu *cpu, bool z)
 {
@@ -135,7 +146,8 @@ static u32 system_types(const struct cpu *cpu, bool limits)
 {
     if (cpu_in_long_mode(cpu))
         return BIT(SYS_LDT) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY) | (limits ? 0 : BIT(SYS_CALL32));
-    u32 m = BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY);
+    u32 m =
+        BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY);
     return limits ? m : m | BIT(SYS_CALL16) | BIT(SYS_TASK) | BIT(SYS_CALL32);
 }
 

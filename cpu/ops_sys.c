@@ -31,7 +31,8 @@ static unsigned cr_size(const struct cpu *cpu)
     return cpu->key & KEY_CODE64 ? 8 : 4;
 }
 
-/* ---- control registers -------------------------------------------------------------------------------- */
+/* ---- control registers
+ * -------------------------------------------------------------------------------- */
 
 HANDLER(op_mov_r_cr)
 {
@@ -108,7 +109,8 @@ HANDLER(op_lmsw)
 }
 OPS(lmsw)
 
-/* ---- debug registers ----------------------------------------------------------------------------------- */
+/* ---- debug registers
+ * ----------------------------------------------------------------------------------- */
 
 static unsigned dr_number(struct cpu *cpu, const struct insn *in)
 {
@@ -162,7 +164,8 @@ HANDLER(op_mov_dr_r)
 }
 OPS(mov_dr_r)
 
-/* ---- TLB and caches --------------------------------------------------------------------------------------- */
+/* ---- TLB and caches
+ * --------------------------------------------------------------------------------------- */
 
 HANDLER(op_invlpg)
 {
@@ -207,7 +210,8 @@ HANDLER(op_wbinvd)
 }
 OPS(wbinvd)
 
-/* ---- descriptor tables ---------------------------------------------------------------------------------------- */
+/* ---- descriptor tables
+ * ---------------------------------------------------------------------------------------- */
 
 static const struct insn *store_table(struct cpu *cpu, const struct insn *in, u64 base, u32 limit)
 {
@@ -322,7 +326,8 @@ HANDLER(op_ltr)
 }
 OPS(ltr)
 
-/* ---- MSRs, time, identification ----------------------------------------------------------------------------- */
+/* ---- MSRs, time, identification
+ * ----------------------------------------------------------------------------- */
 
 HANDLER(op_rdmsr)
 {
@@ -417,7 +422,8 @@ HANDLER(op_rdrand)
 }
 OPS(rdrand)
 
-static const struct insn *base_access(struct cpu *cpu, const struct insn *in, enum seg_id s, bool write)
+static const struct insn *base_access(struct cpu *cpu, const struct insn *in, enum seg_id s,
+                                      bool write)
 {
     if (!(cpu->cr4 & CR4_FSGSBASE))
         excp_ud(cpu, in);
@@ -465,7 +471,8 @@ HANDLER(op_swapgs)
 }
 OPS(swapgs)
 
-/* ---- waiting, hypercalls ---------------------------------------------------------------------------------------- */
+/* ---- waiting, hypercalls
+ * ---------------------------------------------------------------------------------------- */
 
 HANDLER(op_hlt)
 {

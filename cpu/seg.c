@@ -20,7 +20,8 @@ u16 desc_attr(const struct desc *d)
 
 struct seg desc_to_seg(u16 sel, const struct desc *d)
 {
-    return (struct seg){.sel = sel, .base = desc_base(d), .limit = desc_limit(d), .attr = desc_attr(d)};
+    return (struct seg){
+        .sel = sel, .base = desc_base(d), .limit = desc_limit(d), .attr = desc_attr(d)};
 }
 
 struct seg seg_null(u16 sel)
@@ -72,7 +73,8 @@ void seg_load_real(struct cpu *cpu, enum seg_id s, u16 sel)
     cpu_update_key(cpu);
 }
 
-struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl, unsigned vector, u32 ext)
+struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl,
+                           unsigned vector, u32 ext)
 {
     struct desc d;
     u32 err = SEL_ERR(sel) | ext;
@@ -89,7 +91,8 @@ struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsi
 }
 
 /* Data segments and SS in protected mode; `fault` is #GP, or #TS in a task switch. */
-static struct seg fetch_data(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl, unsigned fault)
+static struct seg fetch_data(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl,
+                             unsigned fault)
 {
     struct desc d;
     if (SEL_IS_NULL(sel))
@@ -161,7 +164,8 @@ void seg_set_cs(struct cpu *cpu, u16 sel, const struct desc *d, unsigned cpl)
     cpu->cpl = (u8)cpl;
 }
 
-/* ---- stacks in the TSS ------------------------------------------------------------------------------ */
+/* ---- stacks in the TSS
+ * ------------------------------------------------------------------------------ */
 
 static _Noreturn void bad_tss(struct cpu *cpu, const struct insn *in, u32 ext)
 {

@@ -21,11 +21,23 @@ struct desc {
 #define DESC_IS_CONFORMING(d) (DESC_TYPE(d) & 4)
 
 /* System descriptor types. */
-enum { SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK = 5, SYS_INT16 = 6, SYS_TRAP16 = 7,
-       SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14, SYS_TRAP32 = 15 };
+enum {
+    SYS_TSS16 = 1,
+    SYS_LDT = 2,
+    SYS_TSS16_BUSY = 3,
+    SYS_CALL16 = 4,
+    SYS_TASK = 5,
+    SYS_INT16 = 6,
+    SYS_TRAP16 = 7,
+    SYS_TSS32 = 9,
+    SYS_TSS32_BUSY = 11,
+    SYS_CALL32 = 12,
+    SYS_INT32 = 14,
+    SYS_TRAP32 = 15
+};
 
 #define SEL_RPL(sel) ((sel)&3u)
-#define SEL_IS_NULL(sel) (((sel)&~3u) == 0)
+#define SEL_IS_NULL(sel) (((sel) & ~3u) == 0)
 #define SEL_ERR(sel) ((sel)&0xfffcu)
 
 u32 desc_base(const struct desc *d);
@@ -48,7 +60,8 @@ struct seg seg_null(u16 sel);
 void seg_load_real(struct cpu *cpu, enum seg_id s, u16 sel);
 /* Fetches and checks a stack segment for privilege level `cpl`; faults with `vector` #TS, #GP (not
  * present: #SS) and error sel + ext. */
-struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl, unsigned vector, u32 ext);
+struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl,
+                           unsigned vector, u32 ext);
 /* Drops data segments that the outer privilege level may not use (RET, IRET). */
 void seg_drop_for_cpl(struct cpu *cpu, unsigned cpl);
 /* Loads CS: hidden part, CPL in the selector's RPL. In 64-bit code the base is 0. */

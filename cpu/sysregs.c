@@ -27,7 +27,8 @@ static bool uses_pae(u64 cr0, u64 cr4, u64 efer)
 
 void sysregs_load_cr0(struct cpu *cpu, const struct insn *in, u64 v)
 {
-    const u64 known = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
+    const u64 known = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM |
+                      CR0_NW | CR0_CD | CR0_PG;
     if (v >> 32 || (v & CR0_PG && !(v & CR0_PE)) || (v & CR0_NW && !(v & CR0_CD)))
         excp_gp(cpu, in, 0);
     v = (v & known) | CR0_ET;
@@ -42,7 +43,8 @@ void sysregs_load_cr0(struct cpu *cpu, const struct insn *in, u64 v)
             excp_gp(cpu, in, 0);
         efer &= ~EFER_LMA;
     }
-    if (uses_pae(v, cpu->cr4, efer) && (v ^ old) & (CR0_CD | CR0_NW | CR0_PG) && !load_pdptes(cpu, cpu->cr3))
+    if (uses_pae(v, cpu->cr4, efer) && (v ^ old) & (CR0_CD | CR0_NW | CR0_PG) &&
+        !load_pdptes(cpu, cpu->cr3))
         excp_gp(cpu, in, 0);
     cpu->cr0 = v;
     cpu->efer = efer;

@@ -7,7 +7,7 @@
 
 /* Offsets of the saved state, SDM figures 7-2 and 7-10. */
 struct tss_layout {
-    u8 size;       /* of a register slot */
+    u8 size; /* of a register slot */
     u8 min_limit;
     u8 ip, flags, gpr, seg, ldt;
     u8 seg_count, seg_step;
@@ -41,7 +41,8 @@ static void save_state(struct cpu *cpu, const struct insn *in, u32 eflags, u64 n
     mem_write_sys(cpu, in, at(&cpu->tr, l->ip), next_rip & mask64(l->size * 8u), l->size);
     mem_write_sys(cpu, in, at(&cpu->tr, l->flags), eflags & mask64(l->size * 8u), l->size);
     for (unsigned i = 0; i < 8; i++)
-        mem_write_sys(cpu, in, at(&cpu->tr, l->gpr + i * l->size), cpu->gpr[i] & mask64(l->size * 8u), l->size);
+        mem_write_sys(cpu, in, at(&cpu->tr, l->gpr + i * l->size),
+                      cpu->gpr[i] & mask64(l->size * 8u), l->size);
     for (unsigned i = 0; i < l->seg_count; i++)
         mem_write_sys(cpu, in, at(&cpu->tr, l->seg + i * l->seg_step), cpu->seg[i].sel, 2);
 }
@@ -77,7 +78,8 @@ static void load_ldt(struct cpu *cpu, u16 sel)
     cpu->ldtr = seg_null(sel);
     if (SEL_IS_NULL(sel))
         return;
-    if (sel & 4 || !desc_read(cpu, NULL, sel, &d) || DESC_S(&d) || DESC_TYPE(&d) != SYS_LDT || !DESC_P(&d))
+    if (sel & 4 || !desc_read(cpu, NULL, sel, &d) || DESC_S(&d) || DESC_TYPE(&d) != SYS_LDT ||
+        !DESC_P(&d))
         excp_fault_err(cpu, NULL, EXC_TS, SEL_ERR(sel));
     cpu->ldtr = desc_to_seg(sel, &d);
 }
@@ -113,14 +115,16 @@ static void load_segments(struct cpu *cpu, const struct task_image *t)
         seg_load_task(cpu, order[i], t->seg[order[i]], cpu->cpl);
 }
 
-static struct seg check_tss(struct cpu *cpu, const struct insn *in, u16 sel, bool want_busy, unsigned vector, u32 ext)
+static struct seg check_tss(struct cpu *cpu, const struct insn *in, u16 sel, bool want_busy,
+                            unsigned vector, u32 ext)
 {
     struct desc d;
     u32 err = SEL_ERR(sel) | ext;
     if (SEL_IS_NULL(sel) || sel & 4 || !desc_read(cpu, in, sel, &d) || DESC_S(&d))
         excp_fault_err(cpu, in, vector, err);
     unsigned type = DESC_TYPE(&d);
-    if (type != (want_busy ? SYS_TSS32_BUSY : SYS_TSS32) && type != (want_busy ? SYS_TSS16_BUSY : SYS_TSS16))
+    if (type != (want_busy ? SYS_TSS32_BUSY : SYS_TSS32) &&
+        type != (want_busy ? SYS_TSS16_BUSY : SYS_TSS16))
         excp_fault_err(cpu, in, vector, err);
     if (!DESC_P(&d))
         excp_fault_err(cpu, in, EXC_NP, err);
@@ -154,7 +158,8 @@ static void become(struct cpu *cpu, struct seg tss, const struct task_image *t, 
     cpu_update_mode(cpu);
 }
 
-static void do_switch(struct cpu *cpu, const struct insn *in, struct seg tss, enum task_source source, u64 next_rip)
+static void do_switch(struct cpu *cpu, const struct insn *in, struct seg tss,
+                      enum task_source source, u64 next_rip)
 {
     struct task_image t = read_image(cpu, in, &tss);
     u32 eflags = cpu_get_eflags(cpu);
@@ -175,9 +180,11 @@ static void do_switch(struct cpu *cpu, const struct insn *in, struct seg tss, en
     become(cpu, tss, &t, nested);
 }
 
-void task_switch(struct cpu *cpu, const struct insn *in, u16 sel, enum task_source source, u64 next_rip)
+void task_switch(struct cpu *cpu, const struct insn *in, u16 sel, enum task_source source,
+                 u64 next_rip)
 {
-    struct seg tss = check_tss(cpu, in, sel, source == TASK_IRET, source == TASK_IRET ? EXC_TS : EXC_GP, 0);
+    struct seg tss =
+        check_tss(cpu, in, sel, source == TASK_IRET, source == TASK_IRET ? EXC_TS : EXC_GP, 0);
     do_switch(cpu, in, tss, source, next_rip);
     if (cpu->rip > cpu->seg[SEG_CS].limit)
         excp_gp(cpu, NULL, 0);

@@ -6,10 +6,26 @@
 #include <inttypes.h>
 
 static const char *const exception_names[] = {
-    "#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound range", "#UD invalid opcode",
-    "#NM device not available", "#DF double fault", "coprocessor overrun", "#TS invalid TSS", "#NP segment not present",
-    "#SS stack fault", "#GP general protection", "#PF page fault", "15", "#MF x87 error", "#AC alignment check",
-    "#MC machine check", "#XM SIMD error",
+    "#DE divide error",
+    "#DB debug",
+    "NMI",
+    "#BP breakpoint",
+    "#OF overflow",
+    "#BR bound range",
+    "#UD invalid opcode",
+    "#NM device not available",
+    "#DF double fault",
+    "coprocessor overrun",
+    "#TS invalid TSS",
+    "#NP segment not present",
+    "#SS stack fault",
+    "#GP general protection",
+    "#PF page fault",
+    "15",
+    "#MF x87 error",
+    "#AC alignment check",
+    "#MC machine check",
+    "#XM SIMD error",
 };
 
 void vm_explain(const struct vm *vm, FILE *out)
@@ -19,11 +35,12 @@ void vm_explain(const struct vm *vm, FILE *out)
     fprintf(out, "machine   pc (i440FX, PIIX3), 1 vCPU, %llu MiB RAM\n", c->ram_bytes / MIB);
     fprintf(out, "cpu       %s: %s\n", m->name, m->doc);
     fprintf(out, "engine    interp (records, threaded)\n");
-    fprintf(out, "time      %s\n", c->icount ? "one instruction is one nanosecond (-icount)" : "the host's clock");
+    fprintf(out, "time      %s\n",
+            c->icount ? "one instruction is one nanosecond (-icount)" : "the host's clock");
     fprintf(out, "pv        %s: %s\n", vm->pv->p->name, vm->pv->p->doc);
     for (unsigned i = 0; i < pv_feature_count(vm->pv); i++)
-        fprintf(out, "          %c%-20s %s\n", pv_has(vm->pv, i) ? '+' : '-', vm->pv->p->features[i].name,
-                vm->pv->p->features[i].doc);
+        fprintf(out, "          %c%-20s %s\n", pv_has(vm->pv, i) ? '+' : '-',
+                vm->pv->p->features[i].name, vm->pv->p->features[i].doc);
     fprintf(out, "kernel    %s\n", c->demo_guest ? "embedded demo guest" : c->kernel);
     if (c->initrd)
         fprintf(out, "initrd    %s\n", c->initrd);
@@ -31,11 +48,13 @@ void vm_explain(const struct vm *vm, FILE *out)
     for (const struct dev *d = vm->board.devices; d; d = d->next)
         fprintf(out, "device    %-12s %s\n", d->cls->name, d->cls->doc);
     for (const struct region *r = vm->phys.regions; r; r = r->next)
-        fprintf(out, "region    %012" PRIx64 "-%012" PRIx64 " %-5s %s%s\n", r->base, r->base + r->size - 1,
-                r->kind == REGION_ROM ? "rom" : "mmio", r->name, r->enabled ? "" : " (off)");
+        fprintf(out, "region    %012" PRIx64 "-%012" PRIx64 " %-5s %s%s\n", r->base,
+                r->base + r->size - 1, r->kind == REGION_ROM ? "rom" : "mmio", r->name,
+                r->enabled ? "" : " (off)");
 }
 
-/* ---- stops ---------------------------------------------------------------------------------------------- */
+/* ---- stops
+ * ---------------------------------------------------------------------------------------------- */
 
 static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
 {
@@ -44,8 +63,9 @@ static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
     if (error & 2) {
         unsigned vector = error >> 3, size = cpu_in_long_mode(vm->cpu) ? 16 : 8;
         gva_t at = vm->cpu->idtr.base + vector * size;
-        fprintf(out, "    error code %#x names IDT entry %u; the IDT is at %#" PRIx64 ", limit %#x%s\n", error, vector,
-                vm->cpu->idtr.base, vm->cpu->idtr.limit,
+        fprintf(out,
+                "    error code %#x names IDT entry %u; the IDT is at %#" PRIx64 ", limit %#x%s\n",
+                error, vector, vm->cpu->idtr.base, vm->cpu->idtr.limit,
                 vector * size + size - 1 > vm->cpu->idtr.limit ? ": the entry lies beyond it" : "");
         struct walk_result w;
         walk(&vm->phys, &vm->cpu->paging, at, (struct walk_access){.kind = ACCESS_READ}, &w);
@@ -55,16 +75,19 @@ static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
     }
     u64 base = error & 4 ? vm->cpu->ldtr.base : vm->cpu->gdtr.base;
     u32 limit = error & 4 ? vm->cpu->ldtr.limit : vm->cpu->gdtr.limit;
-    fprintf(out, "    error code %#x names selector %#x in the %s at %#" PRIx64 ", limit %#x%s\n", error, error & 0xfffc,
-            error & 4 ? "LDT" : "GDT", base, limit, (error | 7) > limit ? ": it lies beyond it" : "");
+    fprintf(out, "    error code %#x names selector %#x in the %s at %#" PRIx64 ", limit %#x%s\n",
+            error, error & 0xfffc, error & 4 ? "LDT" : "GDT", base, limit,
+            (error | 7) > limit ? ": it lies beyond it" : "");
     struct walk_result w;
-    walk(&vm->phys, &vm->cpu->paging, base + (error & 0xfff8), (struct walk_access){.kind = ACCESS_READ}, &w);
+    walk(&vm->phys, &vm->cpu->paging, base + (error & 0xfff8),
+         (struct walk_access){.kind = ACCESS_READ}, &w);
     if (!w.ok)
         return;
     u64 v = phys_peek(&vm->phys, w.gpa, 8);
     struct desc d = {.lo = (u32)v, .hi = (u32)(v >> 32)};
-    fprintf(out, "    descriptor %016" PRIx64 ": base %#x limit %#x %s type %#x DPL %u %s\n", v, desc_base(&d), desc_limit(&d),
-            DESC_S(&d) ? "code/data" : "system", DESC_TYPE(&d), DESC_DPL(&d), DESC_P(&d) ? "present" : "NOT PRESENT");
+    fprintf(out, "    descriptor %016" PRIx64 ": base %#x limit %#x %s type %#x DPL %u %s\n", v,
+            desc_base(&d), desc_limit(&d), DESC_S(&d) ? "code/data" : "system", DESC_TYPE(&d),
+            DESC_DPL(&d), DESC_P(&d) ? "present" : "NOT PRESENT");
 }
 
 static void explain_walk(struct vm *vm, gva_t va, u32 pfec, FILE *out)
@@ -72,20 +95,24 @@ static void explain_walk(struct vm *vm, gva_t va, u32 pfec, FILE *out)
     static const char *const kinds[] = {"none", "32-bit", "PAE", "4-level", "5-level"};
     const struct paging_state *ps = &vm->cpu->paging;
     struct walk_result w;
-    struct walk_access a = {.kind = pfec & PFEC_I ? ACCESS_EXEC : pfec & PFEC_W ? ACCESS_WRITE : ACCESS_READ,
+    struct walk_access a = {.kind = pfec & PFEC_I   ? ACCESS_EXEC
+                                    : pfec & PFEC_W ? ACCESS_WRITE
+                                                    : ACCESS_READ,
                             .user = pfec & PFEC_U};
     walk(&vm->phys, ps, va, a, &w);
-    fprintf(out, "    walk of %#" PRIx64 " (%s paging, CR3 %#" PRIx64 "):\n", va, kinds[ps->kind], ps->cr3);
+    fprintf(out, "    walk of %#" PRIx64 " (%s paging, CR3 %#" PRIx64 "):\n", va, kinds[ps->kind],
+            ps->cr3);
     for (unsigned i = 0; i < w.levels; i++)
-        fprintf(out, "      level %u: entry at %#" PRIx64 " is %#" PRIx64 "%s\n", w.levels - i, w.step[i].entry_gpa,
-                w.step[i].entry, w.step[i].entry & 1 ? "" : ": not present");
+        fprintf(out, "      level %u: entry at %#" PRIx64 " is %#" PRIx64 "%s\n", w.levels - i,
+                w.step[i].entry_gpa, w.step[i].entry, w.step[i].entry & 1 ? "" : ": not present");
     if (w.ok)
         fprintf(out, "      maps to %#" PRIx64 " now\n", w.gpa);
     else if (w.pfec & PFEC_RSVD)
         fprintf(out, "      a reserved bit is set\n");
     else if (w.pfec & PFEC_P)
-        fprintf(out, "      present, but the access is not allowed (%s, %s, %s)\n", w.user ? "user" : "supervisor",
-                w.write ? "writable" : "read-only", w.exec ? "executable" : "no-execute");
+        fprintf(out, "      present, but the access is not allowed (%s, %s, %s)\n",
+                w.user ? "user" : "supervisor", w.write ? "writable" : "read-only",
+                w.exec ? "executable" : "no-execute");
 }
 
 static void explain_triple_fault(struct vm *vm, FILE *out)
@@ -95,13 +122,17 @@ static void explain_triple_fault(struct vm *vm, FILE *out)
     for (unsigned i = 0; i < cpu->fault_chain_len; i++) {
         const struct fault_record *f = &cpu->fault_chain[i];
         const struct pending_excp *x = &f->e;
-        fprintf(out, "  %u. %s", i + 1, x->vector < ARRAY_SIZE(exception_names) ? exception_names[x->vector] : "?");
+        fprintf(out, "  %u. %s", i + 1,
+                x->vector < ARRAY_SIZE(exception_names) ? exception_names[x->vector] : "?");
         if (x->has_error)
             fprintf(out, ", error code %#x", x->error);
         fprintf(out, ", at %04x:%#" PRIx64, f->cs, f->rip);
         if (x->vector == EXC_PF)
             fprintf(out, ", CR2 %#" PRIx64, x->cr2);
-        fprintf(out, "%s\n", i == 0 ? "" : i == 1 ? ", while delivering it: double fault" : ", while delivering that: shutdown");
+        fprintf(out, "%s\n",
+                i == 0   ? ""
+                : i == 1 ? ", while delivering it: double fault"
+                         : ", while delivering that: shutdown");
         if (x->vector == EXC_PF)
             explain_walk(vm, x->cr2, x->error, out);
         else if (x->has_error)
@@ -116,10 +147,14 @@ void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out)
     case VM_TRIPLE_FAULT: explain_triple_fault(vm, out); break;
     case VM_HUNG:
         fprintf(out, "the CPU halted at %#" PRIx64 " with %s: nothing can wake it.\n", vm->cpu->rip,
-                vm->cpu->eflags & EFLAGS_IF ? "no timer armed and no input connected" : "interrupts off");
+                vm->cpu->eflags & EFLAGS_IF ? "no timer armed and no input connected"
+                                            : "interrupts off");
         break;
     case VM_RESET: fprintf(out, "the guest asked for a reset (-no-reboot).\n"); break;
-    case VM_TIMEOUT: fprintf(out, "the time limit was reached at %04x:%#" PRIx64 ".\n", vm->cpu->seg[SEG_CS].sel, vm->cpu->rip); break;
+    case VM_TIMEOUT:
+        fprintf(out, "the time limit was reached at %04x:%#" PRIx64 ".\n", vm->cpu->seg[SEG_CS].sel,
+                vm->cpu->rip);
+        break;
     default: break;
     }
 }

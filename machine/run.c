@@ -13,12 +13,13 @@
 #include <poll.h>
 #include <time.h>
 
-#define POLL_INTERVAL_NS 2000000ull  /* how often streams are looked at while the guest runs */
+#define POLL_INTERVAL_NS 2000000ull /* how often streams are looked at while the guest runs */
 #define SLICE_MIN 500u
-#define SLICE_MAX 40000u             /* about 0.2 ms: what a late timer may be late by */
+#define SLICE_MAX 40000u /* about 0.2 ms: what a late timer may be late by */
 #define ICOUNT_SLICE_MAX 1000000u
 
-/* ---- streams -------------------------------------------------------------------------------------------- */
+/* ---- streams
+ * -------------------------------------------------------------------------------------------- */
 
 static struct chardev *chardevs(const struct vm *vm, unsigned i)
 {
@@ -49,7 +50,8 @@ static void poll_streams(struct vm *vm, u64 timeout_ns)
     for (unsigned i = 0; i < vm->fd_count; i++)
         p[n++] = (struct pollfd){.fd = vm->fds[i].fd, .events = POLLIN};
 
-    struct timespec ts = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC), .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
+    struct timespec ts = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
+                          .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
     if (!n && !timeout_ns)
         return;
     if (ppoll(p, n, &ts, NULL) <= 0)
@@ -74,7 +76,9 @@ static bool has_streams(const struct vm *vm)
     return false;
 }
 
-/* ---- time ------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* Instructions until the next deadline, roughly: the guest runs some 0.2 of them per nanosecond. */
 static u64 slice_length(struct vm *vm)
@@ -119,7 +123,9 @@ static void look_around(struct vm *vm)
     poll_streams(vm, 0);
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------------------- */
+/* ---- the loop
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static bool can_be_woken(const struct vm *vm)
 {

@@ -8,7 +8,8 @@
 /* 2000-01-01: what the clock of a reproducible run begins with. */
 #define ICOUNT_WALL_BASE 946684800ull
 
-/* ---- what the CPU asks --------------------------------------------------------------------------------- */
+/* ---- what the CPU asks
+ * --------------------------------------------------------------------------------- */
 
 static u32 hook_io_read(void *opaque, u16 port, unsigned size)
 {
@@ -110,7 +111,9 @@ static const struct cpu_hooks hooks = {
     .tsc_changed = hook_tsc_changed,
 };
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* One instruction is one nanosecond, so virtual time is the instruction count plus what was skipped
  * while the CPU was halted. */
@@ -141,11 +144,19 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
         rng_seed(&vm->cpu->rng, cfg->seed);
         vm->cpu->rng_seeded = true;
     }
-    struct board_config bc = {.phys = &vm->phys, .clock = &vm->clock, .cpu = vm->cpu, .rtc_base = wall,
-                              .serial = cfg->serial, .debugcon = cfg->debugcon, .devices = cfg->devices};
+    struct board_config bc = {.phys = &vm->phys,
+                              .clock = &vm->clock,
+                              .cpu = vm->cpu,
+                              .rtc_base = wall,
+                              .serial = cfg->serial,
+                              .debugcon = cfg->debugcon,
+                              .devices = cfg->devices};
     if (!board_create(&vm->board, &bc, e))
         return false;
-    struct pv_env env = {.phys = &vm->phys, .clock = &vm->clock, .lapic = vm->board.lapic, .cpu = vm->cpu,
+    struct pv_env env = {.phys = &vm->phys,
+                         .clock = &vm->clock,
+                         .lapic = vm->board.lapic,
+                         .cpu = vm->cpu,
                          .wall_base_ns = wall * NS_PER_SEC};
     vm->pv = pv_create(cfg->pv ? cfg->pv : "none", &env, e);
     return vm->pv != NULL;
@@ -192,13 +203,18 @@ bool vm_boot(struct vm *vm, struct err *e)
     if (!board_reset(&vm->board, e))
         return false;
     pv_reset(vm->pv);
-    struct boot_config b = {.phys = &vm->phys, .cpu = vm->cpu, .kernel = cfg->kernel, .initrd = cfg->initrd,
-                            .append = cfg->append, .cpus = 1};
+    struct boot_config b = {.phys = &vm->phys,
+                            .cpu = vm->cpu,
+                            .kernel = cfg->kernel,
+                            .initrd = cfg->initrd,
+                            .append = cfg->append,
+                            .cpus = 1};
     if (cfg->demo_guest)
         return boot_load_demo(&b, e);
     if (!cfg->kernel) {
         err_usage(e, "nothing to run");
-        return err_hint(e, "name a kernel: parallax -kernel vmlinuz -initrd rd.gz -append console=ttyS0");
+        return err_hint(
+            e, "name a kernel: parallax -kernel vmlinuz -initrd rd.gz -append console=ttyS0");
     }
     return boot_load(&b, e);
 }
@@ -228,7 +244,9 @@ bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque)
     return true;
 }
 
-/* ---- questions ----------------------------------------------------------------------------------------------- */
+/* ---- questions
+ * -----------------------------------------------------------------------------------------------
+ */
 
 int vm_exit_code(const struct vm *vm, enum vm_stop why)
 {
@@ -275,7 +293,8 @@ u64 vm_ram_hash(const struct vm *vm)
     return phys_hash(&vm->phys);
 }
 
-bool vm_pv_feature(const struct vm *vm, unsigned i, const char **name, const char **doc, bool *on, u64 *count)
+bool vm_pv_feature(const struct vm *vm, unsigned i, const char **name, const char **doc, bool *on,
+                   u64 *count)
 {
     if (i >= pv_feature_count(vm->pv))
         return false;

@@ -16,28 +16,28 @@ struct phys;
 
 /* All strings are owned by the caller and outlive the VM. */
 struct vm_config {
-    u64 ram_bytes;          /* multiple of 1 MiB, 1 MiB to 1 TiB */
-    const char *cpu_model;  /* NULL: default */
-    const char *pv;         /* "kvm,-pv-eoi"; NULL: none */
+    u64 ram_bytes;                        /* multiple of 1 MiB, 1 MiB to 1 TiB */
+    const char *cpu_model;                /* NULL: default */
+    const char *pv;                       /* "kvm,-pv-eoi"; NULL: none */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
     bool demo_guest;
-    bool icount;            /* deterministic virtual time */
-    u64 seed;               /* of RNGs, with icount */
-    bool no_reboot;         /* a reset request stops the machine */
-    struct chardev *serial; /* COM1; may be NULL */
-    struct chardev *debugcon; /* port 0xE9; may be NULL */
+    bool icount;                /* deterministic virtual time */
+    u64 seed;                   /* of RNGs, with icount */
+    bool no_reboot;             /* a reset request stops the machine */
+    struct chardev *serial;     /* COM1; may be NULL */
+    struct chardev *debugcon;   /* port 0xE9; may be NULL */
     const char *const *devices; /* -device arguments, NULL-terminated; may be NULL */
 };
 
 enum vm_stop {
-    VM_POWEROFF,     /* ACPI S5 or the like */
-    VM_RESET,        /* reset with no_reboot */
-    VM_DEBUG_EXIT,   /* isa-debug-exit; exit_code is set */
+    VM_POWEROFF,   /* ACPI S5 or the like */
+    VM_RESET,      /* reset with no_reboot */
+    VM_DEBUG_EXIT, /* isa-debug-exit; exit_code is set */
     VM_TRIPLE_FAULT,
-    VM_STOPPED,      /* vm_stop was called */
-    VM_TIMEOUT,      /* vm_run's limit was reached */
-    VM_HUNG,         /* HLT with interrupts off and nothing that could wake it */
+    VM_STOPPED, /* vm_stop was called */
+    VM_TIMEOUT, /* vm_run's limit was reached */
+    VM_HUNG,    /* HLT with interrupts off and nothing that could wake it */
 };
 
 struct vm;
@@ -48,23 +48,24 @@ void vm_destroy(struct vm *vm);
 enum vm_stop vm_run(struct vm *vm, u64 limit_ns);
 /* From a callback (tap, trace) or a signal handler: vm_run returns VM_STOPPED soon. */
 void vm_stop(struct vm *vm);
-/* Polled by the event loop every few milliseconds of guest execution; may be NULL. Extra fds of front
- * ends go through vm_add_fd. */
+/* Polled by the event loop every few milliseconds of guest execution; may be NULL. Extra fds of
+ * front ends go through vm_add_fd. */
 bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque);
 
 int vm_exit_code(const struct vm *vm, enum vm_stop why); /* the program's exit code, README */
-void vm_powerdown(struct vm *vm); /* presses the ACPI power button */
+void vm_powerdown(struct vm *vm);                        /* presses the ACPI power button */
 void vm_reset(struct vm *vm);
 
 struct cpu *vm_cpu(struct vm *vm, unsigned n); /* NULL beyond the last */
 struct phys *vm_phys(struct vm *vm);
 struct clock *vm_clock(struct vm *vm);
-struct dev *vm_devices(struct vm *vm);         /* list by ->next */
+struct dev *vm_devices(struct vm *vm); /* list by ->next */
 const struct stats *vm_stats(const struct vm *vm);
 u64 vm_icount(const struct vm *vm);
 u64 vm_ram_hash(const struct vm *vm);
 /* Per-feature use counters of the personality: name and count by index; false at the end. */
-bool vm_pv_feature(const struct vm *vm, unsigned i, const char **name, const char **doc, bool *on, u64 *count);
+bool vm_pv_feature(const struct vm *vm, unsigned i, const char **name, const char **doc, bool *on,
+                   u64 *count);
 const char *vm_pv_name(const struct vm *vm);
 /* Prints the resolved machine: -explain. */
 void vm_explain(const struct vm *vm, FILE *out);

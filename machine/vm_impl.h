@@ -22,10 +22,10 @@ struct vm {
     struct pv *pv;
     struct vm_fd fds[VM_MAX_FDS];
     unsigned fd_count;
-    volatile bool stop;      /* set by vm_stop, also from signal handlers */
-    u64 warp_ns;             /* icount: time skipped while halted */
-    u64 host_deadline_ns;    /* 0: none */
-    u64 next_poll_ns;        /* host time of the next look at file descriptors */
+    volatile bool stop;   /* set by vm_stop, also from signal handlers */
+    u64 warp_ns;          /* icount: time skipped while halted */
+    u64 host_deadline_ns; /* 0: none */
+    u64 next_poll_ns;     /* host time of the next look at file descriptors */
 };
 
 /* Puts CPU, chips and memory into the state in which the guest starts. */

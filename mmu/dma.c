@@ -73,9 +73,27 @@ static void dma_write_le(struct phys *p, gpa_t gpa, u64 v, unsigned size)
     dma_write(p, gpa, b, size);
 }
 
-u16 dma_read16(struct phys *p, gpa_t gpa) { return (u16)dma_read_le(p, gpa, 2); }
-u32 dma_read32(struct phys *p, gpa_t gpa) { return (u32)dma_read_le(p, gpa, 4); }
-u64 dma_read64(struct phys *p, gpa_t gpa) { return dma_read_le(p, gpa, 8); }
-void dma_write16(struct phys *p, gpa_t gpa, u16 v) { dma_write_le(p, gpa, v, 2); }
-void dma_write32(struct phys *p, gpa_t gpa, u32 v) { dma_write_le(p, gpa, v, 4); }
-void dma_write64(struct phys *p, gpa_t gpa, u64 v) { dma_write_le(p, gpa, v, 8); }
+u16 dma_read16(struct phys *p, gpa_t gpa)
+{
+    return (u16)dma_read_le(p, gpa, 2);
+}
+u32 dma_read32(struct phys *p, gpa_t gpa)
+{
+    return (u32)dma_read_le(p, gpa, 4);
+}
+u64 dma_read64(struct phys *p, gpa_t gpa)
+{
+    return dma_read_le(p, gpa, 8);
+}
+void dma_write16(struct phys *p, gpa_t gpa, u16 v)
+{
+    dma_write_le(p, gpa, v, 2);
+}
+void dma_write32(struct phys *p, gpa_t gpa, u32 v)
+{
+    dma_write_le(p, gpa, v, 4);
+}
+void dma_write64(struct phys *p, gpa_t gpa, u64 v)
+{
+    dma_write_le(p, gpa, v, 8);
+}

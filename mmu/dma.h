@@ -7,7 +7,8 @@
 
 #include "mmu/phys.h"
 
-/* False, and nothing (read: zeroes) is transferred from the first byte that is not RAM or ROM on. */
+/* False, and nothing (read: zeroes) is transferred from the first byte that is not RAM or ROM on.
+ */
 bool dma_read(struct phys *p, gpa_t gpa, void *buf, u64 len);
 bool dma_write(struct phys *p, gpa_t gpa, const void *buf, u64 len);
 bool dma_fill(struct phys *p, gpa_t gpa, u8 value, u64 len);

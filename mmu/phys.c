@@ -88,9 +88,11 @@ void phys_wrote(struct phys *p, gpa_t gpa, u64 len)
     }
 }
 
-/* ---- regions ---------------------------------------------------------------------------------- */
+/* ---- regions ----------------------------------------------------------------------------------
+ */
 
-static struct region *region_add(struct phys *p, enum region_kind kind, const char *name, gpa_t base, u64 size)
+static struct region *region_add(struct phys *p, enum region_kind kind, const char *name,
+                                 gpa_t base, u64 size)
 {
     BUG_ON((base | size) & ~PAGE_MASK);
     struct region *r = calloc(1, sizeof *r);
@@ -173,7 +175,8 @@ void phys_set_a20(struct phys *p, bool on)
         p->changed(p->opaque);
 }
 
-/* ---- accesses --------------------------------------------------------------------------------- */
+/* ---- accesses ---------------------------------------------------------------------------------
+ */
 
 static u64 mmio_read(struct phys *p, gpa_t gpa, unsigned size)
 {

@@ -26,7 +26,7 @@ struct region {
     u8 *host;                   /* RAM, ROM */
     const struct mmio_ops *ops; /* MMIO */
     void *opaque;
-    struct region *next;        /* later regions lie over earlier ones */
+    struct region *next; /* later regions lie over earlier ones */
 };
 
 /* What differs from plain RAM in one 4 KiB page. All zero for pages of plain RAM, so that the array
@@ -40,8 +40,8 @@ struct page_desc {
 
 struct phys {
     u64 ram_bytes;
-    u64 ram_low_bytes;  /* RAM below the PCI hole (up to 3 GiB); the rest starts at 4 GiB */
-    u8 *ram;            /* one host mapping; low part first */
+    u64 ram_low_bytes; /* RAM below the PCI hole (up to 3 GiB); the rest starts at 4 GiB */
+    u8 *ram;           /* one host mapping; low part first */
     struct region *regions;
     struct page_desc *pages; /* indexed by gpa >> 12, page_count entries */
     u64 page_count;

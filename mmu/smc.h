@@ -1,9 +1,9 @@
 /*
  * smc.h: which bytes of guest memory hold decoded code.
  *
- * A page that holds code loses its write tags (tlb.h), so every store to it takes the slow path, which
- * consults a bitmap of 64-byte granules: a store beside the code is a plain store, a store into it
- * calls phys.code_written. DMA goes the same way through dma.h.
+ * A page that holds code loses its write tags (tlb.h), so every store to it takes the slow path,
+ * which consults a bitmap of 64-byte granules: a store beside the code is a plain store, a store
+ * into it calls phys.code_written. DMA goes the same way through dma.h.
  */
 #pragma once
 

@@ -42,7 +42,8 @@ void tlb_flush_all(struct tlb *t)
     t->gen_global++;
     memset(t->large_2m, 0, sizeof t->large_2m);
     t->large_1g = 0;
-    if (t->gen == 0 || t->gen_global == 0) { /* a generation must never come back while entries of it live */
+    if (t->gen == 0 ||
+        t->gen_global == 0) { /* a generation must never come back while entries of it live */
         memset(t->l2, 0, sizeof t->l2);
         t->gen = t->gen_global = 1;
     }
@@ -133,7 +134,8 @@ static void l2_store(struct tlb *t, gva_t page, u64 gpa_rights)
 
 /* May this access use the cached rights without a walk? A walk decides what is denied, because it
  * also finds the error code, and because rights may have been widened without a flush. */
-static bool rights_allow(const struct paging_state *ps, u64 g, enum access kind, struct walk_access wa)
+static bool rights_allow(const struct paging_state *ps, u64 g, enum access kind,
+                         struct walk_access wa)
 {
     bool user_page = g & L2_USER;
     if (kind == ACCESS_EXEC)
@@ -145,7 +147,8 @@ static bool rights_allow(const struct paging_state *ps, u64 g, enum access kind,
     return g & L2_DIRTY && (g & L2_WRITE || (!wa.user && !ps->wp));
 }
 
-static void l1_fill(struct tlb *t, struct phys *p, gva_t page, gpa_t gpa, enum access kind, enum tlb_mode mode)
+static void l1_fill(struct tlb *t, struct phys *p, gva_t page, gpa_t gpa, enum access kind,
+                    enum tlb_mode mode)
 {
     unsigned i = tlb_index(page);
     if (kind == ACCESS_EXEC) {
@@ -166,8 +169,8 @@ static void l1_fill(struct tlb *t, struct phys *p, gva_t page, gpa_t gpa, enum a
         l->tag_w[i] = page;
 }
 
-void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va, enum access kind,
-                enum tlb_mode mode, struct walk_access wa, struct tlb_fill *out)
+void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
+                enum access kind, enum tlb_mode mode, struct walk_access wa, struct tlb_fill *out)
 {
     gva_t page = va & PAGE_MASK;
     u64 g;

@@ -6,9 +6,9 @@
  *
  *     va - tag <= 4096 - size   =>   host = va + addend
  *
- * A read tag exists only after the A bit is set, a write tag only after the D bit is set; pages with
- * MMIO, ROM (write), code (write), watchpoints never get one. A slot that is empty holds a tag whose
- * page has another index, so that nothing matches it.
+ * A read tag exists only after the A bit is set, a write tag only after the D bit is set; pages
+ * with MMIO, ROM (write), code (write), watchpoints never get one. A slot that is empty holds a tag
+ * whose page has another index, so that nothing matches it.
  *
  * Second level: larger, keyed by page and generation; survives first-level flushes.
  */
@@ -24,7 +24,7 @@ enum tlb_mode {
     TLB_KERNEL,    /* supervisor data access */
     TLB_KERNEL_AC, /* supervisor, SMAP suspended by EFLAGS.AC */
     TLB_USER,
-    TLB_CHECKED,   /* never filled: every access takes the slow path (#AC on, debugging) */
+    TLB_CHECKED, /* never filled: every access takes the slow path (#AC on, debugging) */
     TLB_MODES
 };
 
@@ -74,8 +74,8 @@ void tlb_flush_host(struct tlb *t);
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa);
 
 struct tlb_fill {
-    gpa_t gpa;   /* of the byte, A20 applied */
-    u8 *host;    /* host pointer to the byte when plain memory for this access, else NULL */
+    gpa_t gpa; /* of the byte, A20 applied */
+    u8 *host;  /* host pointer to the byte when plain memory for this access, else NULL */
     u32 pfec;
     bool ok;
 };

@@ -35,24 +35,27 @@ static bool entry_set(struct phys *p, gpa_t gpa, u64 old, u64 bits, unsigned siz
     bool ok;
     if (size == 4) {
         u32 was = LE32((u32)old), want = LE32((u32)(old | bits));
-        ok = __atomic_compare_exchange_n((u32 *)(void *)h, &was, want, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        ok = __atomic_compare_exchange_n((u32 *)(void *)h, &was, want, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_RELAXED);
     } else {
         u64 was = LE64(old), want = LE64(old | bits);
-        ok = __atomic_compare_exchange_n((u64 *)(void *)h, &was, want, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        ok = __atomic_compare_exchange_n((u64 *)(void *)h, &was, want, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_RELAXED);
     }
     phys_wrote(p, gpa & p->a20_mask, size);
     return ok;
 }
 
 struct level {
-    unsigned shift;    /* of the index in the linear address */
-    unsigned bits;     /* of the index */
-    unsigned size;     /* of an entry, bytes */
-    bool may_be_leaf;  /* PS means a page here */
+    unsigned shift;   /* of the index in the linear address */
+    unsigned bits;    /* of the index */
+    unsigned size;    /* of an entry, bytes */
+    bool may_be_leaf; /* PS means a page here */
 };
 
 /* Reserved bits of an entry at this level (SDM 4.3 to 4.5). */
-static u64 reserved_bits(const struct phys *p, const struct paging_state *ps, const struct level *l, bool leaf)
+static u64 reserved_bits(const struct phys *p, const struct paging_state *ps, const struct level *l,
+                         bool leaf)
 {
     if (l->size == 4)
         return leaf && l->shift > PAGE_SHIFT ? BIT64(21) : 0; /* PSE-36: bits 13-20 are address */
@@ -68,7 +71,8 @@ static u64 reserved_bits(const struct phys *p, const struct paging_state *ps, co
     return r;
 }
 
-static bool permitted(const struct paging_state *ps, struct walk_access a, const struct walk_result *r)
+static bool permitted(const struct paging_state *ps, struct walk_access a,
+                      const struct walk_result *r)
 {
     if (a.kind == ACCESS_EXEC) {
         if (!r->exec)
@@ -115,7 +119,8 @@ static unsigned levels_of(const struct paging_state *ps, struct level l[5])
     }
 }
 
-static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a, struct walk_result *r)
+static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
+                     struct walk_result *r)
 {
     struct level lv[5];
     unsigned n = levels_of(ps, lv);
@@ -161,7 +166,8 @@ static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, st
             r->pfec |= PFEC_P;
             return STEP_FAULT;
         }
-        if (a.set_ad && !entry_set(p, at, e, a.kind == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A, l->size))
+        if (a.set_ad &&
+            !entry_set(p, at, e, a.kind == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A, l->size))
             return STEP_RACE;
         r->dirty = a.kind == ACCESS_WRITE || e & PTE_D;
         gpa_t frame = e & mask64(l->size == 4 ? 32 : p->addr_bits) & ~(r->page_bytes - 1);
@@ -173,11 +179,17 @@ static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, st
     return STEP_FAULT;
 }
 
-void walk(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a, struct walk_result *r)
+void walk(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
+          struct walk_result *r)
 {
     if (ps->kind == PAGING_NONE) {
-        *r = (struct walk_result){.ok = true, .gpa = va, .page_bytes = PAGE_SIZE, .user = true,
-                                  .write = true, .exec = true, .dirty = true};
+        *r = (struct walk_result){.ok = true,
+                                  .gpa = va,
+                                  .page_bytes = PAGE_SIZE,
+                                  .user = true,
+                                  .write = true,
+                                  .exec = true,
+                                  .dirty = true};
         return;
     }
     int s;

@@ -13,8 +13,8 @@ enum paging { PAGING_NONE, PAGING_32, PAGING_PAE, PAGING_4LEVEL, PAGING_5LEVEL }
 /* What of CR0, CR3, CR4, EFER and EFLAGS decides a translation. */
 struct paging_state {
     enum paging kind;
-    u64 cr3;        /* physical base bits and, with CR4.PCIDE, the PCID */
-    u64 pdpte[4];   /* PAE: loaded with CR3 (SDM 4.4.1) */
+    u64 cr3;      /* physical base bits and, with CR4.PCIDE, the PCID */
+    u64 pdpte[4]; /* PAE: loaded with CR3 (SDM 4.4.1) */
     bool wp, pse, pge, nxe, smep, smap, gbpages;
 };
 
@@ -29,9 +29,9 @@ enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXEC = 2 };
 
 struct walk_access {
     enum access kind;
-    bool user;     /* user-mode access: CPL 3 and not an implicit supervisor access */
-    bool ac;       /* supervisor may touch user pages although SMAP is on: EFLAGS.AC, explicit access */
-    bool set_ad;   /* set A and D bits (atomically), as the CPU does; debuggers do not */
+    bool user; /* user-mode access: CPL 3 and not an implicit supervisor access */
+    bool ac;   /* supervisor may touch user pages although SMAP is on: EFLAGS.AC, explicit access */
+    bool set_ad; /* set A and D bits (atomically), as the CPU does; debuggers do not */
 };
 
 struct walk_step {
@@ -41,9 +41,9 @@ struct walk_step {
 
 struct walk_result {
     bool ok;
-    u32 pfec;        /* error code when !ok */
-    gpa_t gpa;       /* of the byte, before A20 */
-    u64 page_bytes;  /* 4 KiB, 2 MiB, 4 MiB, 1 GiB */
+    u32 pfec;               /* error code when !ok */
+    gpa_t gpa;              /* of the byte, before A20 */
+    u64 page_bytes;         /* 4 KiB, 2 MiB, 4 MiB, 1 GiB */
     bool user, write, exec; /* rights of the translation by U/S, R/W and XD alone */
     bool global, dirty;
     unsigned levels; /* entries read, from the root */
