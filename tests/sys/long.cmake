@@ -1,0 +1,17 @@
+# The 64-bit part of the system tests: long_*, page_*, debug_* and apic_* on the harness of long.h.
+# Included by the list. By hand elsewhere, where a multiboot kernel must be a 32-bit ELF file:
+#   objcopy -O elf32-i386 NAME.elf NAME.32
+#   qemu-system-x86_64 -cpu max -kernel NAME.32 -device isa-debug-exit,iobase=0xf4 -debugcon stdio -display none
+set(long_flags -m64 -ffreestanding -nostdlib -static -no-pie -fpie -mcmodel=small -mno-red-zone
+  -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables
+  -fno-tree-loop-distribute-patterns -fno-strict-aliasing -std=gnu11 -O2 -g0 -Wall -Wextra -Wl,--build-id=none
+  -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,${here}/long.ld)
+set(long_parts ${here}/long_start.S ${here}/long_lib.c)
+file(GLOB programs CONFIGURE_DEPENDS ${here}/long_*.c ${here}/page_*.c ${here}/debug_*.c ${here}/apic_*.c)
+list(REMOVE_ITEM programs ${long_parts})
+foreach(program ${programs})
+  get_filename_component(name ${program} NAME_WE)
+  file(GLOB helpers CONFIGURE_DEPENDS ${here}/${name}.S)
+  sys_test(${name} "${long_flags}" "${here}/long.h;${here}/long_defs.h;${here}/long.ld"
+    ${long_parts} ${program} ${helpers})
+endforeach()
