@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "tests/insn/oracle.h"
 #include "tests/insn/oracle_exceptions.h"
+#include "tests/insn/rows.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,6 +262,8 @@ static bool row_is_testable(const struct run *run, unsigned row, unsigned code)
     if (r->gate != GATE_NONE && !(run->gates >> r->gate & 1))
         return false;
     if (r->attr & (code == 64 ? A_I64 : A_O64))
+        return false;
+    if (code == 32 && r->attr & (A_W1 | A_A64) && !row_is_vex(r))
         return false;
     return only ? !strcmp(only, r->name) : !is_excluded(r);
 }
