@@ -19,18 +19,14 @@ _Static_assert(sizeof(u32) == 4, "the guest is 32-bit");
 
 /* ---- snippets ---------------------------------------------------------------------------------- */
 
-#define ASM_LABELS(name) extern u8 name[], name##_f[], name##_end[];
-/* 32-bit code; `NAME_f:` may mark the instruction that shall fault, 1: .. in AT&T syntax. */
-#define CODE32(name, text)                                                                         \
-    __asm__(".pushsection .text\n.code32\n.balign 16\n.globl " #name ", " #name "_f, " #name "_end\n" \
-            #name ":\n" text "\nint $0x80\n" #name "_end:\n.weak " #name "_f\n.popsection\n");     \
-    ASM_LABELS(name)
+#define SNIPPET(name, section, bits, text)                                                          \
+    __asm__(".pushsection " section ", \"awx\"\n.code" bits "\n.balign 16\n.globl " #name           \
+            "\n.weak " #name "_f\n" #name ":\n" text "\nint $0x80\n.code32\n.popsection\n");        \
+    extern u8 name[], name##_f[];
+/* 32-bit code; the label NAME_f may mark the instruction that shall fault. */
+#define CODE32(name, text) SNIPPET(name, ".snippets", "32", text)
 /* 16-bit code below 64 KiB, for real, virtual-8086 and 16-bit protected mode: offset = address. */
-#define CODE16(name, text)                                                                         \
-    __asm__(".pushsection .low, \"awx\"\n.code16\n.balign 16\n.globl " #name ", " #name "_f, " #name \
-            "_end\n" #name ":\n" text "\nint $0x80\n" #name "_end:\n.weak " #name "_f\n.code32\n"  \
-            ".popsection\n");                                                                      \
-    ASM_LABELS(name)
+#define CODE16(name, text) SNIPPET(name, ".low", "16", text)
 /* Data that 16-bit code reaches. */
 #define LOW __attribute__((section(".low"), used))
 
@@ -154,6 +150,8 @@ void run_at(const void *snippet);
 /* Runs the snippet in real mode: selectors 0 unless `in` says otherwise (in.cs is a value). */
 void run_real_at(const void *snippet);
 
+/* What ended the last run: DONE, FAULT(v) or FAULT_ERR(v, e). */
+u32 outcome(void);
 /* Runs and compares what ended the run; then fresh(). */
 void expect(const char *name, const void *snippet, u32 want);
 void expect_real(const char *name, const void *snippet, u32 want);
