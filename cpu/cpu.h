@@ -272,16 +272,34 @@ void cpu_reset(struct cpu *cpu);
 void cpu_init_signal(struct cpu *cpu);
 /* Runs up to `insns` instructions. */
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns);
-/* Makes cpu_run look at `req` at the next block boundary. */
-static inline void cpu_request(struct cpu *cpu, u32 req)
-{
-    cpu->req |= req;
-}
-
 /* Requests that count now: REQ_INTR only while EFLAGS.IF is set. */
 static inline u32 cpu_pending(const struct cpu *cpu)
 {
     return cpu->req & (cpu->eflags | ~REQ_INTR);
+}
+
+/* Ends the slice at the next block boundary; the count of instructions stays right. */
+static inline void cpu_kick(struct cpu *cpu)
+{
+    if (cpu->left >= 0) {
+        cpu->slice -= cpu->left + 1;
+        cpu->left = -1;
+    }
+}
+
+/* Makes cpu_run look at `req` at the next block boundary. */
+static inline void cpu_request(struct cpu *cpu, u32 req)
+{
+    cpu->req |= req;
+    cpu_kick(cpu);
+}
+
+/* The INTR pin. While EFLAGS.IF is clear it waits; whoever sets IF looks at cpu_pending. */
+static inline void cpu_set_intr(struct cpu *cpu, bool level)
+{
+    cpu->req = level ? cpu->req | REQ_INTR : cpu->req & ~REQ_INTR;
+    if (cpu_pending(cpu) & REQ_INTR)
+        cpu_kick(cpu);
 }
 
 static inline u64 cpu_icount(const struct cpu *cpu)

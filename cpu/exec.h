@@ -133,14 +133,16 @@ static inline u8 *mem_fast_r(const struct cpu *cpu, gva_t va, unsigned size)
 {
     const struct tlb_l1 *t = cpu->data;
     unsigned i = tlb_index(va);
-    return likely(va - t->tag_r[i] <= PAGE_SIZE - size) ? (u8 *)(uintptr_t)(va + t->add[i]) : NULL;
+    u64 off = va - t->tag_r[i];
+    return likely(off <= PAGE_SIZE - size) ? t->host[i] + off : NULL;
 }
 
 static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
 {
     const struct tlb_l1 *t = cpu->data;
     unsigned i = tlb_index(va);
-    return likely(va - t->tag_w[i] <= PAGE_SIZE - size) ? (u8 *)(uintptr_t)(va + t->add[i]) : NULL;
+    u64 off = va - t->tag_w[i];
+    return likely(off <= PAGE_SIZE - size) ? t->host[i] + off : NULL;
 }
 
 #define MEM_ACCESSORS(bits)                                                                        \

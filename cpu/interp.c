@@ -38,11 +38,6 @@ const struct insn *exec_leave_next(struct cpu *cpu, const struct insn *in)
     return NULL;
 }
 
-static bool must_leave(const struct cpu *cpu)
-{
-    return cpu->left < 0 || cpu_pending(cpu) || cpu->debug_active;
-}
-
 /* Looks the target up and remembers it in the block that jumped. */
 static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, unsigned n,
                                          gva_t from_lin, gva_t lin)
@@ -63,7 +58,7 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
 {
     struct block *b = cpu->block;
     cpu->left -= in->idx + 1;
-    if (unlikely(must_leave(cpu)))
+    if (unlikely(cpu->left < 0))
         return NULL;
     gva_t lin = linear_ip(cpu);
     struct block_link *l = &b->link[n];
@@ -78,7 +73,7 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
 const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
 {
     cpu->left -= in->idx + 1;
-    if (unlikely(must_leave(cpu)))
+    if (unlikely(cpu->left < 0))
         return NULL;
     return enter(cpu, block_find(cpu, linear_ip(cpu)));
 }
@@ -119,7 +114,7 @@ static bool deliver_events(struct cpu *cpu)
 }
 
 /* One instruction with everything looked at: shadows, TF, breakpoints. */
-static void run_single(struct cpu *cpu)
+static void single_step(struct cpu *cpu)
 {
     gva_t lin = linear_ip(cpu);
     bool tf = cpu->eflags & EFLAGS_TF;
@@ -145,6 +140,21 @@ static void run_single(struct cpu *cpu)
     cpu_update_key(cpu);
     if (tf && !cpu->tf_skip)
         cpu->dr6_pending |= DR6_BS;
+}
+
+/* The slice is cut to nothing meanwhile, so that the block does not chain to the next one. */
+static void run_single(struct cpu *cpu)
+{
+    s64 slice = cpu->slice, left = cpu->left;
+    cpu->slice -= left;
+    cpu->left = 0;
+    s64 before = cpu->slice;
+    single_step(cpu);
+    s64 done = cpu->slice - cpu->left - before;
+    cpu->slice = slice;
+    cpu->left = left - done;
+    if (cpu_pending(cpu))
+        cpu_kick(cpu);
 }
 
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)

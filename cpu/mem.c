@@ -172,14 +172,31 @@ static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 
         io_write(cpu, f.gpa, v, size);
 }
 
+/* A first-level miss that the second level answers. */
+static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind)
+{
+    if (crosses_page(va, size))
+        return NULL;
+    return tlb_refill(&cpu->tlb, cpu->phys, &cpu->paging, va, kind, data_mode(cpu), cpu->cpl == 3,
+                      cpu->eflags & EFLAGS_AC);
+}
+
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
+    const u8 *h = refill(cpu, va, size, ACCESS_READ);
+    if (likely(h != NULL))
+        return ld_le(h, size);
     check_access(cpu, in, va, size, ACCESS_READ);
     return read_checked(cpu, in, va, size, false);
 }
 
 void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
 {
+    u8 *h = refill(cpu, va, size, ACCESS_WRITE);
+    if (likely(h != NULL)) {
+        st_le(h, v, size);
+        return;
+    }
     check_access(cpu, in, va, size, ACCESS_WRITE);
     write_checked(cpu, in, va, v, size, false);
 }

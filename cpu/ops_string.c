@@ -104,7 +104,7 @@ static NOINLINE bool repeat(struct cpu *cpu, const struct insn *in, string_one_f
         bool stop = false;
         if (count == 0)
             return true;
-        if (done == batch || (done > 0 && cpu->req))
+        if (done == batch || (done > 0 && cpu_pending(cpu)))
             return false;
         if (runs)
             n = run(cpu, in, min_u64(count, batch - done), &stop);

@@ -23,10 +23,7 @@ static void set_cpu_intr(void *opaque, unsigned n, bool level)
 {
     struct board *b = opaque;
     (void)n;
-    if (level)
-        b->cpu->req |= REQ_INTR;
-    else
-        b->cpu->req &= ~REQ_INTR;
+    cpu_set_intr(b->cpu, level);
 }
 
 static void set_a20(void *opaque, unsigned n, bool level)

@@ -17,13 +17,19 @@ static gva_t empty_tag(unsigned i)
     return (gva_t)(i ^ 1) << PAGE_SHIFT;
 }
 
+#define USED_ITLB(user) BIT(8 + (user))
+
 static void l1_clear(struct tlb *t)
 {
     for (unsigned m = 0; m < TLB_MODES; m++)
-        for (unsigned i = 0; i < TLB_SLOTS; i++)
-            t->l1[m].tag_r[i] = t->l1[m].tag_w[i] = empty_tag(i);
-    for (unsigned i = 0; i < ITLB_SLOTS; i++)
-        t->itlb[0][i].tag = t->itlb[1][i].tag = empty_tag(i);
+        if (t->modes_used & BIT(m))
+            for (unsigned i = 0; i < TLB_SLOTS; i++)
+                t->l1[m].tag_r[i] = t->l1[m].tag_w[i] = empty_tag(i);
+    for (unsigned u = 0; u < 2; u++)
+        if (t->modes_used & USED_ITLB(u))
+            for (unsigned i = 0; i < ITLB_SLOTS; i++)
+                t->itlb[u][i].tag = empty_tag(i);
+    t->modes_used = 0;
     t->epoch++;
 }
 
@@ -31,6 +37,7 @@ void tlb_init(struct tlb *t)
 {
     memset(t, 0, sizeof *t);
     t->gen = t->gen_global = 1;
+    t->modes_used = ~0u;
     l1_clear(t);
 }
 
@@ -81,7 +88,9 @@ static void note_large(struct tlb *t, gva_t va, u64 page_bytes)
 
 static void drop_region(struct tlb *t, gva_t va, unsigned shift)
 {
-    for (unsigned i = 0; i < TLB2_SLOTS; i++)
+    unsigned pages = shift == 21 ? 512 : TLB2_SLOTS; /* a region's pages fill consecutive slots */
+    unsigned first = (unsigned)(va >> PAGE_SHIFT) & (TLB2_SLOTS - 1) & ~(pages - 1);
+    for (unsigned i = first; i < first + pages; i++)
         if (t->l2[i].page >> shift == va >> shift)
             t->l2[i].gen = 0;
     l1_clear(t);
@@ -111,74 +120,94 @@ void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa)
     for (unsigned m = 0; m < TLB_MODES; m++) {
         struct tlb_l1 *l = &t->l1[m];
         for (unsigned i = 0; i < TLB_SLOTS; i++)
-            if (l->tag_w[i] != empty_tag(i) && (u8 *)(uintptr_t)(l->tag_w[i] + l->add[i]) == page)
+            if (l->host[i] == page)
                 l->tag_w[i] = empty_tag(i);
     }
 }
 
-/* True when the second level answers; false: walk. */
-static bool l2_find(const struct tlb *t, gva_t page, u64 *gpa_rights)
+/* The second level's entry for a page, or NULL. */
+static const struct tlb2_entry *l2_find(const struct tlb *t, gva_t page)
 {
     const struct tlb2_entry *e = &t->l2[page >> PAGE_SHIFT & (TLB2_SLOTS - 1)];
-    if (e->page != page || e->gen != (e->gpa & L2_GLOBAL ? t->gen_global : t->gen))
-        return false;
-    *gpa_rights = e->gpa;
-    return true;
+    bool live = e->page == page && e->gen == (e->gpa & L2_GLOBAL ? t->gen_global : t->gen);
+    return live ? e : NULL;
 }
 
-static void l2_store(struct tlb *t, gva_t page, u64 gpa_rights)
+static const struct tlb2_entry *l2_store(struct tlb *t, struct phys *p, gva_t page,
+                                         const struct walk_result *r)
 {
-    t->l2[page >> PAGE_SHIFT & (TLB2_SLOTS - 1)] = (struct tlb2_entry){
-        .page = page, .gpa = gpa_rights, .gen = gpa_rights & L2_GLOBAL ? t->gen_global : t->gen};
+    struct tlb2_entry *e = &t->l2[page >> PAGE_SHIFT & (TLB2_SLOTS - 1)];
+    gpa_t gpa = r->gpa & PAGE_MASK;
+    *e = (struct tlb2_entry){
+        .page = page,
+        .gpa = gpa | (r->user ? L2_USER : 0) | (r->write ? L2_WRITE : 0) | (r->exec ? L2_EXEC : 0) |
+               (r->dirty ? L2_DIRTY : 0) | (r->global ? L2_GLOBAL : 0),
+        .host = phys_host(p, gpa & p->a20_mask),
+        .gen = r->global ? t->gen_global : t->gen,
+    };
+    return e;
 }
 
 /* May this access use the cached rights without a walk? A walk decides what is denied, because it
  * also finds the error code, and because rights may have been widened without a flush. */
-static bool rights_allow(const struct paging_state *ps, u64 g, enum access kind,
-                         struct walk_access wa)
+static bool rights_allow(const struct paging_state *ps, u64 g, enum access kind, bool user, bool ac)
 {
     bool user_page = g & L2_USER;
     if (kind == ACCESS_EXEC)
-        return g & L2_EXEC && (wa.user ? user_page : !(user_page && ps->smep));
-    if (wa.user ? !user_page : user_page && ps->smap && !wa.ac)
+        return g & L2_EXEC && (user ? user_page : !(user_page && ps->smep));
+    if (user ? !user_page : user_page && ps->smap && !ac)
         return false;
     if (kind == ACCESS_READ)
         return true;
-    return g & L2_DIRTY && (g & L2_WRITE || (!wa.user && !ps->wp));
+    return g & L2_DIRTY && (g & L2_WRITE || (!user && !ps->wp));
 }
 
-static void l1_fill(struct tlb *t, struct phys *p, gva_t page, gpa_t gpa, enum access kind,
-                    enum tlb_mode mode)
+/* Can stores to the page go straight to memory? */
+static bool plain_store(const struct phys *p, gpa_t gpa)
 {
-    unsigned i = tlb_index(page);
-    if (kind == ACCESS_EXEC) {
-        unsigned u = mode == TLB_USER, x = page >> PAGE_SHIFT & (ITLB_SLOTS - 1);
-        t->itlb[u][x] = (struct itlb_entry){page, gpa};
-        return;
-    }
-    const u8 *h = phys_host(p, gpa);
-    if (!h || mode == TLB_CHECKED)
-        return;
+    const struct page_desc *d = phys_page(p, gpa);
+    return d && !d->rom && !d->code_granules;
+}
+
+static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, enum tlb_mode mode)
+{
     struct tlb_l1 *l = &t->l1[mode];
-    u64 add = (u64)(uintptr_t)h - page;
-    if (l->tag_r[i] != page || l->add[i] != add)
-        l->tag_r[i] = l->tag_w[i] = empty_tag(i);
-    l->add[i] = add;
+    unsigned i = tlb_index(page);
+    t->modes_used |= BIT(mode);
+    l->host[i] = host;
     l->tag_r[i] = page;
-    if (kind == ACCESS_WRITE && phys_host_w(p, gpa) && !phys_page(p, gpa)->code_granules)
-        l->tag_w[i] = page;
+    l->tag_w[i] = writable ? page : empty_tag(i);
+}
+
+u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
+               enum access kind, enum tlb_mode mode, bool user, bool ac)
+{
+    gva_t page = va & PAGE_MASK;
+    const struct tlb2_entry *e = l2_find(t, page);
+    if (!e || !e->host || mode == TLB_CHECKED || !rights_allow(ps, e->gpa, kind, user, ac))
+        return NULL;
+    bool writable = rights_allow(ps, e->gpa, ACCESS_WRITE, user, ac) &&
+                    plain_store(p, e->gpa & PAGE_MASK & p->a20_mask);
+    if (kind == ACCESS_WRITE && !writable)
+        return NULL;
+    l1_fill(t, page, e->host, writable, mode);
+    return e->host + (va & ~PAGE_MASK);
+}
+
+static void itlb_fill(struct tlb *t, gva_t page, gpa_t gpa, bool user)
+{
+    t->modes_used |= USED_ITLB(user);
+    t->itlb[user][page >> PAGE_SHIFT & (ITLB_SLOTS - 1)] = (struct itlb_entry){page, gpa};
 }
 
 void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
                 enum access kind, enum tlb_mode mode, struct walk_access wa, struct tlb_fill *out)
 {
     gva_t page = va & PAGE_MASK;
-    u64 g;
+    const struct tlb2_entry *e = l2_find(t, page);
 
     t->stats.miss++;
-    if (ps->kind == PAGING_NONE) {
-        g = page | L2_USER | L2_WRITE | L2_EXEC | L2_DIRTY;
-    } else if (!l2_find(t, page, &g) || !rights_allow(ps, g, kind, wa)) {
+    if (!e || !rights_allow(ps, e->gpa, kind, wa.user, wa.ac)) {
         struct walk_result r;
         t->stats.walk++;
         walk(p, ps, va, wa, &r);
@@ -188,17 +217,20 @@ void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gv
             *out = (struct tlb_fill){.ok = false, .pfec = r.pfec};
             return;
         }
-        g = (r.gpa & PAGE_MASK) | (r.user ? L2_USER : 0) | (r.write ? L2_WRITE : 0) |
-            (r.exec ? L2_EXEC : 0) | (r.dirty ? L2_DIRTY : 0) | (r.global ? L2_GLOBAL : 0);
-        l2_store(t, page, g);
+        e = l2_store(t, p, page, &r);
         note_large(t, page, r.page_bytes);
     }
 
-    gpa_t gpa = g & ~L2_RIGHTS & p->a20_mask;
-    l1_fill(t, p, page, gpa, kind, mode);
-    gpa |= va & ~PAGE_MASK;
-    u8 *h = kind == ACCESS_WRITE ? phys_host_w(p, gpa) : phys_host(p, gpa);
-    if (h && kind == ACCESS_WRITE && phys_page(p, gpa)->code_granules)
+    gpa_t gpa = e->gpa & ~L2_RIGHTS & p->a20_mask;
+    u8 *h = e->host;
+    bool writable = h && plain_store(p, gpa);
+    if (kind == ACCESS_EXEC)
+        itlb_fill(t, page, gpa, mode == TLB_USER);
+    else if (h && mode != TLB_CHECKED)
+        l1_fill(t, page, h, writable && rights_allow(ps, e->gpa, ACCESS_WRITE, wa.user, wa.ac),
+                mode);
+    if (kind == ACCESS_WRITE && !writable)
         h = NULL;
-    *out = (struct tlb_fill){.ok = true, .gpa = gpa, .host = h};
+    *out = (struct tlb_fill){
+        .ok = true, .gpa = gpa | (va & ~PAGE_MASK), .host = h ? h + (va & ~PAGE_MASK) : NULL};
 }

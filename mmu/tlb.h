@@ -4,7 +4,7 @@
  * First level: direct mapped, per access mode, separate tags for reads and writes, so that the hit
  * check is one subtraction and one compare which also covers page crossing:
  *
- *     va - tag <= 4096 - size   =>   host = va + addend
+ *     va - tag <= 4096 - size   =>   address = host + (va - tag)
  *
  * A read tag exists only after the A bit is set, a write tag only after the D bit is set; pages
  * with MMIO, ROM (write), code (write), watchpoints never get one. A slot that is empty holds a tag
@@ -18,7 +18,7 @@
 
 #define TLB_SLOTS 256u
 #define TLB2_SLOTS 2048u
-#define ITLB_SLOTS 256u
+#define ITLB_SLOTS 64u
 
 enum tlb_mode {
     TLB_KERNEL,    /* supervisor data access */
@@ -31,12 +31,13 @@ enum tlb_mode {
 struct tlb_l1 {
     gva_t tag_r[TLB_SLOTS];
     gva_t tag_w[TLB_SLOTS];
-    u64 add[TLB_SLOTS]; /* host address minus linear address */
+    u8 *host[TLB_SLOTS]; /* of the page */
 };
 
 struct tlb2_entry {
     gva_t page;
     gpa_t gpa; /* of the page, before A20; low bits: rights, see tlb.c */
+    u8 *host;  /* of the page when it is RAM or ROM */
     u32 gen;   /* of struct tlb when it was filled; 0: empty */
 };
 
@@ -54,6 +55,7 @@ struct tlb {
     struct itlb_entry itlb[2][ITLB_SLOTS]; /* supervisor, user */
     struct tlb2_entry l2[TLB2_SLOTS];
     u32 gen, gen_global;
+    u32 modes_used; /* bit m: l1[m] may hold something; bits 8, 9: itlb[0], itlb[1] */
     u64 large_2m[64], large_1g; /* which regions had pieces of large pages filled: hashed bitmaps */
     u64 epoch; /* grows with every flush: guards of cross-page block links compare it */
     struct tlb_stats stats;
@@ -72,6 +74,11 @@ void tlb_flush_page(struct tlb *t, gva_t va);
 void tlb_flush_host(struct tlb *t);
 /* No store to this page may take the fast path any more. */
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa);
+
+/* The quick way for data: when the second level answers and plain memory serves the access, fills
+ * the first level and returns the host address of the byte; NULL: go through tlb_lookup. */
+u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
+               enum access kind, enum tlb_mode mode, bool user, bool ac);
 
 struct tlb_fill {
     gpa_t gpa; /* of the byte, A20 applied */
