@@ -432,6 +432,7 @@ START_TEST(a_long_repetition_lets_interrupts_in_and_goes_on)
     set(RDI, 0x20000);
     set(RCX, 0x12000);
     set(RAX, 0x5a);
+    m.cpu->eflags |= EFLAGS_IF;
     m.cpu->req = REQ_INTR;
     for (;;) {
         u64 count = reg(RCX);
