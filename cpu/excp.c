@@ -30,6 +30,7 @@ static _Noreturn void raise(struct cpu *cpu, const struct insn *in, struct pendi
         cpu->rip = insn_rip(cpu, in);
         cpu->left -= in->idx;
     }
+    cpu->dr6_pending = 0; /* an instruction that faults completes no access that a breakpoint could trap */
     if (!cpu->delivering)
         cpu->fault_chain_len = 0;
     if (cpu->fault_chain_len < ARRAY_SIZE(cpu->fault_chain))
