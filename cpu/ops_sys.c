@@ -152,8 +152,6 @@ HANDLER(op_mov_dr_r)
     u64 v = reg_get(cpu, in->rm, cr_size(cpu));
     if (n >= 6 && v >> 32)
         excp_gp(cpu, in, 0);
-    if (n < 4 && !cpu_canonical(cpu, v) && cr_size(cpu) == 8)
-        excp_gp(cpu, in, 0);
     if (n == 6)
         v = (v & 0xe00f) | DR6_FIXED;
     if (n == 7)
