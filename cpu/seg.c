@@ -91,21 +91,21 @@ struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsi
 }
 
 /* Data segments and SS in protected mode; `fault` is #GP, or #TS in a task switch. */
-static struct seg fetch_data(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl,
-                             unsigned fault)
+static struct seg fetch_data(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl, unsigned fault, u32 ext)
 {
     struct desc d;
+    u32 err = SEL_ERR(sel) | ext;
     if (SEL_IS_NULL(sel))
         return seg_null(sel);
     if (!desc_read(cpu, in, sel, &d))
-        excp_fault_err(cpu, in, fault, SEL_ERR(sel));
+        excp_fault_err(cpu, in, fault, err);
     bool code = DESC_TYPE(&d) & 8;
     if (!DESC_S(&d) || (code && !(DESC_TYPE(&d) & 2)))
-        excp_fault_err(cpu, in, fault, SEL_ERR(sel));
+        excp_fault_err(cpu, in, fault, err);
     if (!(code && DESC_IS_CONFORMING(&d)) && (SEL_RPL(sel) > DESC_DPL(&d) || cpl > DESC_DPL(&d)))
-        excp_fault_err(cpu, in, fault, SEL_ERR(sel));
+        excp_fault_err(cpu, in, fault, err);
     if (!DESC_P(&d))
-        excp_fault_err(cpu, in, EXC_NP, SEL_ERR(sel));
+        excp_fault_err(cpu, in, EXC_NP, err);
     desc_set_accessed(cpu, in, &d);
     return desc_to_seg(sel, &d);
 }
@@ -119,7 +119,7 @@ void seg_load(struct cpu *cpu, const struct insn *in, enum seg_id s, u16 sel)
     }
     struct seg n;
     if (s != SEG_SS) {
-        n = fetch_data(cpu, in, sel, cpu->cpl, EXC_GP);
+        n = fetch_data(cpu, in, sel, cpu->cpl, EXC_GP, 0);
     } else if (SEL_IS_NULL(sel)) {
         /* Only 64-bit code above CPL 3 may run on a null SS. */
         if (!(cpu->key & KEY_CODE64) || cpu->cpl == 3 || SEL_RPL(sel) != cpu->cpl)
@@ -133,12 +133,12 @@ void seg_load(struct cpu *cpu, const struct insn *in, enum seg_id s, u16 sel)
     cpu_update_key(cpu);
 }
 
-void seg_load_task(struct cpu *cpu, enum seg_id s, u16 sel, unsigned cpl)
+void seg_load_task(struct cpu *cpu, enum seg_id s, u16 sel, unsigned cpl, u32 ext)
 {
     if (s == SEG_SS)
-        cpu->seg[s] = seg_fetch_stack(cpu, NULL, sel, cpl, EXC_TS, 0);
+        cpu->seg[s] = seg_fetch_stack(cpu, NULL, sel, cpl, EXC_TS, ext);
     else
-        cpu->seg[s] = fetch_data(cpu, NULL, sel, cpl, EXC_TS);
+        cpu->seg[s] = fetch_data(cpu, NULL, sel, cpl, EXC_TS, ext);
 }
 
 void seg_drop_for_cpl(struct cpu *cpu, unsigned cpl)

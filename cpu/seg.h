@@ -53,7 +53,7 @@ struct seg desc_to_seg(u16 sel, const struct desc *d);
 /* Loads ES, SS, DS, FS or GS in any mode with all checks (MOV, POP, LDS...). */
 void seg_load(struct cpu *cpu, const struct insn *in, enum seg_id s, u16 sel);
 /* The same with the faults of a task switch (#TS instead of #GP) against `cpl`. */
-void seg_load_task(struct cpu *cpu, enum seg_id s, u16 sel, unsigned cpl);
+void seg_load_task(struct cpu *cpu, enum seg_id s, u16 sel, unsigned cpl, u32 ext);
 /* A null selector: unusable. */
 struct seg seg_null(u16 sel);
 /* Real and virtual-8086 mode: base from the selector. v86 also fixes limit and rights. */

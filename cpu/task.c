@@ -52,6 +52,7 @@ struct task_image {
     u32 cr3, ip, flags, gpr[8];
     u16 seg[6], ldt;
     bool trap;
+    u32 ext; /* of the error codes of faults while it is loaded */
 };
 
 static struct task_image read_image(struct cpu *cpu, const struct insn *in, const struct seg *tss)
@@ -72,7 +73,7 @@ static struct task_image read_image(struct cpu *cpu, const struct insn *in, cons
     return t;
 }
 
-static void load_ldt(struct cpu *cpu, u16 sel)
+static void load_ldt(struct cpu *cpu, u16 sel, u32 ext)
 {
     struct desc d;
     cpu->ldtr = seg_null(sel);
@@ -80,7 +81,7 @@ static void load_ldt(struct cpu *cpu, u16 sel)
         return;
     if (sel & 4 || !desc_read(cpu, NULL, sel, &d) || DESC_S(&d) || DESC_TYPE(&d) != SYS_LDT ||
         !DESC_P(&d))
-        excp_fault_err(cpu, NULL, EXC_TS, SEL_ERR(sel));
+        excp_fault_err(cpu, NULL, EXC_TS, SEL_ERR(sel) | ext);
     cpu->ldtr = desc_to_seg(sel, &d);
 }
 
@@ -92,27 +93,34 @@ static void load_segments(struct cpu *cpu, const struct task_image *t)
         cpu->cpl = 3;
         for (unsigned i = 0; i < SEG_NONE; i++)
             seg_load_real(cpu, i, t->seg[i]);
-        load_ldt(cpu, t->ldt);
+        load_ldt(cpu, t->ldt, t->ext);
         return;
     }
     for (unsigned i = 0; i < SEG_NONE; i++)
         cpu->seg[i] = seg_null(t->seg[i]);
-    load_ldt(cpu, t->ldt);
+    /* As long as SS is not there, a fault must find its handler on a stack of the TSS. */
+    cpu->cpl = 3;
+    load_ldt(cpu, t->ldt, t->ext);
 
     u16 cs = t->seg[SEG_CS];
+    u32 err = SEL_ERR(cs) | t->ext;
     struct desc d;
     if (SEL_IS_NULL(cs) || !desc_read(cpu, NULL, cs, &d) || !DESC_IS_CODE(&d))
-        excp_fault_err(cpu, NULL, EXC_TS, SEL_ERR(cs));
+        excp_fault_err(cpu, NULL, EXC_TS, err);
     bool conforming = DESC_IS_CONFORMING(&d);
     if (conforming ? DESC_DPL(&d) > SEL_RPL(cs) : DESC_DPL(&d) != SEL_RPL(cs))
-        excp_fault_err(cpu, NULL, EXC_TS, SEL_ERR(cs));
+        excp_fault_err(cpu, NULL, EXC_TS, err);
     if (!DESC_P(&d))
-        excp_fault_err(cpu, NULL, EXC_NP, SEL_ERR(cs));
+        excp_fault_err(cpu, NULL, EXC_NP, err);
     desc_set_accessed(cpu, NULL, &d);
-    seg_set_cs(cpu, cs, &d, SEL_RPL(cs));
-    static const u8 order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    unsigned cpl = SEL_RPL(cs);
+    seg_set_cs(cpu, cs, &d, cpl);
+    cpu->cpl = 3;
+    seg_load_task(cpu, SEG_SS, t->seg[SEG_SS], cpl, t->ext);
+    cpu->cpl = (u8)cpl;
+    static const u8 order[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned i = 0; i < sizeof order; i++)
-        seg_load_task(cpu, order[i], t->seg[order[i]], cpu->cpl);
+        seg_load_task(cpu, order[i], t->seg[order[i]], cpl, t->ext);
 }
 
 static struct seg check_tss(struct cpu *cpu, const struct insn *in, u16 sel, bool want_busy,
@@ -158,10 +166,20 @@ static void become(struct cpu *cpu, struct seg tss, const struct task_image *t, 
     cpu_update_mode(cpu);
 }
 
-static void do_switch(struct cpu *cpu, const struct insn *in, struct seg tss,
-                      enum task_source source, u64 next_rip)
+/* The TSS that is left may have been loaded with any limit: the state must fit. */
+static void check_old_tss(struct cpu *cpu, const struct insn *in, u32 ext)
 {
+    const struct tss_layout *l = layout_of(SEG_TYPE(cpu->tr.attr));
+    if (cpu->tr.limit < l->seg + l->seg_count * l->seg_step - 1u)
+        excp_fault_err(cpu, in, EXC_TS, SEL_ERR(cpu->tr.sel) | ext);
+}
+
+static void do_switch(struct cpu *cpu, const struct insn *in, struct seg tss,
+                      enum task_source source, u64 next_rip, u32 ext)
+{
+    check_old_tss(cpu, in, ext);
     struct task_image t = read_image(cpu, in, &tss);
+    t.ext = ext;
     u32 eflags = cpu_get_eflags(cpu);
     u16 old = cpu->tr.sel;
     bool nested = source == TASK_CALL || source == TASK_GATE;
@@ -185,7 +203,7 @@ void task_switch(struct cpu *cpu, const struct insn *in, u16 sel, enum task_sour
 {
     struct seg tss =
         check_tss(cpu, in, sel, source == TASK_IRET, source == TASK_IRET ? EXC_TS : EXC_GP, 0);
-    do_switch(cpu, in, tss, source, next_rip);
+    do_switch(cpu, in, tss, source, next_rip, 0);
     if (cpu->rip > cpu->seg[SEG_CS].limit)
         excp_gp(cpu, NULL, 0);
 }
@@ -193,7 +211,7 @@ void task_switch(struct cpu *cpu, const struct insn *in, u16 sel, enum task_sour
 void task_switch_gate(struct cpu *cpu, u16 sel, u64 rip, bool has_error, u32 error, u32 ext)
 {
     struct seg tss = check_tss(cpu, NULL, sel, false, EXC_GP, ext);
-    do_switch(cpu, NULL, tss, TASK_GATE, rip);
+    do_switch(cpu, NULL, tss, TASK_GATE, rip, ext);
     if (has_error)
         stack_push(cpu, NULL, error, SEG_TYPE(cpu->tr.attr) & 8 ? 4 : 2);
     if (cpu->rip > cpu->seg[SEG_CS].limit)

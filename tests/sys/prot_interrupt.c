@@ -2,7 +2,8 @@
  * prot_interrupt.c: interrupt and trap gates, their frames and error codes, IRET, double faults:
  * SDM vol. 3A 6.11 to 6.15; vol. 2, INT n, IRET.
  *
- * All agree with Bochs 2.7. QEMU 7.2 (TCG) pushes no RF (SDM vol. 3B 17.3.1.1), sets no EXT in error
+ * All agree with Bochs 2.7, but that its IRET raises #NP for an absent outer SS (SDM: #SS). QEMU 7.2
+ * (TCG) does the same, pushes no RF (SDM vol. 3B 17.3.1.1), sets no EXT in error
  * codes (3A 6.13), checks no limits of stacks and code, takes the vector for the selector's absence
  * (#TS, #NP instead of #SS), and keeps VIF and VIP out of IRET's reach.
  */
