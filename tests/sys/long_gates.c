@@ -260,7 +260,7 @@ __asm__(".text\n"
         "iret_landing: mov %ss, %eax; mov %rsp, %rcx; pushfq; pop %rdx; int $0x42\n"
         "iret_landing3: mov %ss, %eax; mov %esp, %ecx; int $0x42\n");
 extern u8 iret_landing[], iret_landing3[];
-static u64 iret_stack[64] __attribute__((aligned(16)));
+static u64 iret_stack[1024] __attribute__((aligned(16)));
 
 static u64 iret(u64 rip, u64 cs, u64 rflags, u64 rsp, u64 ss)
 {
@@ -271,7 +271,7 @@ static u64 iret(u64 rip, u64 cs, u64 rflags, u64 rsp, u64 ss)
 
 static void iretq_returns_to_every_mode(void)
 {
-    u64 top = (u64)&iret_stack[64], landing = (u64)iret_landing;
+    u64 top = (u64)&iret_stack[1024], landing = (u64)iret_landing;
     gate_set(0x42, stub(0x42), KCS, 0xee, 0);
     CHECK_EQ(iret(landing, KCS, 0x246, top, KDS), 0x42);
     CHECK_EQ(trap.r.rcx, top);
@@ -291,7 +291,7 @@ static void iretq_returns_to_every_mode(void)
 
 static void iretq_refuses_what_is_wrong(void)
 {
-    u64 top = (u64)&iret_stack[64], rip = (u64)iret_landing;
+    u64 top = (u64)&iret_stack[1024], rip = (u64)iret_landing;
     gate_ist(GP, 2); /* the stack is a small array */
     gate_ist(NP, 2);
     gate_ist(SS, 2);
@@ -338,7 +338,7 @@ static void iretq_with_nt_is_gp(void)
 {
     gate_ist(GP, 2);
     __asm__ volatile("pushfq; orl $0x4000, (%%rsp); popfq" : : : "memory");
-    if (CHECK_EQ(iret((u64)iret_landing, KCS, 2, (u64)&iret_stack[64], KDS), GP))
+    if (CHECK_EQ(iret((u64)iret_landing, KCS, 2, (u64)&iret_stack[1024], KDS), GP))
         CHECK_EQ(trap.r.error, 0);
     __asm__ volatile("pushfq; andl $~0x4000, (%%rsp); popfq" : : : "memory");
     gate_default(GP);
