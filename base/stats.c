@@ -13,12 +13,12 @@ static const char *const docs[STAT_COUNT] = {
 #undef STAT
 };
 
-const char *stat_name(enum stat s)
+const char *stat_name(enum stat_class s)
 {
     return names[s];
 }
 
-const char *stat_doc(enum stat s)
+const char *stat_doc(enum stat_class s)
 {
     return docs[s];
 }

@@ -8,7 +8,7 @@
 
 #include "base/types.h"
 
-enum stat {
+enum stat_class {
 #define STAT(id, name, doc) STAT_##id,
 #include "base/stats.def"
 #undef STAT
@@ -23,10 +23,10 @@ struct stats {
     u64 cycles[STAT_COUNT]; /* host cycles (or ns where the host has no cycle counter), C and D */
 };
 
-const char *stat_name(enum stat s);
-const char *stat_doc(enum stat s);
+const char *stat_name(enum stat_class s);
+const char *stat_doc(enum stat_class s);
 
-static inline void stat_count(struct stats *st, enum stat s, enum served how)
+static inline void stat_count(struct stats *st, enum stat_class s, enum served how)
 {
     st->count[s]++;
     st->served[s][how]++;

@@ -665,7 +665,7 @@ static void write_svr(struct lapic *l, u32 value)
     update_intr(l);
 }
 
-static enum stat stat_of_write(unsigned reg)
+static enum stat_class stat_of_write(unsigned reg)
 {
     switch (reg) {
     case REG_TPR: return STAT_APIC_TPR;
@@ -695,7 +695,7 @@ static bool write_register(struct lapic *l, unsigned reg, u32 value)
     }
 }
 
-static void count_service(struct lapic *l, enum stat s, u64 since)
+static void count_service(struct lapic *l, enum stat_class s, u64 since)
 {
     struct stats *st = l->dev.env->stats;
     stat_count(st, s, SERVED_EXIT);
