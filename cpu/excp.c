@@ -125,8 +125,9 @@ static void enter_real(struct cpu *cpu, const struct entry *e)
         mem_write(cpu, NULL, seg_addr(cpu, NULL, SEG_SS, sp, 2, ACCESS_WRITE), frame[i], 2);
     }
     set_sp(cpu, sp);
+    u32 nt = cpu->eflags & EFLAGS_NT; /* means nothing here and stays */
     commit_flags(cpu, true);
-    cpu->eflags &= ~EFLAGS_AC;
+    cpu->eflags = (cpu->eflags & ~EFLAGS_AC) | nt;
     seg_load_real(cpu, SEG_CS, (u16)(gate >> 16));
     cpu->rip = gate & 0xffff;
 }

@@ -67,8 +67,11 @@ void seg_load_real(struct cpu *cpu, enum seg_id s, u16 sel)
         r->limit = 0xffff;
         r->attr = 0xf3;
     } else {
-        /* Limit and rights stay as they are: "unreal" mode lives from this. */
+        /* Limit and rights stay as they are: "unreal" mode lives from this. But CS becomes what
+         * all segments of real mode are: readable and writable. */
         r->attr &= (u16)~SEG_UNUSABLE;
+        if (s == SEG_CS)
+            r->attr = (u16)((r->attr & ~0xff) | 0x93);
     }
     cpu_update_key(cpu);
 }

@@ -349,8 +349,16 @@ void run_at(const void *snippet)
     enter_snippet();
 }
 
+void real(void)
+{
+    in.cs = in.ss = in.ds = in.es = in.fs = in.gs = 0;
+    in.esp = 0x7000;
+}
+
 void run_real_at(const void *snippet)
 {
+    if (in.cs == CS0)
+        real();
     memset(&trap, 0xee, sizeof trap);
     in.eip = (u32)snippet - (in.cs << 4);
     enter_real();
@@ -393,15 +401,8 @@ void expect(const char *name, const void *snippet, u32 want)
     expect_at(name, snippet, want, 0);
 }
 
-static void real_defaults(void)
-{
-    in.cs = in.ss = in.ds = in.es = in.fs = in.gs = 0;
-    in.esp = 0x7000;
-}
-
 void expect_real(const char *name, const void *snippet, u32 want)
 {
-    real_defaults();
     run_real_at(snippet);
     compare(name, want, 0);
     fresh();

@@ -28,7 +28,7 @@ _Static_assert(sizeof(u32) == 4, "the guest is 32-bit");
 /* 16-bit code below 64 KiB, for real, virtual-8086 and 16-bit protected mode: offset = address. */
 #define CODE16(name, text) SNIPPET(name, ".low", "16", text)
 /* Data that 16-bit code reaches. */
-#define LOW __attribute__((section(".low"), used))
+#define LOW __attribute__((section(".lowdata"), used))
 
 /* ---- state --------------------------------------------------------------------------------------- */
 
@@ -147,7 +147,9 @@ void ring(u32 cpl);
 void v86(u32 iopl);
 /* Runs the snippet in protected mode as `in` says. */
 void run_at(const void *snippet);
-/* Runs the snippet in real mode: selectors 0 unless `in` says otherwise (in.cs is a value). */
+/* The next run is in real mode: all selectors 0, SP 0x7000. Only a test that changes them calls it. */
+void real(void);
+/* Runs the snippet in real mode, as `in` says after real(). */
 void run_real_at(const void *snippet);
 
 /* What ended the last run: DONE, FAULT(v) or FAULT_ERR(v, e). */
