@@ -94,6 +94,20 @@ static gva_t va_next(const struct cpu *cpu, gva_t va, unsigned n)
     return cpu->key & KEY_CODE64 ? va + n : (u32)(va + n);
 }
 
+/* Alignment that #AC asks for, SDM vol. 3A table 6-7: operands of several parts go by their parts. */
+static unsigned natural_alignment(unsigned size)
+{
+    switch (size) {
+    case 6: return 4;  /* m16:32, pseudo-descriptor */
+    case 10: return 8; /* 80-bit reals, m16:64 */
+    case 14: /* FSTENV and FSAVE with 16-bit operands */
+    case 94: return 2;
+    case 28: /* and with 32-bit ones */
+    case 108: return 4;
+    default: return size <= 8 ? size : 1;
+    }
+}
+
 /* What must hold before any data access that missed the fast path. */
 static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
                          enum access kind)
