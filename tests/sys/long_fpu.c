@@ -23,7 +23,6 @@ CODE(fxrstor_, "fxrstor64 (%%rdi)")
 CODE(xsave_, "mov $3, %%eax; xor %%edx, %%edx; xsave64 (%%rdi)")
 CODE(xrstor_, "mov $3, %%eax; xor %%edx, %%edx; xrstor64 (%%rdi)")
 CODE(sfence_, "sfence")
-CODE(divide_, "fld1; fldz; fdivrp; fwait")
 
 static u8 image[1024] __attribute__((aligned(64)));
 
@@ -277,24 +276,26 @@ CODE(load1, "mov (%%rdi), %%al")
 CODE(far48, "xor %%eax, %%eax; mov %%eax, (%%rdi); mov %%ax, 4(%%rdi); lfsl (%%rdi), %%eax")
 CODE(fld4, "flds (%%rdi); fstp %%st(0)")
 CODE(fld8, "fldl (%%rdi); fstp %%st(0)")
+CODE(fld10, "fldt (%%rdi); fstp %%st(0)")
+CODE(fstenv_, "fnstenv (%%rdi)")
 CODE(cmpxchg8, "lock cmpxchg8b (%%rdi)")
 CODE(push8, "mov %%rsp, %%rcx; mov %%rdi, %%rsp; push %%rax; mov %%rcx, %%rsp")
 
 static void unaligned_accesses_of_users_are_ac(void)
 {
-    static u8 area[64] __attribute__((aligned(64)));
+    static u8 area[128] __attribute__((aligned(64)));
     static const struct {
         void (*fn)(u64);
         u8 align;
     } rows[] = {{load1, 1}, {load2, 2}, {load4, 4}, {load8, 8}, {store4, 4}, {far48, 4},
-                {fld4, 4}, {fld8, 8}, {cmpxchg8, 8}, {push8, 8}};
+                {fld4, 4}, {fld8, 8}, {fld10, 8}, {fstenv_, 4}, {cmpxchg8, 8}, {push8, 8}};
+    __asm__ volatile("fninit");
     for (unsigned on = 0; on < 4; on++) { /* AM, AC */
         set_cr0(CR0_AM, on & 1 ? CR0_AM : 0);
         for (unsigned i = 0; i < COUNT(rows); i++)
             for (unsigned at = 16; at < 25; at++) {
                 u64 fn = user_address((void *)(u64)rows[i].fn);
                 bool want = on == 3 && at % rows[i].align;
-                /* the words that LFS's own preparation stores are aligned to 4 and 2 */
                 context("row %d at %d AM %d AC %d", i, at, on & 1, on >> 1);
                 u64 v = guarded_user(fn, user_address(area + at), UCS, on & 2 ? FLAG_AC | 2 : 2);
                 if (CHECK_EQ(v, want ? AC : NO_TRAP) && want)
