@@ -115,8 +115,8 @@ static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsig
     if (cpu->key & KEY_CODE64 &&
         unlikely(!cpu_canonical(cpu, va) || !cpu_canonical(cpu, va + size - 1)))
         segment_fault(cpu, in, uses_stack(in) ? SEG_SS : SEG_DS);
-    if (cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->eflags & EFLAGS_AC && size <= 8 &&
-        va & (size - 1))
+    if (cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->eflags & EFLAGS_AC &&
+        va & (natural_alignment(size) - 1))
         excp_fault_err(cpu, in, EXC_AC, 0);
     if (unlikely(cpu->dr[7] & 0xff))
         debug_check_data(cpu, va, size, kind == ACCESS_WRITE);
