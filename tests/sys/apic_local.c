@@ -24,9 +24,9 @@ static u32 rd(u32 reg) { return *(volatile u32 *)(APIC + reg); }
 static bool bit(u32 reg, unsigned v) { return rd(reg + v / 32 * 16) >> (v % 32) & 1; }
 
 /* What arrived, in order. */
-static u8 order[64];
-static unsigned count;
-static u64 last_rip;
+static volatile u8 order[64];
+static volatile unsigned count;
+static volatile u64 last_rip;
 
 static void on_irq(struct regs *r)
 {
@@ -317,8 +317,8 @@ static void x2apic_is_reached_by_msr(void)
 
 /* ---- NMI, STI, HLT --------------------------------------------------------------------------------------- */
 
-static unsigned nmis, nested_nmis;
-static bool in_nmi;
+static volatile unsigned nmis, nested_nmis;
+static volatile bool in_nmi;
 
 static void on_nmi(struct regs *r)
 {
@@ -354,7 +354,8 @@ static void nmi_ignores_if(void)
     cli();
     wr(ICR2, rd(ID));
     wr(ICR, 4 << 8);
-    __asm__ volatile("nop; nop");
+    for (unsigned i = 0; i < 100; i++)
+        __asm__ volatile("pause");
     CHECK_EQ(nmis, 2);
     handlers[NMI] = NULL;
 }
