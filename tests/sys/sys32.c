@@ -177,6 +177,7 @@ static void fresh_tss(struct tss32 *t)
     t->cr3 = (u32)directory;
     t->iomap = __builtin_offsetof(struct tss32, io);
     memset(t->io, 0xff, sizeof t->io + sizeof t->io_end);
+    t->redirect[DONE / 8] = 1 << DONE % 8;
 }
 
 static void fresh_idt(void)
