@@ -1,4 +1,4 @@
-/* testdev.h: ports through which a test guest drives interrupt lines and reads back what it wrote. */
+/* testdev.h: what a test guest drives interrupt lines with, and reads back what it wrote from. */
 #pragma once
 
 #include "devices/device.h"
@@ -10,6 +10,8 @@ struct testdev {
     struct irq line[TESTDEV_LINES]; /* as the guest sets them; low after a reset */
     u32 latch;                      /* what the guest wrote to the latch */
     u32 levels;                     /* bit n: line n is high */
+    u64 window[8192];               /* memory behind MMIO, little-endian */
+    struct region *region;
 };
 
 extern const struct dev_class testdev_class;
