@@ -293,7 +293,24 @@ void board_destroy(struct board *b)
     memset(b, 0, sizeof *b);
 }
 
-/* A kernel that is loaded directly finds A20 on, the APIC in virtual wire mode and PCI set up. */
+/* As a PC/AT BIOS leaves them: interrupts 0 to 7 at vector 08h, 8 to 15 at 70h, the timer ticking
+ * 18.2 times a second and alone unmasked. bios/services.c has the handlers. */
+static void setup_8259_and_8254(struct board *b)
+{
+    static const struct {
+        u16 port;
+        u8 value;
+    } out[] = {
+        {0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xfa}, /* master */
+        {0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff}, /* slave */
+        {0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00}, /* channel 0, mode 2, count 65536 */
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(out); i++)
+        iobus_write(b->env.io, out[i].port, out[i].value, 1);
+}
+
+/* A kernel that is loaded directly finds A20 on, interrupts as the real-mode services expect them,
+ * the APIC in virtual wire mode and PCI set up. */
 static bool firmware_setup(struct board *b, struct err *e)
 {
     static const u8 irqs[4] = {10, 11, 10, 11};
@@ -302,6 +319,7 @@ static bool firmware_setup(struct board *b, struct err *e)
                           .io_base = 0xc000,
                           .io_end = 0x10000};
     iobus_write(b->env.io, 0x92, 2, 1);
+    setup_8259_and_8254(b);
     iobus_write(b->env.io, 0x4d1, 0x0e, 1); /* ELCR: IRQ 9, 10, 11 are level triggered */
     if (b->lapic)
         lapic_set_virtual_wire(b->lapic);
