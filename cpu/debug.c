@@ -54,6 +54,11 @@ u32 debug_check_exec(const struct cpu *cpu, gva_t lin)
     return hit;
 }
 
+void debug_report(struct cpu *cpu, u32 conditions)
+{
+    cpu->dr[6] = (cpu->dr[6] & ~(u64)0xf) | conditions;
+}
+
 bool debug_wanted(const struct cpu *cpu)
 {
     return cpu->eflags & EFLAGS_TF || cpu->dr[7] & 0xff;

@@ -19,5 +19,8 @@ void debug_check_data(struct cpu *cpu, gva_t va, unsigned size, bool write);
 void debug_check_io(struct cpu *cpu, u16 port, unsigned size);
 /* DR6 bits of instruction breakpoints at a linear address; 0: none. */
 u32 debug_check_exec(const struct cpu *cpu, gva_t lin);
+/* Reports conditions in DR6 for the #DB that is about to be delivered. Each #DB writes B0 to B3 anew;
+ * the other bits stay until software clears them (AMD APM vol. 2 13.1.1.3, SDM vol. 3B 17.2.3). */
+void debug_report(struct cpu *cpu, u32 conditions);
 /* Are breakpoints or TF in force, so that blocks are single and accesses checked? */
 bool debug_wanted(const struct cpu *cpu);

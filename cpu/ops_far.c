@@ -4,6 +4,7 @@
  * SDM vol. 2 (CALL, JMP, RET, IRET), vol. 3A 5.8 (gates), 6.12, 7.3 (tasks), 20 (virtual-8086);
  * AMD APM vol. 2 6.1 for SYSCALL in legacy and compatibility mode.
  */
+#include "cpu/debug.h"
 #include "cpu/exec.h"
 #include "cpu/model.h"
 #include "cpu/seg.h"
@@ -565,9 +566,14 @@ HANDLER(op_into)
 }
 const struct insn_ops ops_into = {.any = op_into};
 
+/* A #DB that leaves DR6 alone, unless breakpoints hit while MOV SS held them back. */
 HANDLER(op_int1)
 {
+    if (cpu->dr6_pending)
+        debug_report(cpu, cpu->dr6_pending);
+    cpu->dr6_pending = 0;
     excp_soft_int(cpu, in, EXC_DB, SOFT_INT1);
+    cpu->dr[7] &= ~(u64)DR7_GD;
     return NULL;
 }
 const struct insn_ops ops_int1 = {.any = op_int1};
@@ -641,6 +647,9 @@ HANDLER(op_sysret)
     }
     cpu->cpl = 3;
     cpu->rip = rip;
+    cpu->tf_skip = true;
+    if (cpu->eflags & EFLAGS_TF) /* at the end of SYSRET TF counts, not at its start */
+        cpu->dr6_pending |= DR6_BS;
     cpu_update_key(cpu);
     return LEAVE(cpu, in);
 }

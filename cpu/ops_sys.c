@@ -127,7 +127,7 @@ static unsigned dr_number(struct cpu *cpu, const struct insn *in)
 static void dr_general_detect(struct cpu *cpu, const struct insn *in)
 {
     if (cpu->dr[7] & DR7_GD) {
-        cpu->dr[6] |= DR6_BD;
+        debug_report(cpu, DR6_BD);
         excp_fault(cpu, in, EXC_DB);
     }
 }
