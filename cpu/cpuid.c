@@ -202,6 +202,8 @@ static void leaf_ext(struct cpu *cpu, u32 leaf, u32 r[4])
         r[0] = model_signature(m);
         r[2] = m->f[CPUID_81_ECX];
         r[3] = m->f[CPUID_81_EDX];
+        if (cpu->misc_enable & MISC_ENABLE_XD_DISABLE)
+            r[3] &= ~F81D_NX;
         break;
     case 0x80000002:
     case 0x80000003:

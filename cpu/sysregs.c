@@ -96,6 +96,8 @@ void sysregs_load_cr4(struct cpu *cpu, const struct insn *in, u64 v)
 bool sysregs_load_efer(struct cpu *cpu, u64 v)
 {
     u64 known = model_efer(cpu->model);
+    if (cpu->misc_enable & MISC_ENABLE_XD_DISABLE)
+        known &= ~EFER_NXE | (cpu->efer & EFER_NXE);
     if (v & ~(known | EFER_LMA))
         return false;
     if ((v ^ cpu->efer) & EFER_LME && cpu->cr0 & CR0_PG)
