@@ -14,6 +14,7 @@
 #define TABLES_AT 32u
 #define OEM_DEFAULT "Parallax"
 #define UNKNOWN 0x02u
+#define MAX_STRING 64u /* DSP0134 6.1.3: what old readers take */
 
 enum {
     HANDLE_BIOS = 0x0000,
@@ -60,9 +61,11 @@ static u8 *open_structure(struct builder *b, u8 type, u8 bytes, u16 handle)
 
 static u8 add_string(struct builder *b, const char *s)
 {
-    if (!s || !s[0])
+    size_t len = s ? strlen(s) : 0;
+
+    if (!len)
         return 0;
-    put(b, s, strnlen(s, 64));
+    put(b, s, len < MAX_STRING ? len : MAX_STRING);
     put(b, "", 1);
     return ++b->strings;
 }
