@@ -299,7 +299,12 @@ idtr:
     .long idt
 
     .bss
-    .balign 16
+    .globl page_a, page_b
+    .balign 8192
+page_a:
+    .fill 4096
+page_b:
+    .fill 4096
     .fill 16384
 stack_top:
     .section .note.GNU-stack, "", @progbits

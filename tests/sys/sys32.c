@@ -11,8 +11,6 @@ u32 no_error_code, frame16;
 u64 gdt[GDT_ENTRIES], idt[256], ldt[8];
 struct tss32 tss0, tss1, tss_df;
 struct tss16 tss_16;
-u8 page_a[4096] __attribute__((aligned(8192)));
-u8 page_b[4096] __attribute__((aligned(4096)));
 
 static u32 failures, tests, saved_cr2;
 static u32 directory[1024] __attribute__((aligned(4096)));
