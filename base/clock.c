@@ -89,6 +89,8 @@ void timer_set(struct clock *c, struct timer *t, u64 deadline_ns)
         ;
     t->next = *p;
     *p = t;
+    if (c->queue == t && c->first_changed)
+        c->first_changed(c->first_changed_opaque);
 }
 
 u64 clock_next_deadline_ns(const struct clock *c)

@@ -34,6 +34,10 @@ struct clock {
     void *source_opaque;
     u64 last_ns;        /* greatest value handed out */
     struct timer *queue;
+    /* A timer became the first of the queue: whoever sleeps or runs until the old first deadline
+     * must look again. May be NULL. */
+    void (*first_changed)(void *opaque);
+    void *first_changed_opaque;
 };
 
 void clock_init(struct clock *c, enum clock_mode mode);

@@ -66,6 +66,13 @@ static void request_exit(void *opaque, unsigned n, bool level)
     cpu_request(b->cpu, REQ_EXIT);
 }
 
+/* The slice that runs was cut for the deadline that was the first when it began. */
+static void end_slice(void *opaque)
+{
+    struct board *b = opaque;
+    cpu_request(b->cpu, REQ_EXIT);
+}
+
 static int ack_extint(void *opaque)
 {
     struct board *b = opaque;
@@ -261,6 +268,8 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     memset(b, 0, sizeof *b);
     b->cpu = c->cpu;
     b->env = (struct dev_env){.phys = c->phys, .clock = c->clock, .stats = &c->cpu->stats};
+    c->clock->first_changed = end_slice;
+    c->clock->first_changed_opaque = b;
     b->env.io = iobus_create();
     if (!b->env.io)
         return err_host(e, "out of memory for the I/O bus");
@@ -290,6 +299,8 @@ void board_destroy(struct board *b)
     }
     if (b->env.io)
         iobus_destroy(b->env.io);
+    if (b->env.clock)
+        b->env.clock->first_changed = NULL;
     memset(b, 0, sizeof *b);
 }
 
