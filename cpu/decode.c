@@ -748,8 +748,10 @@ enum decode_status decode(const u8 *bytes, unsigned avail, unsigned code_bits, b
             read_unknown(&d, &s, out);
         }
     }
-    if (d.overrun)
+    if (d.overrun) {
+        out->len = (u8)d.limit; /* a record that faults still covers the bytes that made it */
         return avail < INSN_MAX_BYTES ? DECODE_TRUNCATED : DECODE_TOO_LONG;
+    }
     if (row == ROW_INVALID) { /* nothing of the operands means anything */
         u8 opcode = out->opcode, modrm = out->modrm;
         record_init(&d, out);

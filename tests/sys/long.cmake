@@ -1,5 +1,6 @@
 # The 64-bit part of the system tests: long_*, page_*, debug_* and apic_* on the harness of long.h.
-# Included by the list. By hand elsewhere, where a multiboot kernel must be a 32-bit ELF file:
+# Each runs once more as x86-64-v1. page32_* and models_* are 32-bit programs on sys32.h, the latter run
+# with every CPU model. Included by the list. By hand elsewhere, where a multiboot kernel must be a 32-bit ELF file:
 #   objcopy -O elf32-i386 NAME.elf NAME.32
 #   qemu-system-x86_64 -cpu max -kernel NAME.32 -device isa-debug-exit,iobase=0xf4 -debugcon stdio -display none
 set(long_flags -m64 -ffreestanding -nostdlib -static -no-pie -fpie -mcmodel=small -mno-red-zone
@@ -15,3 +16,23 @@ foreach(program ${programs})
   sys_test(${name} "${long_flags}" "${here}/long.h;${here}/long_defs.h;${here}/long.ld"
     ${long_parts} ${program} ${helpers})
 endforeach()
+
+function(sys_model_test name model)
+  parallax_test(sys ${name}_${model} 120 sh ${here}/run.sh $<TARGET_FILE:parallax>
+    ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf -cpu ${model})
+endfunction()
+
+foreach(program ${programs})
+  get_filename_component(name ${program} NAME_WE)
+  sys_model_test(${name} x86-64-v1)
+endforeach()
+
+file(GLOB programs32 CONFIGURE_DEPENDS ${here}/page32_*.c ${here}/models_*.c)
+foreach(program ${programs32})
+  get_filename_component(name ${program} NAME_WE)
+  sys_test(${name} "-m32;-march=i486;${sys_flags};-Wl,--no-warn-rwx-segments;-Wl,-T,${here}/link32.ld"
+    "${here}/sys32.h;${here}/link32.ld" ${here}/start32.S ${here}/sys32.c ${program})
+  sys_model_test(${name} pentium3)
+  sys_model_test(${name} x86-64-v1)
+endforeach()
+sys_model_test(models_cpuid 486)

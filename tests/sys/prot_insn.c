@@ -1,10 +1,11 @@
 /*
  * prot_insn.c: instructions at the edge of the rules: LOCK, length, ENTER, BOUND, AAM, division,
  * PUSHA, undefined opcodes: SDM vol. 2.
+ *
+ * All agree with Bochs 2.7. QEMU 7.2 (TCG) takes LOCK with TEST, MOV, LEA and XCHG of registers, and
+ * aborts on others.
  */
 #include "sys32.h"
-
-#define BYTES(name, ...) CODE32(name, ".byte " #__VA_ARGS__)
 
 /* ---- LOCK --------------------------------------------------------------------------------------- */
 
@@ -107,13 +108,13 @@ static void lengths(void)
     run_at(page_a + 4095);
     is("an instruction that ends with the page runs, the next faults", (u32)page_b, trap.r.eip);
     fresh();
-    GDT(T0) = descriptor(0, (u32)page_a + 2, CODE_XR, F_D);
+    GDT(T0) = descriptor((u32)page_a, 2, CODE_XR, F_D);
     page_a[0] = 0x90;
     page_a[1] = 0xb8; /* two of five bytes are inside the limit */
     in.cs = T0;
-    run_at(page_a);
+    run_at(0);
     is("an instruction that crosses the CS limit is #GP(0)", FAULT_ERR(GP, 0), outcome());
-    is("  at its start", (u32)page_a + 1, trap.r.eip);
+    is("  at its start", 1, trap.r.eip);
     fresh();
 }
 
@@ -148,17 +149,15 @@ CODE32(push_esp, "pushl %esp\npopl %eax")
 CODE32(pop_esp, "pushl $0x20000\nmov %esp, %ecx\npopl %esp\nmov %esp, %eax\nmov %ecx, %esp")
 CODE32(pop_mem_esp, "pushl $0x1234\npushl $0x5678\npopl (%esp)\npopl %eax")
 CODE32(push_mem_esp, "pushl $0x1234\npushl (%esp)\npopl %eax")
-CODE32(do_bound, "bound_at: bound %eax, (%ebx)")
-CODE32(do_aam0, "aam_at: aam $0")
+CODE32(do_bound, "bound %eax, (%ebx)")
+CODE32(do_aam0, "aam $0")
 CODE32(do_aam, "aam\nmovzwl %ax, %eax")
 CODE32(do_aad, "aad\nmovzwl %ax, %eax")
-CODE32(do_div8, "div_at: divb %cl")
+CODE32(do_div8, "divb %cl")
 CODE32(do_div16, "divw %cx")
 CODE32(do_div32, "divl %ecx")
 CODE32(do_idiv8, "idivb %cl")
 CODE32(do_idiv32, "idivl %ecx")
-CODE32(do_xlat, "xlatb")
-CODE32(do_cmpxchg8b_reg, ".byte 0x0f, 0xc7, 0xc8")
 
 static u32 divide(const void *code, u32 edx, u32 eax, u32 ecx)
 {
@@ -188,7 +187,6 @@ static void stack_insns(void)
     is("  and its own", esp - 4, *(u32 *)(esp - 16));
     run_at(enter35);
     is("the level counts modulo 32", esp - 4 - 12, trap.r.ecx);
-    in.ebp = 0xabcd0000 | ((u32)page_a & 0xffff);
     in.ebp = (u32)page_a + 64;
     *(u16 *)(page_a + 62) = 0xf3f3;
     run_at(enter16);
