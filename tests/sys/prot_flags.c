@@ -1,6 +1,8 @@
 /*
  * prot_flags.c: EFLAGS and what it controls: POPF, CLI and STI, ports, interrupt shadows, single
  * steps: SDM vol. 1 3.4.3 and 19.5; vol. 2, POPF, CLI, STI, MOV; vol. 3A 6.8, 7.2.2; 3B 17.3.
+ *
+ * All agree with Bochs 2.7. QEMU 7.2 (TCG) takes PG without PE (SDM vol. 3A 2.5: #GP) and is lost.
  */
 #include "sys32.h"
 

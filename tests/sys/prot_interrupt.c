@@ -30,6 +30,7 @@ CODE32(tf_int, "pushl $0x102\npopfl\nnop")
 CODE32(on_stack, "mov %ebx, %ss\nmov %ecx, %esp\nint $0x40")
 CODE32(on_stack_ud, "mov %ebx, %ss\nmov %ecx, %esp\nud2")
 CODE32(short_idt, "lidt (%ebx)\nshort_idt_f: int $0x40")
+CODE32(int1, ".byte 0xf1\nint1_f: nop")
 CODE32(target, "nop")
 CODE16(target16, "nop")
 CODE32(do_iret, "push %ecx\npush %ebp\npush %edx\ndo_iret_f: iretl")
@@ -63,6 +64,9 @@ static void frames(void)
     fresh();
     expect_at("INT n returns behind itself", int_40, FAULT(0x40), int_40_next);
     expect_at("INT3 is a trap", breakpoint, FAULT(BP), breakpoint_next);
+    expect_at("INT1 is a trap", int1, FAULT(DB), int1_f);
+    ring(3);
+    expect_at("and does not check the DPL of its gate", int1, FAULT(DB), int1_f);
     expect_at("INTO with OF is a trap", into, FAULT(OF_TRAP), into_next);
     expect("INTO without OF goes on", into_none, DONE);
     run_at(ud2);

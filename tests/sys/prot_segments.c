@@ -11,6 +11,8 @@ CODE32(load_ds, "load_ds_f: mov %eax, %ds")
 CODE32(use_null, "mov $0, %eax\nmov %eax, %ds\nuse_null_f: movl (%eax), %ecx")
 CODE32(load_ss, "load_ss_f: mov %eax, %ss\nnop")
 CODE32(pop_es, "push %eax\npop_es_f: pop %es")
+CODE32(store_reg, "mov %ds, %eax\nmovw %ds, %cx")
+CODE32(store_mem, "mov %ds, (%ebx)\npushl $-1\npopl %eax\npush %ds\npopl %eax")
 CODE32(load_cs, ".byte 0x8e, 0xc8") /* mov %eax, %cs */
 CODE32(lds_pointer, "pushw %ax\npush %edx\nlds (%esp), %ecx")
 CODE32(lss_pointer, "mov %esp, %ebp\npushw %ax\npush %ebp\nlss (%esp), %esp")
@@ -100,6 +102,15 @@ static void loads(void)
     in.ecx = 3;
     ldt[0] = descriptor(0, 0xfffff, DATA_RW, F_FLAT);
     expect("LLDT of a null selector makes the LDT unusable", ldt_use, FAULT_ERR(GP, 4));
+    run_at(store_reg);
+    is("MOV of a selector to a 32-bit register clears the rest", DS0, trap.r.eax);
+    is("to a 16-bit register it does not", 0xc2c20000 | DS0, trap.r.ecx);
+    in.ebx = (u32)page_a;
+    memset(page_a, 0xff, 4);
+    run_at(store_mem);
+    is("to memory it writes two bytes", 0xffff0000 | DS0, *(u32 *)page_a);
+    is("PUSH of a selector writes two bytes and moves ESP by four", DS0, trap.r.eax & 0xffff);
+    fresh();
     in.eax = DS0;
     expect("MOV to CS is #UD", load_cs, FAULT(UD));
     in.eax = T0;

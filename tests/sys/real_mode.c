@@ -114,6 +114,41 @@ static void limits(void)
     fresh();
 }
 
+/* Code at the end of a 64 KiB segment: CS 0x1000, so IP 0xffff is at 0x1ffff. */
+static void ip_wraps(void)
+{
+    u8 *end = (u8 *)0x20000, *start = (u8 *)0x10000;
+    __asm__("" : "+r"(end), "+r"(start));
+    end[-1] = 0x90;
+    start[0] = 0xcd; /* int $0x41: must not be reached by running on */
+    start[1] = 0x41;
+    real();
+    in.cs = 0x1000;
+    expect_real("IP does not run on from 0xffff to 0: #GP", end - 1, FAULT(GP));
+    real();
+    in.cs = 0x1000;
+    run_real_at(end - 1);
+    is("with the IP pushed modulo 64 KiB", 0, trap.r.eip);
+    fresh();
+    end[-1] = 0x66; /* a prefix whose instruction would lie beyond */
+    real();
+    in.cs = 0x1000;
+    run_real_at(end - 1);
+    is("an instruction that crosses 0xffff is #GP", GP, trap.vector);
+    is("at its start", 0xffff, trap.r.eip);
+    fresh();
+    end[-3] = 0xeb; /* jmp .+0x10: IP 0xfffd + 2 + 0x10 */
+    end[-2] = 0x10;
+    start[0x0f] = 0xcd;
+    start[0x10] = 0x80;
+    real();
+    in.cs = 0x1000;
+    run_real_at(end - 3);
+    is("a relative jump wraps", DONE, outcome());
+    is("to the beginning of the segment", 0x11, trap.r.eip);
+    fresh();
+}
+
 static void stack(void)
 {
     real();
@@ -218,6 +253,7 @@ void test_main(void)
 {
     delivery();
     limits();
+    ip_wraps();
     stack();
     instructions();
     unreal();
