@@ -2,8 +2,9 @@
  * prot_faults.c: what an instruction that faults leaves behind (nothing), and which of several
  * faults it raises: SDM vol. 3A 6.5, 6.9, 4.7; vol. 2, the pages of the instructions.
  *
- * All agree with Bochs 2.7, but that its SGDT writes the limit before it faults on the base. QEMU 7.2
- * (TCG) reports locked read-modify-writes across pages as reads, checks no limits and no alignment.
+ * All agree with Bochs 2.7, but that its SGDT writes the limit before it faults on the base.
+ * QEMU 7.2 (TCG) reports locked read-modify-writes across pages as reads, checks no limits and no
+ * alignment.
  */
 #include "sys32.h"
 
@@ -28,9 +29,11 @@ CODE32(enter_at, "mov %ebx, %esp\nenter_at_f: enter $16, $0")
 CODE32(leave_at, "mov %ebx, %ebp\nleave_at_f: leave")
 CODE32(call_at, "mov %ebx, %esp\ncall_at_f: call read32")
 CODE32(ret_at, "mov %ebx, %esp\nret_at_f: ret")
-CODE32(movs_cross, "cld\nmov $page_a, %esi\nmov $page_b - 8, %edi\nmov $4, %ecx\nmovs_cross_f: rep movsl")
+CODE32(movs_cross,
+       "cld\nmov $page_a, %esi\nmov $page_b - 8, %edi\nmov $4, %ecx\nmovs_cross_f: rep movsl")
 CODE32(stos_cross, "cld\nmov $page_b - 6, %edi\nmov $5, %ecx\nstos_cross_f: rep stosl")
-CODE32(cmps_cross, "cld\nmov $page_a, %esi\nmov $page_a, %edi\nmov $8192, %ecx\ncmps_cross_f: repe cmpsb")
+CODE32(cmps_cross,
+       "cld\nmov $page_a, %esi\nmov $page_a, %edi\nmov $8192, %ecx\ncmps_cross_f: repe cmpsb")
 CODE32(lods_null, "mov $0, %ecx\nmov $page_b, %esi\nrep lodsb")
 CODE32(div_mem, "xor %edx, %edx\ndivl (%ebx)")
 CODE32(lss_mem, "lss (%ebx), %ecx")
@@ -58,7 +61,7 @@ static u32 run_with(const void *code, const void *at)
     return outcome();
 }
 
-/* ---- nothing is left behind ------------------------------------------------------------------------ */
+/* ---- nothing is left behind ------------------------------------------------------------------ */
 
 static void untouched(const char *name)
 {
@@ -70,9 +73,18 @@ static void untouched(const char *name)
 
 static void restart(void)
 {
-    static const struct { const char *name; u8 *code; u32 offset, error; } row[] = {
-        {"MOV", write32, 2, PF_W}, {"ADD", add_mem, 2, PF_W}, {"XCHG", xchg_mem, 2, PF_W}, {"CMPXCHG", cmpxchg_mem, 2, PF_W},
-        {"CMPXCHG8B", cmpxchg8b_mem, 4, PF_W}, {"XADD", xadd_mem, 2, PF_W}, {"POP", pop_mem, 2, PF_W},
+    static const struct {
+        const char *name;
+        u8 *code;
+        u32 offset, error;
+    } row[] = {
+        {"MOV", write32, 2, PF_W},
+        {"ADD", add_mem, 2, PF_W},
+        {"XCHG", xchg_mem, 2, PF_W},
+        {"CMPXCHG", cmpxchg_mem, 2, PF_W},
+        {"CMPXCHG8B", cmpxchg8b_mem, 4, PF_W},
+        {"XADD", xadd_mem, 2, PF_W},
+        {"POP", pop_mem, 2, PF_W},
     };
     setup();
     page_set(page_b, 0);
@@ -114,9 +126,11 @@ static void stacks(void)
 {
     setup();
     page_set(page_a, 0);
-    u32 low = (u32)page_b, missing = FAULT_ERR(PAGE, PF_U), missing_w = FAULT_ERR(PAGE, PF_U | PF_W);
+    u32 low = (u32)page_b, missing = FAULT_ERR(PAGE, PF_U),
+        missing_w = FAULT_ERR(PAGE, PF_U | PF_W);
     stack_case("PUSHA that runs into a missing page", pusha_at, low + 16, pusha_at_f, missing_w);
-    stack_case("ENTER whose frame is there but whose locals are not", enter_at, low + 8, enter_at_f, missing_w);
+    stack_case("ENTER whose frame is there but whose locals are not", enter_at, low + 8, enter_at_f,
+               missing_w);
     is("  EBP is as it was", low + 8, trap.r.ebp);
     stack_case("CALL with no stack", call_at, low, call_at_f, missing_w);
     stack_case("CALL across the edge", call_at, low + 2, call_at_f, missing_w);
@@ -155,7 +169,7 @@ static void strings(void)
     fresh();
 }
 
-/* ---- which fault ---------------------------------------------------------------------------------- */
+/* ---- which fault ----------------------------------------------------------------------------- */
 
 static void order(void)
 {
@@ -165,13 +179,15 @@ static void order(void)
     in.ecx = T0;
     is("the limit comes before the page", FAULT_ERR(GP, 0), run_with(load_fs, (void *)0x1000));
     GDT(T0) = descriptor((u32)page_a, 0x1001, DATA_RW, F_D);
-    is("even where only the last byte is beyond it", FAULT_ERR(GP, 0), run_with(load_fs, (void *)0xfff));
+    is("even where only the last byte is beyond it", FAULT_ERR(GP, 0),
+       run_with(load_fs, (void *)0xfff));
     GDT(T0) = descriptor((u32)page_a, 0x1002, DATA_RW, F_D);
     is("inside it the page counts", FAULT_ERR(PAGE, 0), run_with(load_fs, (void *)0xfff));
     GDT(T0) = descriptor(0, 0xfffff, DATA_RO, F_FLAT);
     is("the type comes before the page", FAULT_ERR(GP, 0), run_with(write_fs, page_b));
     in.eax = 0;
-    is("#DE is raised when the divisor has been read", FAULT_ERR(PAGE, 0), run_with(div_mem, page_b));
+    is("#DE is raised when the divisor has been read", FAULT_ERR(PAGE, 0),
+       run_with(div_mem, page_b));
     is("LSS faults before SS is loaded", FAULT_ERR(PAGE, 0), run_with(lss_mem, page_b - 4));
     is("  SS", DS0, trap.r.ss);
     is("  ECX", T0, trap.r.ecx);
@@ -180,13 +196,16 @@ static void order(void)
     untouched("  (nothing)");
     is("BOUND reads both bounds first", FAULT_ERR(PAGE, 0), run_with(bound_mem, page_b - 4));
     ring(3);
-    is("a jump into a missing page is a fetch fault", FAULT_ERR(PAGE, PF_U), run_with(into_page, page_b));
+    is("a jump into a missing page is a fetch fault", FAULT_ERR(PAGE, PF_U),
+       run_with(into_page, page_b));
     is("  with EIP in the page", (u32)page_b, trap.r.eip);
     ring(0);
     page_set(page_a, PTE_P | PTE_U);
     write_cr0(read_cr0() | CR0_WP);
-    is("a read-modify-write of a read-only page is a write fault", FAULT_ERR(PAGE, PF_P | PF_W), run_with(add_mem, page_a));
-    is("so is a CMPXCHG that does not match", FAULT_ERR(PAGE, PF_P | PF_W), run_with(cmpxchg_mem, page_a));
+    is("a read-modify-write of a read-only page is a write fault", FAULT_ERR(PAGE, PF_P | PF_W),
+       run_with(add_mem, page_a));
+    is("so is a CMPXCHG that does not match", FAULT_ERR(PAGE, PF_P | PF_W),
+       run_with(cmpxchg_mem, page_a));
     is("and a plain read is fine", DONE, run_with(read32, page_a));
     ring(3);
     is("OUTS asks the port before it reads memory", FAULT_ERR(GP, 0), run_with(out_mem, page_b));
@@ -194,7 +213,7 @@ static void order(void)
     fresh();
 }
 
-/* ---- descriptors in missing pages ----------------------------------------------------------------- */
+/* ---- descriptors in missing pages ------------------------------------------------------------ */
 
 static void descriptors(void)
 {
@@ -218,7 +237,8 @@ static void descriptors(void)
     write_cr0(read_cr0() | CR0_WP);
     in.eax = 8 | 4;
     run_at(load_ds);
-    is("the accessed bit of a read-only GDT page cannot be set: #PF", FAULT_ERR(PAGE, PF_P | PF_W), outcome());
+    is("the accessed bit of a read-only GDT page cannot be set: #PF", FAULT_ERR(PAGE, PF_P | PF_W),
+       outcome());
     is("  and DS is not loaded", DS0, trap.r.ds);
     page_set(page_b, PTE_P | PTE_W);
     *(u64 *)page_b |= (u64)1 << 40;

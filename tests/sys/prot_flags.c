@@ -30,7 +30,7 @@ CODE32(clts_priv, "clts")
 CODE32(lmsw_priv, "lmsw %ax")
 CODE32(invlpg_priv, "invlpg (%eax)")
 
-/* ---- POPF, IOPL --------------------------------------------------------------------------------- */
+/* ---- POPF, IOPL ------------------------------------------------------------------------------ */
 
 static void masks(void)
 {
@@ -109,9 +109,11 @@ static void ports(void)
     expect("a port beyond the limit is closed", do_beyond, FAULT_ERR(GP, 0));
     ring(3);
     memset(tss0.io, 0, sizeof tss0.io);
-    GDT(TSS0) = descriptor((u32)&tss0, __builtin_offsetof(struct tss32, io) + 0x3ff / 8, P | SYS_TSS32, 0);
+    GDT(TSS0) =
+        descriptor((u32)&tss0, __builtin_offsetof(struct tss32, io) + 0x3ff / 8, P | SYS_TSS32, 0);
     __asm__ volatile("ltr %w0" ::"r"(TSS0));
-    expect("a map that ends with its last byte lacks the byte behind it", do_high, FAULT_ERR(GP, 0));
+    expect("a map that ends with its last byte lacks the byte behind it", do_high,
+           FAULT_ERR(GP, 0));
     ring(3);
     tss0.iomap = sizeof tss0;
     memset(tss0.io, 0, sizeof tss0.io);
@@ -126,7 +128,11 @@ static void ports(void)
 
 static void privileged(void)
 {
-    static const struct { const char *name; u8 *code; u32 want; } row[] = {
+    static const struct {
+        const char *name;
+        u8 *code;
+        u32 want;
+    } row[] = {
         {"HLT at CPL 3 is #GP(0)", do_hlt, FAULT_ERR(GP, 0)},
         {"WBINVD at CPL 3 is #GP(0)", invd_priv, FAULT_ERR(GP, 0)},
         {"MOV from CR0 at CPL 3 is #GP(0)", mov_cr, FAULT_ERR(GP, 0)},
@@ -148,7 +154,7 @@ static void privileged(void)
     expect("RDTSC at CPL 3 with TSD is #GP(0)", rdtsc_priv, FAULT_ERR(GP, 0));
 }
 
-/* ---- single steps ------------------------------------------------------------------------------ */
+/* ---- single steps ---------------------------------------------------------------------------- */
 
 CODE32(step, "nop\nstep_f: nop\nnop")
 CODE32(step_popf, "pushl $0x102\npopfl\nnop\nstep_popf_f: nop")
@@ -196,7 +202,8 @@ static void stepping(void)
     fresh();
     in.eax = DS0;
     in.eflags = TF | 2;
-    expect_at("no step trap between MOV SS and the next instruction", step_ss, FAULT(DB), step_ss_f);
+    expect_at("no step trap between MOV SS and the next instruction", step_ss, FAULT(DB),
+              step_ss_f);
     in.esp -= 4;
     *(u32 *)in.esp = DS0;
     in.eflags = TF | 2;
@@ -207,14 +214,15 @@ static void stepping(void)
     expect_at("a jump traps at its target", step_jump, FAULT(DB), step_jump_f);
     idt[0x41] = gate(CS0, back_handler, P | SYS_INT32, 0);
     in.eflags = TF | 2;
-    expect_at("IRET that sets TF: the instruction behind it runs first", step_back, FAULT(DB), step_back_f + 1);
+    expect_at("IRET that sets TF: the instruction behind it runs first", step_back, FAULT(DB),
+              step_back_f + 1);
     in.eflags = TF | 2;
     expect_at("MOV from DR7 is stepped", step_movdr, FAULT(DB), step_movdr_f);
     write_dr6(0);
     expect("without TF nothing traps", step, DONE);
 }
 
-/* ---- shadows ------------------------------------------------------------------------------------ */
+/* ---- shadows --------------------------------------------------------------------------------- */
 
 CODE32(shadow_sti, "sti\nnop\nshadow_sti_f: nop\nnop")
 CODE32(shadow_sti_sti, "sti\nsti\nshadow_sti_sti_f: nop\nnop")
@@ -254,7 +262,8 @@ static void interrupted(const char *name, const void *code, u32 flags, const voi
 
 static void shadows(void)
 {
-    interrupted("a pending interrupt comes before the first instruction with IF", shadow_sti, IF | 2, shadow_sti);
+    interrupted("a pending interrupt comes before the first instruction with IF", shadow_sti,
+                IF | 2, shadow_sti);
     interrupted("STI lets one instruction pass", shadow_sti, 2, shadow_sti_f);
     interrupted("a second STI does not prolong the shadow", shadow_sti_sti, 2, shadow_sti_sti_f);
     interrupted("a jump may be that instruction", shadow_sti_jmp, 2, shadow_sti_jmp_f);

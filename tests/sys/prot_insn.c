@@ -2,12 +2,12 @@
  * prot_insn.c: instructions at the edge of the rules: LOCK, length, ENTER, BOUND, AAM, division,
  * PUSHA, undefined opcodes: SDM vol. 2.
  *
- * All agree with Bochs 2.7. QEMU 7.2 (TCG) takes LOCK with TEST, MOV, LEA and XCHG of registers, and
- * aborts on others.
+ * All agree with Bochs 2.7. QEMU 7.2 (TCG) takes LOCK with TEST, MOV, LEA and XCHG of registers,
+ * and aborts on others.
  */
 #include "sys32.h"
 
-/* ---- LOCK --------------------------------------------------------------------------------------- */
+/* ---- LOCK ------------------------------------------------------------------------------------ */
 
 CODE32(buffer, ".fill 64, 1, 0x90")
 
@@ -23,16 +23,22 @@ static u32 run_bytes(const u8 *bytes, u32 n)
 static void locks(void)
 {
     /* Opcode, its map (0x0f or 0), ModRM's reg field or 8 for all, LOCK allowed with memory. */
-    static const struct { u8 map, op, reg, ok; } row[] = {
-        {0, 0x00, 8, 1}, {0, 0x01, 8, 1}, {0, 0x02, 8, 0}, {0, 0x03, 8, 0}, {0, 0x08, 8, 1}, {0, 0x11, 8, 1},
-        {0, 0x19, 8, 1}, {0, 0x21, 8, 1}, {0, 0x29, 8, 1}, {0, 0x31, 8, 1}, {0, 0x38, 8, 0}, {0, 0x39, 8, 0},
-        {0, 0x3b, 8, 0}, {0, 0x84, 8, 0}, {0, 0x85, 8, 0}, {0, 0x86, 8, 1}, {0, 0x87, 8, 1}, {0, 0x88, 8, 0},
-        {0, 0x89, 8, 0}, {0, 0x8b, 8, 0}, {0, 0x8d, 8, 0}, {0, 0xd1, 4, 0}, {0, 0xd3, 0, 0}, {0, 0xf7, 4, 0},
-        {0, 0xf7, 6, 0}, {0, 0xf6, 2, 1}, {0, 0xf6, 3, 1}, {0, 0xf7, 2, 1}, {0, 0xf7, 3, 1}, {0, 0xfe, 0, 1},
-        {0, 0xfe, 1, 1}, {0, 0xff, 0, 1}, {0, 0xff, 1, 1}, {0, 0xff, 6, 0}, {0x0f, 0xa3, 8, 0}, {0x0f, 0xab, 8, 1},
-        {0x0f, 0xb3, 8, 1}, {0x0f, 0xbb, 8, 1}, {0x0f, 0xb0, 8, 1}, {0x0f, 0xb1, 8, 1}, {0x0f, 0xc0, 8, 1},
-        {0x0f, 0xc1, 8, 1}, {0x0f, 0xc7, 1, 1}, {0x0f, 0xa5, 8, 0}, {0x0f, 0xad, 8, 0}, {0x0f, 0xaf, 8, 0},
-        {0x0f, 0xb6, 8, 0}, {0x0f, 0xbc, 8, 0}, {0x0f, 0x44, 8, 0}, {0x0f, 0xc3, 8, 0}, {0x0f, 0x90, 8, 0},
+    static const struct {
+        u8 map, op, reg, ok;
+    } row[] = {
+        {0, 0x00, 8, 1},    {0, 0x01, 8, 1},    {0, 0x02, 8, 0},    {0, 0x03, 8, 0},
+        {0, 0x08, 8, 1},    {0, 0x11, 8, 1},    {0, 0x19, 8, 1},    {0, 0x21, 8, 1},
+        {0, 0x29, 8, 1},    {0, 0x31, 8, 1},    {0, 0x38, 8, 0},    {0, 0x39, 8, 0},
+        {0, 0x3b, 8, 0},    {0, 0x84, 8, 0},    {0, 0x85, 8, 0},    {0, 0x86, 8, 1},
+        {0, 0x87, 8, 1},    {0, 0x88, 8, 0},    {0, 0x89, 8, 0},    {0, 0x8b, 8, 0},
+        {0, 0x8d, 8, 0},    {0, 0xd1, 4, 0},    {0, 0xd3, 0, 0},    {0, 0xf7, 4, 0},
+        {0, 0xf7, 6, 0},    {0, 0xf6, 2, 1},    {0, 0xf6, 3, 1},    {0, 0xf7, 2, 1},
+        {0, 0xf7, 3, 1},    {0, 0xfe, 0, 1},    {0, 0xfe, 1, 1},    {0, 0xff, 0, 1},
+        {0, 0xff, 1, 1},    {0, 0xff, 6, 0},    {0x0f, 0xa3, 8, 0}, {0x0f, 0xab, 8, 1},
+        {0x0f, 0xb3, 8, 1}, {0x0f, 0xbb, 8, 1}, {0x0f, 0xb0, 8, 1}, {0x0f, 0xb1, 8, 1},
+        {0x0f, 0xc0, 8, 1}, {0x0f, 0xc1, 8, 1}, {0x0f, 0xc7, 1, 1}, {0x0f, 0xa5, 8, 0},
+        {0x0f, 0xad, 8, 0}, {0x0f, 0xaf, 8, 0}, {0x0f, 0xb6, 8, 0}, {0x0f, 0xbc, 8, 0},
+        {0x0f, 0x44, 8, 0}, {0x0f, 0xc3, 8, 0}, {0x0f, 0x90, 8, 0},
     };
     for (u32 i = 0; i < sizeof row / sizeof row[0]; i++) {
         u8 code[8];
@@ -54,11 +60,15 @@ static void locks(void)
             count(FAULT(UD), run_bytes(code, n), row[i].op, 0xc0);
         }
     }
-    static const u8 bare[][3] = {{0xf0, 0x90}, {0xf0, 0xf4}, {0xf0, 0xa4}, {0xf0, 0xab}, {0xf0, 0x50}, {0xf0, 0xc3}, {0xf0, 0xeb}, {0xf0, 0xcc}};
+    static const u8 bare[][3] = {{0xf0, 0x90}, {0xf0, 0xf4}, {0xf0, 0xa4}, {0xf0, 0xab},
+                                 {0xf0, 0x50}, {0xf0, 0xc3}, {0xf0, 0xeb}, {0xf0, 0xcc}};
     for (u32 i = 0; i < sizeof bare / sizeof bare[0]; i++)
         count(FAULT(UD), run_bytes(bare[i], 3), bare[i][1], 0);
     count_end("LOCK is legal for read-modify-writes of memory and #UD for the rest");
-    static const u8 bt8[][6] = {{0xf0, 0x0f, 0xba, 0x23, 1}, {0xf0, 0x0f, 0xba, 0x2b, 1}, {0xf0, 0x0f, 0xba, 0x33, 1}, {0xf0, 0x0f, 0xba, 0x3b, 1}};
+    static const u8 bt8[][6] = {{0xf0, 0x0f, 0xba, 0x23, 1},
+                                {0xf0, 0x0f, 0xba, 0x2b, 1},
+                                {0xf0, 0x0f, 0xba, 0x33, 1},
+                                {0xf0, 0x0f, 0xba, 0x3b, 1}};
     for (u32 i = 0; i < 4; i++) {
         in.ebx = (u32)page_a;
         count(i ? DONE : FAULT(UD), run_bytes(bt8[i], 5), i, 0);
@@ -72,7 +82,7 @@ static void locks(void)
     fresh();
 }
 
-/* ---- length ------------------------------------------------------------------------------------------ */
+/* ---- length ---------------------------------------------------------------------------------- */
 
 static void lengths(void)
 {
@@ -80,7 +90,8 @@ static void lengths(void)
     for (u32 prefixes = 0; prefixes < 18; prefixes++) {
         memset(code, 0x3e, prefixes);
         code[prefixes] = 0x90;
-        count(prefixes + 1 <= 15 ? DONE : FAULT_ERR(GP, 0), run_bytes(code, prefixes + 1), prefixes, 0);
+        count(prefixes + 1 <= 15 ? DONE : FAULT_ERR(GP, 0), run_bytes(code, prefixes + 1), prefixes,
+              0);
         memset(code, 0x26, prefixes);
         code[prefixes] = 0xb8; /* MOV imm32: five bytes */
         code[prefixes + 1] = 0;
@@ -88,12 +99,14 @@ static void lengths(void)
         code[prefixes + 3] = 0;
         if (prefixes + 5 <= 20) {
             code[prefixes + 4] = 0;
-            count(prefixes + 5 <= 15 ? DONE : FAULT_ERR(GP, 0), run_bytes(code, prefixes + 5), prefixes, 1);
+            count(prefixes + 5 <= 15 ? DONE : FAULT_ERR(GP, 0), run_bytes(code, prefixes + 5),
+                  prefixes, 1);
         }
     }
     count_end("an instruction of more than 15 bytes is #GP(0)");
     fresh();
-    /* 15 prefixes at the end of a page whose neighbour is missing: too long before the next byte. */
+    /* 15 prefixes at the end of a page whose neighbour is missing: too long before the next byte.
+     */
     paging_on();
     page_set(page_b, 0);
     memset(page_a + 4096 - 15, 0x3e, 15);
@@ -118,15 +131,33 @@ static void lengths(void)
     fresh();
 }
 
-/* ---- undefined opcodes ------------------------------------------------------------------------------ */
+/* ---- undefined opcodes ----------------------------------------------------------------------- */
 
 static void undefined(void)
 {
     static const u8 code[][4] = {
-        {0x0f, 0x0b}, {0x0f, 0xb9, 0xc0}, {0x0f, 0xff, 0xc0}, {0x8d, 0xc0}, {0xc4, 0xc0}, {0xc5, 0xc0}, {0x62, 0xc0},
-        {0xfe, 0xd0}, {0xff, 0xf8}, {0xff, 0xd8 | 0}, {0xff, 0xe8}, {0x0f, 0x00, 0xf0 | 8}, {0x0f, 0x01, 0xc0 | 0x2f},
-        {0x0f, 0xc7, 0xc8}, {0x0f, 0x20, 0xc8}, {0x0f, 0x20, 0xe8}, {0x8e, 0xf0}, {0x8c, 0xf8}, {0x0f, 0xb2, 0xc0},
-        {0x0f, 0x01, 0x2b}, {0x8f, 0xc8}, {0xc6, 0xc8},
+        {0x0f, 0x0b},
+        {0x0f, 0xb9, 0xc0},
+        {0x0f, 0xff, 0xc0},
+        {0x8d, 0xc0},
+        {0xc4, 0xc0},
+        {0xc5, 0xc0},
+        {0x62, 0xc0},
+        {0xfe, 0xd0},
+        {0xff, 0xf8},
+        {0xff, 0xd8 | 0},
+        {0xff, 0xe8},
+        {0x0f, 0x00, 0xf0 | 8},
+        {0x0f, 0x01, 0xc0 | 0x2f},
+        {0x0f, 0xc7, 0xc8},
+        {0x0f, 0x20, 0xc8},
+        {0x0f, 0x20, 0xe8},
+        {0x8e, 0xf0},
+        {0x8c, 0xf8},
+        {0x0f, 0xb2, 0xc0},
+        {0x0f, 0x01, 0x2b},
+        {0x8f, 0xc8},
+        {0xc6, 0xc8},
     };
     for (u32 i = 0; i < sizeof code / sizeof code[0]; i++)
         count(FAULT(UD), run_bytes(code[i], 4), code[i][0], code[i][1] << 8 | code[i][2]);
@@ -134,7 +165,7 @@ static void undefined(void)
     fresh();
 }
 
-/* ---- ENTER, PUSHA, BOUND, division ---------------------------------------------------------------- */
+/* ---- ENTER, PUSHA, BOUND, division ----------------------------------------------------------- */
 
 CODE32(enter0, "enter $0x20, $0\nmov %ebp, %eax\nmov %esp, %ecx")
 CODE32(enter1, "enter $0, $1\nmov %ebp, %eax\nmov %esp, %ecx")
@@ -143,7 +174,8 @@ CODE32(enter35, "enter $0, $35\nmov %ebp, %eax\nmov %esp, %ecx")
 CODE32(enter16, "enterw $2, $2\nmov %ebp, %eax\nmov %esp, %ecx")
 CODE32(enter_leave, "enter $0x40, $0\nleave\nmov %esp, %ecx")
 CODE32(pushes, "pushal\nmov %esp, %ecx\nmov 12(%ecx), %eax")
-CODE32(pops, "pushl $1\npushl $2\npushl $3\npushl $4\npushl $0x5555\npushl $6\npushl $7\npushl $8\npopal")
+CODE32(pops,
+       "pushl $1\npushl $2\npushl $3\npushl $4\npushl $0x5555\npushl $6\npushl $7\npushl $8\npopal")
 CODE32(pusha16, "pushaw\nmov %esp, %ecx\nmovw 6(%ecx), %ax")
 CODE32(push_esp, "pushl %esp\npopl %eax")
 CODE32(pop_esp, "pushl $0x20000\nmov %esp, %ecx\npopl %esp\nmov %esp, %eax\nmov %ecx, %esp")
@@ -190,7 +222,8 @@ static void stack_insns(void)
     in.ebp = (u32)page_a + 64;
     *(u16 *)(page_a + 62) = 0xf3f3;
     run_at(enter16);
-    is("ENTER of 16 bits writes BP only", ((u32)page_a & 0xffff0000) | ((esp - 2) & 0xffff), trap.r.eax);
+    is("ENTER of 16 bits writes BP only", ((u32)page_a & 0xffff0000) | ((esp - 2) & 0xffff),
+       trap.r.eax);
     is("  and pushes words", 0xf3f3, *(u16 *)(esp - 4));
     fresh();
     run_at(enter_leave);
@@ -223,7 +256,9 @@ static void arithmetic(void)
     u32 *bounds = (u32 *)page_a;
     bounds[0] = (u32)-5;
     bounds[1] = 5;
-    static const struct { u32 v, want; } b[] = {{(u32)-6, FAULT(BR)}, {(u32)-5, DONE}, {0, DONE}, {5, DONE}, {6, FAULT(BR)}};
+    static const struct {
+        u32 v, want;
+    } b[] = {{(u32)-6, FAULT(BR)}, {(u32)-5, DONE}, {0, DONE}, {5, DONE}, {6, FAULT(BR)}};
     for (u32 i = 0; i < 5; i++) {
         in.ebx = (u32)page_a;
         in.eax = b[i].v;
@@ -255,7 +290,8 @@ static void arithmetic(void)
     is("DIV r/m32 that just fits", DONE, divide(do_div32, 4, 0xffffffff, 5));
     is("  quotient", 0xffffffff, trap.r.eax);
     is("  remainder", 4, trap.r.edx);
-    is("IDIV of the smallest by -1 is #DE", FAULT(DE), divide(do_idiv32, 0xffffffff, 0x80000000, 0xffffffff));
+    is("IDIV of the smallest by -1 is #DE", FAULT(DE),
+       divide(do_idiv32, 0xffffffff, 0x80000000, 0xffffffff));
     is("IDIV that gives the smallest", DONE, divide(do_idiv32, 0xffffffff, 0x80000000, 1));
     is("IDIV r/m8 -32768 by -1 is #DE", FAULT(DE), divide(do_idiv8, 0, 0x8000, 0xff));
     is("IDIV rounds to zero", DONE, divide(do_idiv8, 0, 0xfff9, 2));

@@ -2,9 +2,9 @@
  * prot_interrupt.c: interrupt and trap gates, their frames and error codes, IRET, double faults:
  * SDM vol. 3A 6.11 to 6.15; vol. 2, INT n, IRET.
  *
- * All agree with Bochs 2.7, but that its IRET raises #NP for an absent outer SS (SDM: #SS). QEMU 7.2
- * (TCG) does the same, pushes no RF (SDM vol. 3B 17.3.1.1), sets no EXT in error
- * codes (3A 6.13), checks no limits of stacks and code, takes the vector for the selector's absence
+ * All agree with Bochs 2.7, but that its IRET raises #NP for an absent outer SS (SDM: #SS).
+ * QEMU 7.2 (TCG) does the same, pushes no RF (SDM vol. 3B 17.3.1.1), sets no EXT in error codes
+ * (3A 6.13), checks no limits of stacks and code, takes the vector for the selector's absence
  * (#TS, #NP instead of #SS), and keeps VIF and VIP out of IRET's reach.
  */
 #include "sys32.h"
@@ -46,7 +46,8 @@ static void frames(void)
     in.eflags = 2;
     run_at(int_40_flags);
     is("INT n at CPL 0 pushes EFLAGS as they are", 0x422d7, trap.r.eflags);
-    is("an interrupt gate clears IF and leaves IOPL, AC and the arithmetic flags", 0x420d7, trap.flags);
+    is("an interrupt gate clears IF and leaves IOPL, AC and the arithmetic flags", 0x420d7,
+       trap.flags);
     is("the stack moves by three slots", in.esp - 12, trap.sp);
     is("in ring 0", CS0, trap.cs);
     fresh();
@@ -122,16 +123,17 @@ static void frames16(void)
     fresh();
 }
 
-/* ---- the gate's own faults -------------------------------------------------------------------- */
+/* ---- the gate's own faults ------------------------------------------------------------------- */
 
-#define GATE_ERR(n) ((n) * 8 | IDT_BIT)
+#define GATE_ERR(n) ((n)*8 | IDT_BIT)
 
 static void gates(void)
 {
     for (u32 type = 0; type < 32; type++) {
         if (type == SYS_TASK)
             continue;
-        u32 good = type == SYS_INT32 || type == SYS_TRAP32 || type == SYS_INT16 || type == SYS_TRAP16;
+        u32 good =
+            type == SYS_INT32 || type == SYS_TRAP32 || type == SYS_INT16 || type == SYS_TRAP16;
         idt[0x40] = gate(CS0, target16, P | type, 0);
         run_at(int_40);
         count(good ? DONE : FAULT_ERR(GP, GATE_ERR(0x40)), outcome(), type, 0);
@@ -153,14 +155,16 @@ static void gates(void)
     fresh();
     idt[BP] = gate(CS0, target, P | SYS_INT32, 0);
     ring(3);
-    expect_at("INT3 at CPL 3 checks the DPL too", breakpoint, FAULT_ERR(GP, GATE_ERR(BP)), breakpoint);
+    expect_at("INT3 at CPL 3 checks the DPL too", breakpoint, FAULT_ERR(GP, GATE_ERR(BP)),
+              breakpoint);
     idt[0x40] = gate(CS0, target, SYS_INT32, 0);
     expect_at("an absent gate is #NP(vector, IDT)", int_40, FAULT_ERR(NP, GATE_ERR(0x40)), int_40);
     idt[0x40] = gate(CS0, target, SYS_INT32, 0);
     ring(3);
     expect("the DPL of a gate comes before its presence", int_40, FAULT_ERR(GP, GATE_ERR(0x40)));
     idt[UD] = gate(CS0, target, SYS_INT32, 0);
-    expect_at("a fault through an absent gate has EXT set", ud2, FAULT_ERR(NP, GATE_ERR(UD) | EXT), ud2);
+    expect_at("a fault through an absent gate has EXT set", ud2, FAULT_ERR(NP, GATE_ERR(UD) | EXT),
+              ud2);
     idt[0x40] = gate(0, target, P | SYS_INT32, 0);
     expect("a null selector in a gate is #GP(0)", int_40, FAULT_ERR(GP, 0));
     idt[UD] = gate(0, target, P | SYS_INT32, 0);
@@ -182,6 +186,11 @@ static void gates(void)
     GDT(T0) = descriptor(0, (u32)target - 1, CODE_XR, F_D);
     idt[UD] = gate(T0, target, P | SYS_INT32, 0);
     expect("and #GP(EXT) for an exception", ud2, FAULT_ERR(GP, EXT));
+}
+
+/* Handlers of other levels than 0, and the stacks that they need. */
+static void levels(void)
+{
     GDT(T0) = descriptor(0, 0xfffff, CODE_CONF, F_FLAT);
     idt[0x40] = gate(T0, target, P | DPL(3) | SYS_INT32, 0);
     ring(3);
@@ -195,11 +204,15 @@ static void gates(void)
     is("a gate may lead from ring 3 to ring 1", CS1, trap.r.cs);
     is("on SS1", DS1, trap.r.ss);
     fresh();
-    static struct { u16 limit; u32 base; } __attribute__((packed)) ptr;
+    static struct {
+        u16 limit;
+        u32 base;
+    } __attribute__((packed)) ptr;
     ptr.limit = 0x40 * 8 + 6;
     ptr.base = (u32)idt;
     in.ebx = (u32)&ptr;
-    expect_at("a vector beyond the IDT is #GP(vector, IDT)", short_idt, FAULT_ERR(GP, GATE_ERR(0x40)), short_idt_f);
+    expect_at("a vector beyond the IDT is #GP(vector, IDT)", short_idt,
+              FAULT_ERR(GP, GATE_ERR(0x40)), short_idt_f);
     idt[0x40] = gate(CS1 & ~3, target, P | DPL(3) | SYS_INT32, 0);
     tss0.ss1 = 0x209;
     ring(3);
@@ -226,17 +239,19 @@ static void gates(void)
     expect("a TSS too short for SS1 is #TS(TSS)", int_40, FAULT_ERR(TS, TSS0));
 }
 
-/* ---- double faults ------------------------------------------------------------------------------ */
+/* ---- double faults --------------------------------------------------------------------------- */
 
 static void doubles(void)
 {
     idt[GP] = 0;
     in.eax = T0;
-    expect_at("#NP while #GP is delivered is a double fault", load_ds, FAULT_ERR(DFAULT, 0), load_ds_f);
+    expect_at("#NP while #GP is delivered is a double fault", load_ds, FAULT_ERR(DFAULT, 0),
+              load_ds_f);
     idt[UD] = 0;
     expect("#GP while #UD is delivered is a #GP", ud2, FAULT_ERR(GP, GATE_ERR(UD) | EXT));
     idt[DE] = 0;
-    expect_at("#NP while #DE is delivered is a double fault", divide, FAULT_ERR(DFAULT, 0), divide_f);
+    expect_at("#NP while #DE is delivered is a double fault", divide, FAULT_ERR(DFAULT, 0),
+              divide_f);
     idt[DE] = 0;
     run_at(divide);
     is("the task gate of #DF saves ECX of the victim", 0, trap.r.ecx);
@@ -253,14 +268,15 @@ static void doubles(void)
     in.ebx = T0;
     in.ecx = 8;
     GDT(T0) = descriptor((u32)page_a, 3, DATA_RW, F_D);
-    expect("a stack that cannot hold a frame of its own level: #SS, and again: #DF", on_stack, FAULT_ERR(DFAULT, 0));
+    expect("a stack that cannot hold a frame of its own level: #SS, and again: #DF", on_stack,
+           FAULT_ERR(DFAULT, 0));
     in.ebx = T0;
     in.ecx = 8;
     GDT(T0) = descriptor((u32)page_a, 3, DATA_RW, F_D);
     expect("the same for an exception", on_stack_ud, FAULT_ERR(DFAULT, 0));
 }
 
-/* ---- IRET ---------------------------------------------------------------------------------------- */
+/* ---- IRET ------------------------------------------------------------------------------------ */
 
 #define TO(cs_, flags_) (in.edx = (u32)target, in.ebp = (cs_), in.ecx = (flags_))
 #define TO_OUTER(cs_, flags_, ss_) (TO(cs_, flags_), in.esi = (ss_), in.edi = (u32)page_b)
@@ -358,6 +374,7 @@ void test_main(void)
     frames();
     frames16();
     gates();
+    levels();
     doubles();
     irets();
 }

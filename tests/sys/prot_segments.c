@@ -2,7 +2,8 @@
  * prot_segments.c: loading, using and inspecting segments: SDM vol. 3A 3.4 and 5.2 to 5.10; vol. 2,
  * MOV, LDS, LAR, LSL, VERR, ARPL, LLDT, LTR.
  *
- * All agree with Bochs 2.7. QEMU 7.2 (TCG) checks neither limits nor the rights of an access (5.3, 5.5).
+ * All agree with Bochs 2.7. QEMU 7.2 (TCG) checks neither limits nor the rights of an access
+ * (5.3, 5.5).
  */
 #include "sys32.h"
 
@@ -43,7 +44,8 @@ CODE32(store_gdt, "sgdt (%ebx)")
 /* What loading the selector into DS or SS at `cpl` must do. */
 static u32 load_outcome(u32 sel, u32 cpl, u32 stack)
 {
-    u32 hi = (u32)(GDT(sel) >> 32), type = hi >> 8 & 15, dpl = hi >> 13 & 3, s = hi >> 12 & 1, rpl = sel & 3;
+    u32 hi = (u32)(GDT(sel) >> 32), type = hi >> 8 & 15, dpl = hi >> 13 & 3, s = hi >> 12 & 1,
+        rpl = sel & 3;
     u32 code = type & 8, bit1 = type & 2, conforming = code && type & 4, err = sel & ~3u;
     if (stack) {
         if (rpl != cpl || dpl != cpl || !s || code || !bit1)
@@ -76,8 +78,9 @@ static void load_matrix(u32 stack)
                 count(want, outcome(), cpl, access << 8 | rpl);
                 count(access | (want == DONE), (u32)(GDT(T0) >> 40) & 0xff, cpl, access);
             }
-    count_end(stack ? "SS takes only writable data of its own level, and marks it accessed"
-                    : "DS takes readable segments by max(CPL, RPL) <= DPL, and marks them accessed");
+    count_end(stack
+                  ? "SS takes only writable data of its own level, and marks it accessed"
+                  : "DS takes readable segments by max(CPL, RPL) <= DPL, and marks them accessed");
     fresh();
 }
 
@@ -92,7 +95,8 @@ static void loads(void)
     in.eax = 0;
     expect_at("a null SS raises #GP(0)", load_ss, FAULT_ERR(GP, 0), load_ss_f);
     in.eax = 0x200;
-    expect_at("a selector beyond the GDT raises #GP(selector)", load_ds, FAULT_ERR(GP, 0x200), load_ds_f);
+    expect_at("a selector beyond the GDT raises #GP(selector)", load_ds, FAULT_ERR(GP, 0x200),
+              load_ds_f);
     in.eax = 0x207;
     expect("a selector beyond the LDT raises #GP(selector with TI)", load_ds, FAULT_ERR(GP, 0x204));
     in.eax = 4;
@@ -140,8 +144,11 @@ static u32 inside(u32 limit, u32 down, u32 big, u32 off, u32 size)
 
 static void limit_case(u32 limit, u32 down, u32 flags, u32 off)
 {
-    static const struct { u8 *code; u32 size, vector; } kind[] = {
-        {read8, 1, 0}, {read16, 2, 0}, {read32, 4, 0}, {read48, 6, 0}, {read64, 8, 0}, {write8, 1, 0}, {rmw32, 4, 0}};
+    static const struct {
+        u8 *code;
+        u32 size, vector;
+    } kind[] = {{read8, 1, 0},  {read16, 2, 0}, {read32, 4, 0}, {read48, 6, 0},
+                {read64, 8, 0}, {write8, 1, 0}, {rmw32, 4, 0}};
     u32 effective = flags & F_G ? limit << 12 | 0xfff : limit;
     for (u32 k = 0; k < sizeof kind / sizeof kind[0]; k++) {
         memset(page_a, 0, 64);
@@ -170,7 +177,8 @@ static void limits(void)
                 limit_case(near[i], 0, big | F_G, (near[i] << 12 | 0xfff) + 3 - d);
                 limit_case(near[i] >> 5, 1, big | F_G, (near[i] >> 5 << 12 | 0xfff) + 3 - d);
             }
-    count_end("every byte of an operand must lie inside the limit, above it when the segment expands down");
+    count_end("every byte of an operand must lie inside the limit, above it when the segment "
+              "expands down");
     for (u32 d = 0; d < 9; d++) {
         limit_case(0x100, 1, 0, 0xffff - d);
         limit_case(0x100, 1, F_D, 0xffff - d);
@@ -231,7 +239,8 @@ static void rights(void)
     in.ss = T0 | 3;
     in.esp = 2;
     run_at(stack_push);
-    is("a push below a stack of offset 2 wraps out of the limit: #SS(0)", FAULT_ERR(SS, 0), outcome());
+    is("a push below a stack of offset 2 wraps out of the limit: #SS(0)", FAULT_ERR(SS, 0),
+       outcome());
     is("a push that faults leaves ESP", 2, trap.r.esp);
     fresh();
     ring(3);
@@ -243,7 +252,7 @@ static void rights(void)
     fresh();
 }
 
-/* ---- LAR, LSL, VERR, VERW, ARPL ------------------------------------------------------------------- */
+/* ---- LAR, LSL, VERR, VERW, ARPL -------------------------------------------------------------- */
 
 static u32 bits(u32 cpl, u32 sel)
 {
@@ -267,10 +276,13 @@ static void inspection(void)
                 in.ecx = in.edx = 0x5a5a5a5a;
                 run_at(inspect);
                 u32 want = bits(cpl, T0 | rpl), where = access << 8 | rpl;
-                u32 got = (trap.r.ebx & 1) | (trap.r.ebx >> 8 & 1) << 1 | !!(trap.r.esi & ZF) << 2 | !!(trap.r.edi & ZF) << 3;
+                u32 got = (trap.r.ebx & 1) | (trap.r.ebx >> 8 & 1) << 1 | !!(trap.r.esi & ZF) << 2 |
+                          !!(trap.r.edi & ZF) << 3;
                 count(want, got, cpl, where);
-                /* Bits 19:16 are undefined by the manual (Intel clears them, AMD stores the limit's). */
-                count(want & 1 ? (u32)(GDT(T0) >> 32) & 0xf0ff00 : 0x5a5a5a5a & ~(want & 1 ? 0xf0000u : 0),
+                /* Bits 19:16 are undefined by the manual (Intel clears them, AMD stores the
+                 * limit's). */
+                count(want & 1 ? (u32)(GDT(T0) >> 32) & 0xf0ff00
+                               : 0x5a5a5a5a & ~(want & 1 ? 0xf0000u : 0),
                       want & 1 ? trap.r.ecx & ~0xf0000u : trap.r.ecx, cpl, where);
                 count(want & 2 ? 0xabcdefff : 0x5a5a5a5a, trap.r.edx, cpl, where);
             }
@@ -278,7 +290,8 @@ static void inspection(void)
     fresh();
     in.eax = 3;
     run_at(inspect);
-    is("a null selector is invisible", 0, (trap.r.ebx & 0x101) | (trap.r.esi & ZF) | (trap.r.edi & ZF));
+    is("a null selector is invisible", 0,
+       (trap.r.ebx & 0x101) | (trap.r.esi & ZF) | (trap.r.edi & ZF));
     in.eax = 0xfff8;
     run_at(inspect);
     is("so is one beyond the GDT", 0, (trap.r.ebx & 0x101) | (trap.r.esi & ZF) | (trap.r.edi & ZF));
@@ -294,7 +307,7 @@ static void inspection(void)
     fresh();
 }
 
-/* ---- system registers ----------------------------------------------------------------------------- */
+/* ---- system registers ------------------------------------------------------------------------ */
 
 static void system_registers(void)
 {
@@ -337,7 +350,8 @@ static void system_registers(void)
     in.ebx = (u32)page_a;
     run_at(store_gdt);
     is("SGDT works at CPL 3 without UMIP: the limit", sizeof gdt - 1, *(u16 *)page_a);
-    is("and the base", (u32)gdt, page_a[2] | page_a[3] << 8 | page_a[4] << 16 | (u32)page_a[5] << 24);
+    is("and the base", (u32)gdt,
+       page_a[2] | page_a[3] << 8 | page_a[4] << 16 | (u32)page_a[5] << 24);
     fresh();
 }
 

@@ -8,16 +8,22 @@ CODE32(next_insn, "movl $0x22222222, 1f + 1\n1: mov $0x11111111, %eax")
 CODE32(second_insn, "movl $0x22222222, 1f + 1\nnop\n1: mov $0x11111111, %eax")
 CODE32(byte_only, "movb $0x33, 1f + 2\n1: mov $0x11111111, %eax")
 CODE32(behind_jump, "movl $0x22222222, 1f + 1\njmp 1f\n1: mov $0x11111111, %eax")
-CODE32(by_push, "mov %esp, %ecx\nmov $1f + 5, %esp\npushl $0x44444444\n1: mov $0x11111111, %eax\nmov %ecx, %esp")
-CODE32(by_call, "mov %esp, %ecx\nmov $1f + 5, %esp\ncall 2f\n2: nop\n1: mov $0x11111111, %eax\nmov %ecx, %esp\nby_call_f: nop")
+CODE32(by_push, "mov %esp, %ecx\nmov $1f + 5, %esp\npushl $0x44444444\n1: mov $0x11111111, "
+                "%eax\nmov %ecx, %esp")
+CODE32(by_call, "mov %esp, %ecx\nmov $1f + 5, %esp\ncall 2f\n2: nop\n1: mov $0x11111111, %eax\nmov "
+                "%ecx, %esp\nby_call_f: nop")
 CODE32(by_xadd, "mov $0x11111111, %edx\nlock xaddl %edx, 1f + 1\n1: mov $0x11111111, %eax")
-CODE32(by_string, "cld\nmov $1f + 1, %edi\nmov $0x55, %al\nmov $4, %ecx\nrep stosb\n1: mov $0x11111111, %eax")
-CODE32(by_movs, "cld\nmov $3f, %esi\nmov $1f, %edi\nmov $5, %ecx\nrep movsb\n1: mov $0x11111111, %eax\njmp 2f\n"
-                "3: mov $0x66666666, %eax\n2: nop")
+CODE32(by_string,
+       "cld\nmov $1f + 1, %edi\nmov $0x55, %al\nmov $4, %ecx\nrep stosb\n1: mov $0x11111111, %eax")
+CODE32(
+    by_movs,
+    "cld\nmov $3f, %esi\nmov $1f, %edi\nmov $5, %ecx\nrep movsb\n1: mov $0x11111111, %eax\njmp 2f\n"
+    "3: mov $0x66666666, %eax\n2: nop")
 CODE32(opcode_changes, "movb $0x40, 1f\nxor %eax, %eax\n1: dec %eax") /* inc %eax */
 CODE32(to_fault, "movw $0x0b0f, to_fault_f\nto_fault_f: nop\nnop")
 CODE32(counting_loop, "mov $10, %ecx\n1: incl 2f + 1\n2: mov $0, %eax\nloop 1b")
-CODE32(backwards, "mov $2, %ecx\nxor %ebx, %ebx\n1: mov $0x11111111, %eax\nadd %eax, %ebx\nmovl $0x22222222, 1b + 1\nloop 1b")
+CODE32(backwards, "mov $2, %ecx\nxor %ebx, %ebx\n1: mov $0x11111111, %eax\nadd %eax, %ebx\nmovl "
+                  "$0x22222222, 1b + 1\nloop 1b")
 CODE32(calls_page, "call *%ebx\nmov %eax, %esi\nmovl $0x22222222, 1(%ebx)\ncall *%ebx")
 CODE32(calls_page_by_ds, "call *%ebx\nmov %eax, %esi\nmovl $0x22222222, %fs:1\ncall *%ebx")
 CODE32(calls_twice, "call *%ebx\nmov %eax, %esi\nmovl $0x99999999, 64(%ebx)\ncall *%ebx")
@@ -77,8 +83,8 @@ static void other_pages(void)
     is("however often it is written", 0x11111111, (in.ebx = (u32)page_a, result(many_writes)));
     is("  and it is written", 1, *(u32 *)(page_a + 128));
     fresh();
-    for (u32 cut = 1; cut < 6; cut++)     /* bytes of the function in the first page */
-        for (u32 at = 1; at < 5; at++) {  /* byte of the immediate that changes */
+    for (u32 cut = 1; cut < 6; cut++)    /* bytes of the function in the first page */
+        for (u32 at = 1; at < 5; at++) { /* byte of the immediate that changes */
             put_function(page_b - cut, 0x11111111);
             in.ebx = (u32)page_b - cut;
             in.edi = in.ebx + at;
@@ -136,7 +142,8 @@ static void mappings(void)
 
 static void modes(void)
 {
-    static u8 both[] = {0xb8, 0x11, 0x22, 0x40, 0x40, 0xcd, 0x80}; /* mov eax, 0x40402211 | mov ax; inc ax; inc ax */
+    static u8 both[] = {0xb8, 0x11, 0x22, 0x40,
+                        0x40, 0xcd, 0x80}; /* mov eax, 0x40402211 | mov ax; inc ax; inc ax */
     u8 *low = (u8 *)0x7900;
     __asm__("" : "+r"(low));
     memcpy(low, both, sizeof both);

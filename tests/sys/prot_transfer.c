@@ -2,14 +2,17 @@
  * prot_transfer.c: far JMP, CALL and RET, directly and through call gates: SDM vol. 3A 5.8;
  * vol. 2, CALL, JMP, RET.
  *
- * All agree with Bochs 2.7. QEMU 7.2 (TCG) sets no accessed bit of code segments, raises #GP for absent code behind
- * a gate, checks the limit neither of stacks nor of gates and RETF, and
- * raises #TS for an absent inner SS and #NP for an absent outer one: CALL's and RET's pages say else.
+ * All agree with Bochs 2.7. QEMU 7.2 (TCG) sets no accessed bit of code segments, raises #GP for
+ * absent code behind a gate, checks the limit neither of stacks nor of gates and RETF, and raises
+ * #TS for an absent inner SS and #NP for an absent outer one: CALL's and RET's pages say else.
  */
 #include "sys32.h"
 
 #define PTR(sym) ".long " #sym "\n.word "
-static struct { u32 off; u16 sel; } __attribute__((packed)) far_at;
+static struct {
+    u32 off;
+    u16 sel;
+} __attribute__((packed)) far_at;
 #define FAR(sel_, off_) (far_at.sel = (u16)(sel_), far_at.off = (u32)(off_), in.ebx = (u32)&far_at)
 
 CODE32(jump, "ljmp *(%ebx)")
@@ -26,7 +29,7 @@ CODE32(ret_outer, "push %esi\npush %edi\npush %ecx\npush %edx\nret_outer_f: lret
 CODE32(ret_outer_n, "push %esi\npush %edi\npush $0\npush $0\npush %ecx\npush %edx\nlret $8")
 CODE32(ret16, "pushw %cx\npushw %dx\nlretw")
 
-/* ---- direct ------------------------------------------------------------------------------------- */
+/* ---- direct ---------------------------------------------------------------------------------- */
 
 static u32 direct_outcome(u32 access, u32 cpl, u32 rpl)
 {
@@ -87,7 +90,7 @@ static void direct(void)
     expect("JMP to an LDT is #GP(selector)", jump, FAULT_ERR(GP, LDT));
 }
 
-/* ---- call gates ------------------------------------------------------------------------------------ */
+/* ---- call gates ------------------------------------------------------------------------------ */
 
 static u32 gate_outcome(u32 gate_access, u32 code_access, u32 cpl, u32 rpl, u32 is_call)
 {
@@ -235,11 +238,12 @@ static void inner_faults(void)
     expect("parameters beyond the caller's stack are #SS(0)", call, FAULT_ERR(SS, 0));
     prepare_gate(SYS_CALL32, 2, target);
     run_at(call_params);
-    is("parameters are copied from the caller's top of stack", 0x33333333, *(u32 *)(tss0.esp0 - 16));
+    is("parameters are copied from the caller's top of stack", 0x33333333,
+       *(u32 *)(tss0.esp0 - 16));
     fresh();
 }
 
-/* ---- RETF ------------------------------------------------------------------------------------------- */
+/* ---- RETF ------------------------------------------------------------------------------------ */
 
 static void returns(void)
 {

@@ -2,8 +2,8 @@
  * real_mode.c: real-address mode: SDM vol. 3A chapter 20.1; unreal mode (limits that outlive PE);
  * the A20 gate. Real mode has no error codes.
  *
- * All agree with Bochs 2.7, but that its PUSHA with an SP of 7 is #SS (SDM vol. 2, PUSHA: #GP). QEMU
- * 7.2 (TCG) checks no limits in real mode.
+ * All agree with Bochs 2.7, but that its PUSHA with an SP of 7 is #SS (SDM vol. 2, PUSHA: #GP).
+ * QEMU 7.2 (TCG) checks no limits in real mode.
  */
 #include "sys32.h"
 
@@ -25,7 +25,8 @@ CODE16(pop_wrap, "movw $0xffff, %sp\npop_wrap_f: popw %ax")
 CODE16(pusha_bad, "movw $7, %sp\npusha_bad_f: pushaw")
 CODE16(pop_end, "movw $0xfffe, %sp\npopw %ax\nmovw %sp, %cx\nmovw $0x7000, %sp")
 CODE16(far_call, "lcall $0x100, $far_called - 0x1000")
-__asm__(".pushsection .low, \"awx\"\n.code16\nfar_called: movw %cs, %ax\nint $0x41\n.code32\n.popsection\n");
+__asm__(".pushsection .low, \"awx\"\n.code16\nfar_called: movw %cs, %ax\nint "
+        "$0x41\n.code32\n.popsection\n");
 CODE16(jump_beyond, "jump_beyond_f: ljmpl $0, $0x10000")
 CODE16(near_beyond, "movl $0x10000, %eax\nnear_beyond_f: jmpl *%eax")
 CODE16(ret_beyond, "pushl $0x10000\nret_beyond_f: retl")
@@ -49,11 +50,15 @@ CODE16(loop_cx, "movl $0x10003, %ecx\nxorw %ax, %ax\n1: incw %ax\nloopw 1b")
 CODE16(loop_ecx, "movl $3, %ecx\nxorw %ax, %ax\n1: incw %ax\naddr32 loop 1b")
 CODE16(lods_wrap, "movw $0xffff, %si\ncld\nlodsb\nmovw %si, %cx")
 CODE16(movs_cross, "movw $0xffff, %si\ncld\nmovs_cross_f: lodsw")
-CODE16(rep_stos, "movw $0xfff0, %di\nmovw %cs, %ax\nmovw $0x4000, %ax\nmovw %ax, %es\nmovw $0x20, %cx\nrep stosb")
+CODE16(rep_stos, "movw $0xfff0, %di\nmovw %cs, %ax\nmovw $0x4000, %ax\nmovw %ax, %es\nmovw $0x20, "
+                 "%cx\nrep stosb")
 
 LOW u32 real_word;
-LOW struct { u16 limit; u32 base; } __attribute__((packed))
-real_idt_short = {0x40 * 4 + 2, 0}, real_idt_moved = {0xff, 0x6000}, real_idt_back = {0x3ff, 0};
+LOW struct {
+    u16 limit;
+    u32 base;
+} __attribute__((packed)) real_idt_short = {0x40 * 4 + 2, 0}, real_idt_moved = {0xff, 0x6000},
+                          real_idt_back = {0x3ff, 0};
 
 static void delivery(void)
 {

@@ -42,7 +42,7 @@ void *memcpy(void *to, const void *from, u32 n)
     return to;
 }
 
-/* ---- reporting ------------------------------------------------------------------------------------ */
+/* ---- reporting ------------------------------------------------------------------------------- */
 
 static void put(const char *s)
 {
@@ -57,7 +57,7 @@ static void put_hex(u32 v)
     while (shift && !(v >> shift))
         shift -= 4;
     for (; shift >= 0; shift -= 4)
-        outb(PORT_REPORT, (u8)"0123456789abcdef"[v >> shift & 15]);
+        outb(PORT_REPORT, (u8) "0123456789abcdef"[v >> shift & 15]);
 }
 
 static void put_outcome(u32 v)
@@ -120,12 +120,13 @@ void count_end(const char *name)
     counted = counted_bad = 0;
 }
 
-/* ---- tables ------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 u64 descriptor(u32 base, u32 limit, u32 access, u32 flags)
 {
     u32 lo = (limit & 0xffff) | base << 16;
-    u32 hi = (base >> 16 & 0xff) | access << 8 | (limit & 0xf0000) | flags << 20 | (base & 0xff000000);
+    u32 hi =
+        (base >> 16 & 0xff) | access << 8 | (limit & 0xf0000) | flags << 20 | (base & 0xff000000);
     return (u64)hi << 32 | lo;
 }
 
@@ -239,7 +240,7 @@ void fresh(void)
     ring(0);
 }
 
-/* ---- paging --------------------------------------------------------------------------------------- */
+/* ---- paging ---------------------------------------------------------------------------------- */
 
 void paging_on(void)
 {
@@ -263,7 +264,7 @@ void page_set(const void *va, u32 bits)
     __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
 }
 
-/* ---- what ended the run ----------------------------------------------------------------------------- */
+/* ---- what ended the run ---------------------------------------------------------------------- */
 
 static u32 has_error(u32 vector)
 {
@@ -283,9 +284,17 @@ __attribute__((regparm(3))) void trap_record(u32 sp, u32 cs, u32 ss)
     u32 mask = d >> 54 & 1 ? ~0u : 0xffff;
     const u32 *f = (const u32 *)(base + (sp & mask));
     saved_cr2 = read_cr2();
-    trap.r = (struct regs){.gs = (u16)f[0], .fs = (u16)f[1], .es = (u16)f[2], .ds = (u16)f[3],
-                           .edi = f[5], .esi = f[6], .ebp = f[7], .ebx = f[9], .edx = f[10],
-                           .ecx = f[11], .eax = f[12]};
+    trap.r = (struct regs){.gs = (u16)f[0],
+                           .fs = (u16)f[1],
+                           .es = (u16)f[2],
+                           .ds = (u16)f[3],
+                           .edi = f[5],
+                           .esi = f[6],
+                           .ebp = f[7],
+                           .ebx = f[9],
+                           .edx = f[10],
+                           .ecx = f[11],
+                           .eax = f[12]};
     trap.flags = f[4];
     trap.vector = f[13];
     trap.sp = (sp & mask) + 14 * 4;
@@ -318,8 +327,8 @@ __attribute__((regparm(3))) void df_record(u32 error)
     memset(&trap, 0, sizeof trap);
     trap.vector = DFAULT;
     trap.error = error;
-    trap.r = (struct regs){t->edi, t->esi, t->ebp, t->esp, t->ebx, t->edx, t->ecx, t->eax, t->eip,
-                           t->cs, t->eflags, t->ss, t->ds, t->es, t->fs, t->gs};
+    trap.r = (struct regs){t->edi, t->esi, t->ebp,    t->esp, t->ebx, t->edx, t->ecx, t->eax,
+                           t->eip, t->cs,  t->eflags, t->ss,  t->ds,  t->es,  t->fs,  t->gs};
 }
 
 void real_record(void)
@@ -339,7 +348,7 @@ void real_record(void)
     trap.r.esp = (trap.r.esp & 0xffff0000) | ((trap.sp + 6) & 0xffff);
 }
 
-/* ---- running -------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 void run_at(const void *snippet)
 {
@@ -365,7 +374,8 @@ void run_real_at(const void *snippet)
 
 u32 outcome(void)
 {
-    return has_error(trap.vector) ? FAULT_ERR(trap.vector, trap.error & 0xffff) : FAULT(trap.vector);
+    return has_error(trap.vector) ? FAULT_ERR(trap.vector, trap.error & 0xffff)
+                                  : FAULT(trap.vector);
 }
 
 static void compare(const char *name, u32 want, const void *at)
@@ -410,7 +420,8 @@ void expect_real(const char *name, const void *snippet, u32 want)
 void is_unchanged(const char *name)
 {
     static const char *const part[] = {"edi", "esi", "ebp", "esp", "ebx", "edx", "ecx", "eax"};
-    const u32 want[] = {0x77777777, 0x66666666, 0xe5e5e5e5, 0, 0xb4b4b4b4, 0xd3d3d3d3, 0xc2c2c2c2, 0xa1a1a1a1};
+    const u32 want[] = {0x77777777, 0x66666666, 0xe5e5e5e5, 0,
+                        0xb4b4b4b4, 0xd3d3d3d3, 0xc2c2c2c2, 0xa1a1a1a1};
     for (u32 i = 0; i < 8; i++)
         if (i != 3 && want[i] != (&trap.r.edi)[i]) {
             put("  ");

@@ -2,10 +2,11 @@
  * sys32.h: the ground under the 16- and 32-bit system tests: a flat 32-bit supervisor that starts a
  * snippet of machine code in any mode and at any privilege, catches whatever ends it, and reports.
  *
- * A test writes a snippet (CODE32, CODE16), changes `in`, gdt, idt, tss0 or the snippet's memory, and
- * calls expect(), which runs the snippet and compares what ended it: an exception with its error code,
- * or DONE, the `int $0x80` that CODE32 and CODE16 append. `trap` then holds the state at that moment
- * for further is(). Everything but `trap` is put back to its default after each expect().
+ * A test writes a snippet (CODE32, CODE16), changes `in`, gdt, idt, tss0 or the snippet's memory,
+ * and calls expect(), which runs the snippet and compares what ended it: an exception with its
+ * error code, or DONE, the `int $0x80` that CODE32 and CODE16 append. `trap` then holds the state
+ * at that moment for further is(). Everything but `trap` is put back to its default after each
+ * expect().
  *
  * Manual: Intel SDM volumes 2 and 3A; AMD APM volume 2 where named.
  */
@@ -17,11 +18,11 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 _Static_assert(sizeof(u32) == 4, "the guest is 32-bit");
 
-/* ---- snippets ---------------------------------------------------------------------------------- */
+/* ---- snippets -------------------------------------------------------------------------------- */
 
-#define SNIPPET(name, section, bits, text)                                                          \
-    __asm__(".pushsection " section ", \"awx\"\n.code" bits "\n.balign 16\n.globl " #name           \
-            "\n.weak " #name "_f\n" #name ":\n" text "\nint $0x80\n.code32\n.popsection\n");        \
+#define SNIPPET(name, section, bits, text)                                                         \
+    __asm__(".pushsection " section ", \"awx\"\n.code" bits "\n.balign 16\n.globl " #name          \
+            "\n.weak " #name "_f\n" #name ":\n" text "\nint $0x80\n.code32\n.popsection\n");       \
     extern u8 name[], name##_f[];
 /* 32-bit code; the label NAME_f may mark the instruction that shall fault. */
 #define CODE32(name, text) SNIPPET(name, ".snippets", "32", text)
@@ -30,7 +31,7 @@ _Static_assert(sizeof(u32) == 4, "the guest is 32-bit");
 /* Data that 16-bit code reaches. */
 #define LOW __attribute__((section(".lowdata"), used))
 
-/* ---- state --------------------------------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 struct regs { /* start32.S knows the offsets */
     u32 edi, esi, ebp, esp, ebx, edx, ecx, eax;
@@ -38,25 +39,25 @@ struct regs { /* start32.S knows the offsets */
 };
 
 struct trap {
-    struct regs r;   /* at the trap; real and v86: selectors as they were */
+    struct regs r; /* at the trap; real and v86: selectors as they were */
     u32 vector, error;
-    u32 sp, ss, cs;  /* of the handler, before it pushed anything */
-    u32 flags;       /* in the handler */
-    u32 raw[20];     /* the handler's stack from sp upwards */
+    u32 sp, ss, cs; /* of the handler, before it pushed anything */
+    u32 flags;      /* in the handler */
+    u32 raw[20];    /* the handler's stack from sp upwards */
 };
 
-extern struct regs in;       /* state to start with */
-extern struct trap trap;     /* what ended the last run */
+extern struct regs in;   /* state to start with */
+extern struct trap trap; /* what ended the last run */
 
 /* How the frame is to be read. All are cleared by fresh(). */
-extern u32 no_error_code;    /* vectors 8, 10 .. 14, 17 come without an error code: INT n */
-extern u32 frame16;          /* the handler was entered by a 16-bit gate */
-extern u32 real_flat;        /* real mode: bits DS 1, ES 2, FS 4, GS 8, CS 16 keep a limit of 4 GiB */
+extern u32 no_error_code; /* vectors 8, 10 .. 14, 17 come without an error code: INT n */
+extern u32 frame16;       /* the handler was entered by a 16-bit gate */
+extern u32 real_flat;     /* real mode: bits DS 1, ES 2, FS 4, GS 8, CS 16 keep a limit of 4 GiB */
 #define FLAT_DS 1
 #define FLAT_ES 2
 #define FLAT_CS 16
 
-/* ---- tables ---------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 struct tss32 {
     u32 link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
@@ -81,18 +82,50 @@ extern struct tss32 tss0, tss1, tss_df;
 extern struct tss16 tss_16;
 
 enum {
-    CS0 = 0x08, DS0 = 0x10, CS1 = 0x18 | 1, DS1 = 0x20 | 1, CS2 = 0x28 | 2, DS2 = 0x30 | 2,
-    CS3 = 0x38 | 3, DS3 = 0x40 | 3,
-    CS16 = 0x48, DS16 = 0x50, CS16_BIG = 0x58, /* 16-bit code with a limit of 4 GiB */
-    TSS0 = 0x60, TSS1 = 0x68, TSS_DF = 0x70, TSS_16 = 0x78, LDT = 0x80,
+    CS0 = 0x08,
+    DS0 = 0x10,
+    CS1 = 0x18 | 1,
+    DS1 = 0x20 | 1,
+    CS2 = 0x28 | 2,
+    DS2 = 0x30 | 2,
+    CS3 = 0x38 | 3,
+    DS3 = 0x40 | 3,
+    CS16 = 0x48,
+    DS16 = 0x50,
+    CS16_BIG = 0x58, /* 16-bit code with a limit of 4 GiB */
+    TSS0 = 0x60,
+    TSS1 = 0x68,
+    TSS_DF = 0x70,
+    TSS_16 = 0x78,
+    LDT = 0x80,
     T0 = 0x100, /* T0 .. T0 + 0xf8: free for tests, zero */
 };
 
 /* Access bytes: P and S set, DPL 0. */
-enum { DATA_RO = 0x91, DATA_RW = 0x93, DATA_DOWN_RO = 0x95, DATA_DOWN = 0x97, CODE_XO = 0x99, CODE_XR = 0x9b,
-       CODE_CONF_XO = 0x9d, CODE_CONF = 0x9f };
-enum { SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK = 5, SYS_INT16 = 6,
-       SYS_TRAP16 = 7, SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14, SYS_TRAP32 = 15 };
+enum {
+    DATA_RO = 0x91,
+    DATA_RW = 0x93,
+    DATA_DOWN_RO = 0x95,
+    DATA_DOWN = 0x97,
+    CODE_XO = 0x99,
+    CODE_XR = 0x9b,
+    CODE_CONF_XO = 0x9d,
+    CODE_CONF = 0x9f
+};
+enum {
+    SYS_TSS16 = 1,
+    SYS_LDT = 2,
+    SYS_TSS16_BUSY = 3,
+    SYS_CALL16 = 4,
+    SYS_TASK = 5,
+    SYS_INT16 = 6,
+    SYS_TRAP16 = 7,
+    SYS_TSS32 = 9,
+    SYS_TSS32_BUSY = 11,
+    SYS_CALL32 = 12,
+    SYS_INT32 = 14,
+    SYS_TRAP32 = 15
+};
 #define P 0x80
 #define DPL(n) ((n) << 5)
 #define F_G 8u /* limit in pages */
@@ -105,10 +138,26 @@ u64 gate(u32 sel, const void *offset, u32 access, u32 params);
 /* Entry points that report like the default ones, for gates that tests build themselves. */
 const void *stub(u32 vector);
 
-/* ---- EFLAGS, CR0, CR4 --------------------------------------------------------------------------- */
+/* ---- EFLAGS, CR0, CR4 ------------------------------------------------------------------------ */
 
-enum { CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, IF = 0x200, DF = 0x400, OF = 0x800,
-       NT = 0x4000, RF = 0x10000, VM = 0x20000, AC = 0x40000, VIF = 0x80000, VIP = 0x100000, ID = 0x200000 };
+enum {
+    CF = 1,
+    PF = 4,
+    AF = 0x10,
+    ZF = 0x40,
+    SF = 0x80,
+    TF = 0x100,
+    IF = 0x200,
+    DF = 0x400,
+    OF = 0x800,
+    NT = 0x4000,
+    RF = 0x10000,
+    VM = 0x20000,
+    AC = 0x40000,
+    VIF = 0x80000,
+    VIP = 0x100000,
+    ID = 0x200000
+};
 #define IOPL(n) ((n) << 12)
 #define CR0_PG 0x80000000u
 #define CR0_WP 0x10000u
@@ -118,26 +167,91 @@ enum { CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, IF = 0x200, 
 #define CR4_PVI 2u
 #define CR4_DE 8u
 
-static inline u32 read_cr0(void) { u32 v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); return v; }
-static inline void write_cr0(u32 v) { __asm__ volatile("mov %0, %%cr0" ::"r"(v) : "memory"); }
-static inline u32 read_cr2(void) { u32 v; __asm__ volatile("mov %%cr2, %0" : "=r"(v)); return v; }
-static inline u32 read_cr3(void) { u32 v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
-static inline void write_cr3(u32 v) { __asm__ volatile("mov %0, %%cr3" ::"r"(v) : "memory"); }
-static inline u32 read_cr4(void) { u32 v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
-static inline void write_cr4(u32 v) { __asm__ volatile("mov %0, %%cr4" ::"r"(v) : "memory"); }
-static inline u32 read_dr6(void) { u32 v; __asm__ volatile("mov %%dr6, %0" : "=r"(v)); return v; }
-static inline void write_dr6(u32 v) { __asm__ volatile("mov %0, %%dr6" ::"r"(v)); }
-static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
-static inline u8 inb(u16 port) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
-static inline u16 str(void) { u16 v; __asm__ volatile("str %0" : "=r"(v)); return v; }
+static inline u32 read_cr0(void)
+{
+    u32 v;
+    __asm__ volatile("mov %%cr0, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr0(u32 v)
+{
+    __asm__ volatile("mov %0, %%cr0" ::"r"(v) : "memory");
+}
+static inline u32 read_cr2(void)
+{
+    u32 v;
+    __asm__ volatile("mov %%cr2, %0" : "=r"(v));
+    return v;
+}
+static inline u32 read_cr3(void)
+{
+    u32 v;
+    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr3(u32 v)
+{
+    __asm__ volatile("mov %0, %%cr3" ::"r"(v) : "memory");
+}
+static inline u32 read_cr4(void)
+{
+    u32 v;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(v));
+    return v;
+}
+static inline void write_cr4(u32 v)
+{
+    __asm__ volatile("mov %0, %%cr4" ::"r"(v) : "memory");
+}
+static inline u32 read_dr6(void)
+{
+    u32 v;
+    __asm__ volatile("mov %%dr6, %0" : "=r"(v));
+    return v;
+}
+static inline void write_dr6(u32 v)
+{
+    __asm__ volatile("mov %0, %%dr6" ::"r"(v));
+}
+static inline void outb(u16 port, u8 v)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port));
+}
+static inline u8 inb(u16 port)
+{
+    u8 v;
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+static inline u16 str(void)
+{
+    u16 v;
+    __asm__ volatile("str %0" : "=r"(v));
+    return v;
+}
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 #define DONE 0x80u
 #define FAULT(vector) (vector)
 #define FAULT_ERR(vector, error) (0x80000000u | (u32)(error) << 8 | (vector))
-enum { DE = 0, DB = 1, NMI = 2, BP = 3, OF_TRAP = 4, BR = 5, UD = 6, NM = 7, DFAULT = 8, TS = 10, NP = 11,
-       SS = 12, GP = 13, PAGE = 14, ALIGN = 17 };
+enum {
+    DE = 0,
+    DB = 1,
+    NMI = 2,
+    BP = 3,
+    OF_TRAP = 4,
+    BR = 5,
+    UD = 6,
+    NM = 7,
+    DFAULT = 8,
+    TS = 10,
+    NP = 11,
+    SS = 12,
+    GP = 13,
+    PAGE = 14,
+    ALIGN = 17
+};
 
 /* Puts tables, control registers and `in` back to their defaults. */
 void fresh(void);
@@ -147,7 +261,8 @@ void ring(u32 cpl);
 void v86(u32 iopl);
 /* Runs the snippet in protected mode as `in` says. */
 void run_at(const void *snippet);
-/* The next run is in real mode: all selectors 0, SP 0x7000. Only a test that changes them calls it. */
+/* The next run is in real mode: all selectors 0, SP 0x7000. Only a test that changes them calls it.
+ */
 void real(void);
 /* Runs the snippet in real mode, as `in` says after real(). */
 void run_real_at(const void *snippet);

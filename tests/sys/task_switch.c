@@ -7,7 +7,10 @@
  */
 #include "sys32.h"
 
-static struct { u32 off; u16 sel; } __attribute__((packed)) far_at;
+static struct {
+    u32 off;
+    u16 sel;
+} __attribute__((packed)) far_at;
 #define FAR(sel_) (far_at.sel = (u16)(sel_), far_at.off = 0xdeadbeef, in.ebx = (u32)&far_at)
 #define EXT 1
 
@@ -32,7 +35,7 @@ static u32 type_of(u32 sel)
     return (u32)(GDT(sel) >> 40) & 0x1f;
 }
 
-/* ---- what is saved, loaded, marked ------------------------------------------------------------- */
+/* ---- what is saved, loaded, marked ----------------------------------------------------------- */
 
 static void set_task1(const void *code)
 {
@@ -141,7 +144,8 @@ static void calls(void)
     in.eax = T0;
     idt[NP] = gate(TSS1, 0, P | SYS_TASK, 0);
     run_at(load_ds);
-    is("an exception through a task gate pushes its error code in the new task", tss1.esp - 4, trap.r.esp);
+    is("an exception through a task gate pushes its error code in the new task", tss1.esp - 4,
+       trap.r.esp);
     is("the code", T0, *(u32 *)(tss1.esp - 4));
     is("and saves EIP of the instruction", (u32)load_ds_f, tss0.eip);
     fresh();
@@ -261,7 +265,7 @@ static void sixteen(void)
     fresh();
 }
 
-/* ---- faults before the switch ------------------------------------------------------------------ */
+/* ---- faults before the switch ---------------------------------------------------------------- */
 
 static void refused(void)
 {
@@ -316,7 +320,8 @@ static void refused(void)
     ring(3);
     expect("INT n checks the DPL of a task gate", int_40, FAULT_ERR(GP, 0x40 * 8 + 2));
     tss0.link = TSS1;
-    expect_at("IRET to a task that is not busy is #TS(TSS)", nt_iret, FAULT_ERR(TS, TSS1), nt_iret_f);
+    expect_at("IRET to a task that is not busy is #TS(TSS)", nt_iret, FAULT_ERR(TS, TSS1),
+              nt_iret_f);
     tss0.link = 0;
     expect("IRET to a null link is #TS(0)", nt_iret, FAULT_ERR(TS, 0));
     tss0.link = DS0;
@@ -326,7 +331,7 @@ static void refused(void)
     expect("IRET to an absent TSS is #NP(link)", nt_iret, FAULT_ERR(NP, TSS1));
 }
 
-/* ---- faults in the new task ---------------------------------------------------------------------- */
+/* ---- faults in the new task ------------------------------------------------------------------ */
 
 #define BROKEN(name, change, want)                                                                 \
     do {                                                                                           \
@@ -348,21 +353,27 @@ static void broken(void)
 {
     BROKEN("LDT that is none is #TS(LDT)", tss1.ldt = DS0, FAULT_ERR(TS, DS0));
     BROKEN("LDT in the LDT is #TS(LDT)", tss1.ldt = LDT | 4, FAULT_ERR(TS, LDT | 4));
-    BROKEN("absent LDT is #TS(LDT)", (GDT(T0) = descriptor(0, 7, SYS_LDT, 0), tss1.ldt = T0), FAULT_ERR(TS, T0));
+    BROKEN("absent LDT is #TS(LDT)", (GDT(T0) = descriptor(0, 7, SYS_LDT, 0), tss1.ldt = T0),
+           FAULT_ERR(TS, T0));
     BROKEN("null CS is #TS(CS)", tss1.cs = 0, FAULT_ERR(TS, 0));
     BROKEN("CS that is data is #TS(CS)", tss1.cs = DS3, FAULT_ERR(TS, DS3 & ~3));
     BROKEN("CS of DPL 0 and RPL 3 is #TS(CS)", tss1.cs = CS0 | 3, FAULT_ERR(TS, CS0));
-    BROKEN("absent CS is #NP(CS)", (SLOT((CODE_XR & ~P) | DPL(3)), tss1.cs = T0 | 3), FAULT_ERR(NP, T0));
+    BROKEN("absent CS is #NP(CS)", (SLOT((CODE_XR & ~P) | DPL(3)), tss1.cs = T0 | 3),
+           FAULT_ERR(NP, T0));
     BROKEN("null SS is #TS(SS)", tss1.ss = 0, FAULT_ERR(TS, 0));
     BROKEN("SS of DPL 0 is #TS(SS)", tss1.ss = DS0 | 3, FAULT_ERR(TS, DS0));
     BROKEN("SS of RPL 0 is #TS(SS)", tss1.ss = DS3 & ~3, FAULT_ERR(TS, DS3 & ~3));
     BROKEN("SS beyond the GDT is #TS(SS)", tss1.ss = 0x20b, FAULT_ERR(TS, 0x208));
-    BROKEN("absent SS is #SS(SS)", (SLOT((DATA_RW & ~P) | DPL(3)), tss1.ss = T0 | 3), FAULT_ERR(SS, T0));
+    BROKEN("absent SS is #SS(SS)", (SLOT((DATA_RW & ~P) | DPL(3)), tss1.ss = T0 | 3),
+           FAULT_ERR(SS, T0));
     BROKEN("DS of DPL 0 is #TS(DS)", tss1.ds = DS0, FAULT_ERR(TS, DS0));
-    BROKEN("absent ES is #NP(ES)", (SLOT((DATA_RW & ~P) | DPL(3)), tss1.es = T0), FAULT_ERR(NP, T0));
+    BROKEN("absent ES is #NP(ES)", (SLOT((DATA_RW & ~P) | DPL(3)), tss1.es = T0),
+           FAULT_ERR(NP, T0));
     BROKEN("execute-only FS is #TS(FS)", (SLOT(CODE_XO | DPL(3)), tss1.fs = T0), FAULT_ERR(TS, T0));
     BROKEN("GS beyond the GDT is #TS(GS)", tss1.gs = 0x208, FAULT_ERR(TS, 0x208));
-    BROKEN("EIP beyond CS is #GP(0)", (GDT(T0) = descriptor(0, 0xfff, CODE_XR | DPL(3), F_D), tss1.cs = T0 | 3), FAULT_ERR(GP, 0));
+    BROKEN("EIP beyond CS is #GP(0)",
+           (GDT(T0) = descriptor(0, 0xfff, CODE_XR | DPL(3), F_D), tss1.cs = T0 | 3),
+           FAULT_ERR(GP, 0));
 }
 
 /* Ring 0 to ring 0, and yet the handler needs a stack while SS is not loaded. */
@@ -396,7 +407,8 @@ static void broken_old(void)
     GDT(TSS0) = descriptor((u32)&tss0, 0x57, P | SYS_TSS32, 0);
     __asm__ volatile("ltr %w0" ::"r"(TSS0));
     FAR(TSS1);
-    expect_at("JMP from a TSS too short to be saved to is #TS(old TSS)", jump, FAULT_ERR(TS, TSS0), jump);
+    expect_at("JMP from a TSS too short to be saved to is #TS(old TSS)", jump, FAULT_ERR(TS, TSS0),
+              jump);
 }
 
 static void broken_by_exception(void)
@@ -406,7 +418,8 @@ static void broken_by_exception(void)
     tss1.ss = 0x20b;
     idt[UD] = gate(TSS1, 0, P | SYS_TASK, 0);
     run_at(ud2);
-    is("a bad SS of a task that an exception enters: EXT is set", FAULT_ERR(TS, 0x208 | EXT), outcome());
+    is("a bad SS of a task that an exception enters: EXT is set", FAULT_ERR(TS, 0x208 | EXT),
+       outcome());
     fresh();
     set_task1(stopped);
     tss1.cs = CS3;
@@ -425,7 +438,8 @@ static void broken_by_exception(void)
     GDT(T0 + 8) = descriptor(0, 1, DATA_RW & ~P, 0);
     in.eax = T0 + 8;
     run_at(load_ds);
-    is("no room for the error code: #SS during #NP is a double fault", FAULT_ERR(DFAULT, 0), outcome());
+    is("no room for the error code: #SS during #NP is a double fault", FAULT_ERR(DFAULT, 0),
+       outcome());
     fresh();
 }
 

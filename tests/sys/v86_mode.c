@@ -2,12 +2,14 @@
  * v86_mode.c: virtual-8086 mode, with and without VME, and protected-mode virtual interrupts: SDM
  * vol. 3A chapter 20.2 to 20.4; vol. 2, INT n, IRET, PUSHF, POPF, CLI, STI.
  *
- * All agree with Bochs 2.7. QEMU 7.2 (TCG) checks no limits, has no VME, and lets IRET at CPL 3 set VM.
+ * All agree with Bochs 2.7. QEMU 7.2 (TCG) checks no limits, has no VME, and lets IRET at CPL 3 set
+ * VM.
  */
 #include "sys32.h"
 
 CODE16(nothing, "nop")
-CODE16(addresses, "movw $0x1234, %ax\nmovw %ax, %es\nmovb %es:(0x5678), %bl\nmovw %cs, %cx\nmovw %es, %dx")
+CODE16(addresses,
+       "movw $0x1234, %ax\nmovw %ax, %es\nmovb %es:(0x5678), %bl\nmovw %cs, %cx\nmovw %es, %dx")
 CODE16(beyond, "movw (%ebx), %ax")
 CODE16(write_cs, "movw %ax, %cs:v86_word")
 CODE16(int_40, "int $0x40\nint_40_f: nop")
@@ -20,7 +22,8 @@ CODE16(do_popf, "pushw %cx\npopfw\npushfw\npopw %ax")
 CODE16(do_popfd, "pushl %ecx\npopfl\npushfl\npopl %eax")
 CODE16(do_cli, "cli")
 CODE16(do_sti, "sti")
-CODE16(do_iret, "pushw %cx\npushw $0\npushw $v86_iret_target\niretw\nv86_iret_target: nop\npushfw\npopw %ax")
+CODE16(do_iret,
+       "pushw %cx\npushw $0\npushw $v86_iret_target\niretw\nv86_iret_target: nop\npushfw\npopw %ax")
 CODE16(do_iretd, "pushl %ecx\npushl $0\npushl $v86_iretd_target\niretl\nv86_iretd_target: nop")
 CODE16(do_hlt, "hlt")
 CODE16(do_lgdt, "lgdt (%bx)")
@@ -38,7 +41,8 @@ CODE16(do_in_word, "movw $0x80, %dx\ninw %dx, %ax")
 CODE16(do_out_dword, "movw $0x3fe, %dx\noutl %eax, %dx")
 CODE16(push_wrap, "xorw %sp, %sp\npushw $0x1234\nmovw %sp, %cx\nmovw $0x7000, %sp")
 CODE16(far_jump, "ljmp $0x100, $v86_far - 0x1000")
-__asm__(".pushsection .low, \"awx\"\n.code16\nv86_far: movw %cs, %ax\nint $0x80\n.code32\n.popsection\n");
+__asm__(".pushsection .low, \"awx\"\n.code16\nv86_far: movw %cs, %ax\nint "
+        "$0x80\n.code32\n.popsection\n");
 CODE16(loads_anything, "movw $0xffff, %ax\nmovw %ax, %ds\nmovw %ax, %fs\nxorw %ax, %ax")
 CODE32(pvi_cli, "cli\npushfl\npopl %eax")
 CODE32(pvi_sti, "sti\npushfl\npopl %eax")
@@ -108,7 +112,11 @@ static void basics(void)
 
 static void privileged(void)
 {
-    static const struct { const char *name; u8 *code; u32 want; } row[] = {
+    static const struct {
+        const char *name;
+        u8 *code;
+        u32 want;
+    } row[] = {
         {"HLT is #GP(0)", do_hlt, FAULT_ERR(GP, 0)},
         {"LGDT is #GP(0)", do_lgdt, FAULT_ERR(GP, 0)},
         {"CLTS is #GP(0)", do_clts, FAULT_ERR(GP, 0)},
@@ -130,9 +138,12 @@ static void privileged(void)
 
 static void sensitive(void)
 {
-    static const struct { const char *name; u8 *code; } row[] = {
-        {"CLI", do_cli}, {"STI", do_sti}, {"PUSHF", do_pushf}, {"POPF", do_popf}, {"PUSHFD", do_pushfd},
-        {"POPFD", do_popfd}, {"INT n", int_40}, {"IRET", do_iret}, {"IRETD", do_iretd}};
+    static const struct {
+        const char *name;
+        u8 *code;
+    } row[] = {{"CLI", do_cli},   {"STI", do_sti},       {"PUSHF", do_pushf},
+               {"POPF", do_popf}, {"PUSHFD", do_pushfd}, {"POPFD", do_popfd},
+               {"INT n", int_40}, {"IRET", do_iret},     {"IRETD", do_iretd}};
     for (u32 i = 0; i < sizeof row / sizeof row[0]; i++)
         for (u32 iopl = 0; iopl < 4; iopl++) {
             idt[0x40] = gate(CS0, stub(DONE), P | DPL(3) | SYS_INT32, 0);
@@ -159,7 +170,8 @@ static void sensitive(void)
     v86(3);
     in.ecx = 0xffffffff & ~(TF | IF);
     run_at(do_popfd);
-    is("POPFD sets neither VM nor VIF nor VIP", IOPL(3), trap.r.eax & (VM | RF | VIF | VIP | IOPL(3)));
+    is("POPFD sets neither VM nor VIF nor VIP", IOPL(3),
+       trap.r.eax & (VM | RF | VIF | VIP | IOPL(3)));
     is("and stays in virtual-8086 mode", VM, trap.r.eflags & VM);
     fresh();
     v86(3);
@@ -190,7 +202,8 @@ static void ports(void)
     expect("IN asks the bitmap even with IOPL 3", do_in, FAULT_ERR(GP, 0));
     v86(0);
     tss0.io[0x80 / 8] = 0xfe;
-    expect_at("a clear bit allows it with IOPL 0: the INT behind it faults", do_in, FAULT_ERR(GP, 0), do_in + 2);
+    expect_at("a clear bit allows it with IOPL 0: the INT behind it faults", do_in,
+              FAULT_ERR(GP, 0), do_in + 2);
     v86(3);
     tss0.io[0x80 / 8] = 0xfe;
     expect("a word needs two clear bits", do_in_word, FAULT_ERR(GP, 0));
@@ -202,7 +215,7 @@ static void ports(void)
     expect("the bits of a double word may lie in two bytes", do_out_dword, FAULT_ERR(GP, 0));
 }
 
-/* ---- VME ----------------------------------------------------------------------------------------- */
+/* ---- VME ------------------------------------------------------------------------------------- */
 
 static u32 vme_run(u32 iopl, u32 flags, const void *code)
 {
