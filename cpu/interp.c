@@ -124,6 +124,14 @@ static bool deliver_events(struct cpu *cpu)
     return false;
 }
 
+/* Has the instruction at `lin` stopped between two elements of its repetition? */
+static bool amid_repetition(const struct cpu *cpu, gva_t lin)
+{
+    const struct block *b = cpu->block;
+    return b && linear_ip(cpu) == lin && insn_row(b->insn)->cls == STRING &&
+           b->insn->pfx & (PFX_REP | PFX_REPNE);
+}
+
 /* One instruction with everything looked at: shadows, TF, breakpoints. */
 static void single_step(struct cpu *cpu)
 {
@@ -150,6 +158,8 @@ static void single_step(struct cpu *cpu)
         in = in->fn(cpu, in);
     cpu->single_rf = false;
     cpu_update_key(cpu);
+    if (amid_repetition(cpu, lin)) /* its breakpoint hits once, not before every element (17.3.1.1) */
+        cpu->eflags |= EFLAGS_RF;
     /* The single-step trap of MOV SS is lost; its data breakpoints wait (SDM vol. 3A 6.8.3). */
     if (tf && !cpu->tf_skip && cpu->shadow != SHADOW_MOV_SS)
         cpu->dr6_pending |= DR6_BS;
