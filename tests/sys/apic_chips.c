@@ -1,6 +1,6 @@
 /*
- * apic_chips.c: the interrupt paths of the board: 8259A pair, I/O APIC edge and level with remote IRR,
- * PIT, RTC, HPET.
+ * apic_chips.c: the interrupt paths of the board: 8259A pair, I/O APIC edge and level with remote
+ * IRR, PIT, RTC, HPET.
  *
  * Intel 8259A and 82093AA data sheets; 8254; MC146818; IA-PC HPET 1.0a; SDM vol. 3A 10.8.
  */
@@ -11,8 +11,14 @@
 #define HPET 0xfed00000ull
 #define MASKED BIT(16)
 
-static void wr(u32 reg, u32 v) { *(volatile u32 *)(APIC + reg) = v; }
-static u32 rd(u32 reg) { return *(volatile u32 *)(APIC + reg); }
+static void wr(u32 reg, u32 v)
+{
+    *(volatile u32 *)(APIC + reg) = v;
+}
+static u32 rd(u32 reg)
+{
+    return *(volatile u32 *)(APIC + reg);
+}
 static u32 io_read(u32 reg)
 {
     *(volatile u32 *)IOAPIC = reg;
@@ -28,8 +34,14 @@ static void io_route(unsigned pin, u32 low)
     io_write(0x10 + 2 * pin + 1, rd(0x20));
     io_write(0x10 + 2 * pin, low);
 }
-static u64 hpet_read(u32 reg) { return *(volatile u64 *)(HPET + reg); }
-static void hpet_write(u32 reg, u64 v) { *(volatile u64 *)(HPET + reg) = v; }
+static u64 hpet_read(u32 reg)
+{
+    return *(volatile u64 *)(HPET + reg);
+}
+static void hpet_write(u32 reg, u64 v)
+{
+    *(volatile u64 *)(HPET + reg) = v;
+}
 
 static volatile unsigned count;
 static volatile u64 last;
@@ -48,7 +60,8 @@ static bool wait_for(unsigned n)
     return count >= n;
 }
 
-/* ---- 8259A -------------------------------------------------------------------------------------------- */
+/* ---- 8259A
+ * -------------------------------------------------------------------------------------------- */
 
 static void on_pic(struct regs *r)
 {
@@ -175,7 +188,9 @@ static void automatic_eoi_needs_none(void)
     pic_init(1);
 }
 
-/* ---- RTC ---------------------------------------------------------------------------------------------------- */
+/* ---- RTC
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static u8 rtc_read(u8 reg)
 {
@@ -216,7 +231,9 @@ static void the_rtc_interrupts_periodically_until_c_is_read(void)
     (void)rtc_read(0xc);
 }
 
-/* ---- I/O APIC -------------------------------------------------------------------------------------------------- */
+/* ---- I/O APIC
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void on_apic(struct regs *r)
 {
@@ -292,7 +309,9 @@ static void an_edge_interrupts_once(void)
     io_route(4, MASKED);
 }
 
-/* ---- HPET ----------------------------------------------------------------------------------------------------------- */
+/* ---- HPET
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void the_hpet_counts_and_interrupts(void)
 {

@@ -2,9 +2,9 @@
  * long.h: what a 64-bit system test is made of.
  *
  * A program is multiboot; long_start.S takes it to 64-bit mode and long_lib.c calls main(). Memory:
- * the first GiB is mapped twice in 2 MiB pages, at 0 for the supervisor and at USER_OFFSET for users;
- * 3 to 4 GiB at itself (chips). Code is position-independent, so that a function runs at CPL 3 when
- * called at USER_OFFSET above where it was linked.
+ * the first GiB is mapped twice in 2 MiB pages, at 0 for the supervisor and at USER_OFFSET for
+ * users; 3 to 4 GiB at itself (chips). Code is position-independent, so that a function runs at CPL
+ * 3 when called at USER_OFFSET above where it was linked.
  *
  * Output goes to port E9h: "ok NAME" or "FAIL NAME: ..." for each test; the end is isa-debug-exit
  * with EXIT_PASS when all is well.
@@ -27,8 +27,22 @@ typedef _Bool bool;
 #define NOINLINE __attribute__((noinline))
 
 enum {
-    DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14,
-    MF = 16, AC = 17, XM = 19,
+    DE = 0,
+    DB = 1,
+    NMI = 2,
+    BP = 3,
+    OF = 4,
+    UD = 6,
+    NM = 7,
+    DF = 8,
+    TS = 10,
+    NP = 11,
+    SS = 12,
+    GP = 13,
+    PF = 14,
+    MF = 16,
+    AC = 17,
+    XM = 19,
 };
 
 #define FLAG_CF BIT(0)
@@ -82,7 +96,8 @@ enum {
 #define PTE_G BIT(8)
 #define PTE_XD BIT(63)
 
-/* ---- exceptions ------------------------------------------------------------------------------------ */
+/* ---- exceptions
+ * ------------------------------------------------------------------------------------ */
 
 struct regs {
     u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -129,7 +144,8 @@ void tss_set(unsigned offset, u64 v);
 #define TSS_IST(n) (28 + 8 * (n))
 void idt_load(u64 base, u16 limit);
 
-/* ---- reports ---------------------------------------------------------------------------------------- */
+/* ---- reports
+ * ---------------------------------------------------------------------------------------- */
 
 void say(const char *format, ...); /* %s, %x (u64), %d (u64) */
 void test_begin(const char *name);
@@ -149,7 +165,8 @@ void context(const char *format, u64 a, u64 b, u64 c, u64 d);
 
 int main(void);
 
-/* ---- memory ------------------------------------------------------------------------------------------ */
+/* ---- memory
+ * ------------------------------------------------------------------------------------------ */
 
 extern u64 boot_pml4[512], boot_pdpt[512], boot_pd_low[512], boot_pd_user[512], boot_pd_high[512];
 void *page_alloc(void); /* zeroed, below 1 GiB */
@@ -159,10 +176,17 @@ void page_map(u64 va, u64 entry);
 void page_unmap_all(u64 va); /* forgets the tables of this PML4 slot */
 void copy(void *to, const void *from, u64 n);
 
-/* ---- instructions ------------------------------------------------------------------------------------- */
+/* ---- instructions
+ * ------------------------------------------------------------------------------------- */
 
-static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void outb(u16 port, u8 v)
+{
+    __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+static inline void outl(u16 port, u32 v)
+{
+    __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
+}
 static inline u8 inb(u16 port)
 {
     u8 v;
@@ -176,7 +200,10 @@ static inline u8 inb(u16 port)
         __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v) : : "memory");                             \
         return v;                                                                                  \
     }                                                                                              \
-    static inline void write_cr##n(u64 v) { __asm__ volatile("mov %0, %%cr" #n : : "r"(v) : "memory"); }
+    static inline void write_cr##n(u64 v)                                                          \
+    {                                                                                              \
+        __asm__ volatile("mov %0, %%cr" #n : : "r"(v) : "memory");                                 \
+    }
 CR_ACCESS(0)
 CR_ACCESS(2)
 CR_ACCESS(3)
@@ -189,7 +216,10 @@ CR_ACCESS(8)
         __asm__ volatile("mov %%dr" #n ", %0" : "=r"(v) : : "memory");                             \
         return v;                                                                                  \
     }                                                                                              \
-    static inline void write_dr##n(u64 v) { __asm__ volatile("mov %0, %%dr" #n : : "r"(v) : "memory"); }
+    static inline void write_dr##n(u64 v)                                                          \
+    {                                                                                              \
+        __asm__ volatile("mov %0, %%dr" #n : : "r"(v) : "memory");                                 \
+    }
 DR_ACCESS(0)
 DR_ACCESS(1)
 DR_ACCESS(2)
@@ -206,9 +236,18 @@ static inline void wrmsr(u32 nr, u64 v)
 {
     __asm__ volatile("wrmsr" : : "c"(nr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
 }
-static inline void invlpg(u64 va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
-static inline void cli(void) { __asm__ volatile("cli" : : : "memory"); }
-static inline void sti(void) { __asm__ volatile("sti" : : : "memory"); }
+static inline void invlpg(u64 va)
+{
+    __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+static inline void cli(void)
+{
+    __asm__ volatile("cli" : : : "memory");
+}
+static inline void sti(void)
+{
+    __asm__ volatile("sti" : : : "memory");
+}
 static inline u64 rdtsc(void)
 {
     u32 a, d;
@@ -230,7 +269,10 @@ static inline struct cpuid cpuid(u32 leaf, u32 sub)
     __asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
     return r;
 }
-static inline bool is_amd(void) { return cpuid(0, 0).b == 0x68747541; }
+static inline bool is_amd(void)
+{
+    return cpuid(0, 0).b == 0x68747541;
+}
 u64 max_physical(void); /* first bit that an address cannot have */
 
 /* wrmsr, rdmsr and moves to control registers that may fault: the vector or NO_TRAP. */

@@ -1,6 +1,6 @@
 /*
- * long_canonical.c: addresses that are not canonical: #SS(0) where the stack is used, by instruction
- * or as base register, #GP(0) everywhere else; branches fault before they are taken.
+ * long_canonical.c: addresses that are not canonical: #SS(0) where the stack is used, by
+ * instruction or as base register, #GP(0) everywhere else; branches fault before they are taken.
  *
  * SDM vol. 1 3.3.7.1, vol. 2 3.1.1.13 (#SS and #GP in 64-bit mode); APM vol. 2 8.2.11, 8.2.12.
  * QEMU 7.2 checks no branch target and takes #GP, or #PF, at the target instead.
@@ -13,7 +13,7 @@
 #define ACCESS(name, set, code)                                                                    \
     static NOINLINE void name(u64 va)                                                              \
     {                                                                                              \
-        __asm__ volatile(set "\n" code : : "D"(va) : "rax", "rbx", "rcx", "rsi", "memory");         \
+        __asm__ volatile(set "\n" code : : "D"(va) : "rax", "rbx", "rcx", "rsi", "memory");        \
     }
 /* The base register is rdi, rbp or rsp; what is pushed or popped goes by rsp. */
 #define BY_RBP "push %%rbp; mov %%rdi, %%rbp"
@@ -62,22 +62,26 @@ static const struct {
     void (*fn)(u64);
     bool stack, below;
 } rows[] = {
-#define ROW(fn, stack, below) {#fn, fn, stack, below}
-    ROW(load_rdi, 0, 0),    ROW(store_rdi, 0, 0),     ROW(add_rdi, 0, 0),     ROW(lods, 0, 0),
-    ROW(stos, 0, 0),        ROW(jmp_mem, 0, 0),       ROW(call_mem, 0, 0),    ROW(movups, 0, 0),
-    ROW(movaps, 0, 0),      ROW(fxsave, 0, 0),        ROW(fld, 0, 0),         ROW(lgdt, 0, 0),
-    ROW(sidt, 0, 0),        ROW(pop_mem, 0, 0),       ROW(push_mem, 0, 0),    ROW(load_fs_rsp, 0, 0),
-    ROW(load_ds_rdi, 0, 0), ROW(load_rbp, 1, 0),      ROW(load_rbp_disp, 1, 0), ROW(load_rsp, 1, 0),
-    ROW(load_ds_rsp, 1, 0), ROW(movups_rsp, 1, 0),    ROW(push_reg, 1, 1),    ROW(push_imm, 1, 1),
-    ROW(push_16, 1, 1),     ROW(pushf_, 1, 1),        ROW(push_fs, 1, 1),     ROW(pop_reg, 1, 0),
-    ROW(popf_, 1, 0),       ROW(pop_fs, 1, 0),        ROW(call_near, 1, 1),   ROW(call_reg, 1, 1),
-    ROW(ret_near, 1, 0),    ROW(ret_imm, 1, 0),       ROW(ret_far, 1, 0),     ROW(iret_, 1, 0),
+#define ROW(fn, stack, below)                                                                      \
+    {                                                                                              \
+#fn, fn, stack, below                                                                      \
+    }
+    ROW(load_rdi, 0, 0),    ROW(store_rdi, 0, 0),  ROW(add_rdi, 0, 0),       ROW(lods, 0, 0),
+    ROW(stos, 0, 0),        ROW(jmp_mem, 0, 0),    ROW(call_mem, 0, 0),      ROW(movups, 0, 0),
+    ROW(movaps, 0, 0),      ROW(fxsave, 0, 0),     ROW(fld, 0, 0),           ROW(lgdt, 0, 0),
+    ROW(sidt, 0, 0),        ROW(pop_mem, 0, 0),    ROW(push_mem, 0, 0),      ROW(load_fs_rsp, 0, 0),
+    ROW(load_ds_rdi, 0, 0), ROW(load_rbp, 1, 0),   ROW(load_rbp_disp, 1, 0), ROW(load_rsp, 1, 0),
+    ROW(load_ds_rsp, 1, 0), ROW(movups_rsp, 1, 0), ROW(push_reg, 1, 1),      ROW(push_imm, 1, 1),
+    ROW(push_16, 1, 1),     ROW(pushf_, 1, 1),     ROW(push_fs, 1, 1),       ROW(pop_reg, 1, 0),
+    ROW(popf_, 1, 0),       ROW(pop_fs, 1, 0),     ROW(call_near, 1, 1),     ROW(call_reg, 1, 1),
+    ROW(ret_near, 1, 0),    ROW(ret_imm, 1, 0),    ROW(ret_far, 1, 0),       ROW(iret_, 1, 0),
     ROW(leave_, 1, 0),      ROW(enter_, 1, 1),
 };
 
 static void operands_fault_by_the_segment_they_use(void)
 {
-    static const u64 addresses[] = {BAD + 0x100, 0xffff700000000000, 0x8000000000000000, 0x7fffffffffffff00};
+    static const u64 addresses[] = {BAD + 0x100, 0xffff700000000000, 0x8000000000000000,
+                                    0x7fffffffffffff00};
     for (unsigned i = 0; i < COUNT(rows); i++)
         for (unsigned a = 0; a < COUNT(addresses); a++) {
             context("%s at %x", (u64)rows[i].name, addresses[a], 0, 0);
@@ -98,14 +102,17 @@ static void operands_that_reach_into_the_hole_fault(void)
     }
 }
 
-/* ---- branches ------------------------------------------------------------------------------------------- */
+/* ---- branches
+ * ------------------------------------------------------------------------------------------- */
 
 static u64 faulting_rip;
 #define BRANCH(name, code)                                                                         \
     static NOINLINE void name(u64 va)                                                              \
     {                                                                                              \
-        __asm__ volatile("lea 1f(%%rip), %%rax; mov %%rax, %1;" code                                \
-                         : : "D"(va), "m"(faulting_rip) : "rax", "rbx", "memory");                  \
+        __asm__ volatile("lea 1f(%%rip), %%rax; mov %%rax, %1;" code                               \
+                         :                                                                         \
+                         : "D"(va), "m"(faulting_rip)                                              \
+                         : "rax", "rbx", "memory");                                                \
     }
 BRANCH(jmp_reg, "1: jmp *%%rdi")
 BRANCH(jmp_slot, "push %%rdi; 1: jmp *(%%rsp)")
@@ -117,7 +124,8 @@ BRANCH(iret_to, "mov %%rsp, %%rbx; push $0x10; push %%rbx; pushfq; push $8; push
 
 static void branches_fault_before_they_are_taken(void)
 {
-    static void (*const branches[])(u64) = {jmp_reg, jmp_slot, call_to, ret_to, ret_imm_to, retf_to, iret_to};
+    static void (*const branches[])(u64) = {jmp_reg,    jmp_slot, call_to, ret_to,
+                                            ret_imm_to, retf_to,  iret_to};
     for (unsigned i = 0; i < COUNT(branches); i++) {
         context("branch %d", i, 0, 0, 0);
         if (CHECK_EQ(guarded(branches[i], BAD), GP)) {
@@ -137,11 +145,13 @@ static void running_into_the_hole_is_gp(void)
     page_unmap_all(top);
 }
 
-/* ---- registers that hold addresses -------------------------------------------------------------------- */
+/* ---- registers that hold addresses
+ * -------------------------------------------------------------------- */
 
 static void msrs_of_addresses_refuse(void)
 {
-    static const u32 msrs[] = {MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, 0x175, 0x176};
+    static const u32 msrs[] = {MSR_LSTAR,          MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE,
+                               MSR_KERNEL_GS_BASE, 0x175,     0x176};
     for (unsigned i = 0; i < COUNT(msrs); i++) {
         u64 old = rdmsr(msrs[i]);
         context("MSR %x", msrs[i], 0, 0, 0);
@@ -162,7 +172,10 @@ static void load_gdt(u64 base)
     __asm__ volatile("lgdt %0" : : "m"(p));
 }
 
-static void load_idt(u64 base) { idt_load(base, 0xfff); }
+static void load_idt(u64 base)
+{
+    idt_load(base, 0xfff);
+}
 
 static void descriptor_tables_refuse(void)
 {

@@ -1,12 +1,16 @@
 /*
- * long_far.c: far transfers in long mode: JMP, CALL and RET between 64-bit and compatibility mode, call
- * gates of 16 bytes with and without a change of privilege, and what compatibility-mode code sees.
+ * long_far.c: far transfers in long mode: JMP, CALL and RET between 64-bit and compatibility mode,
+ * call gates of 16 bytes with and without a change of privilege, and what compatibility-mode code
+ * sees.
  *
  * SDM vol. 3A 5.8.3.1, vol. 2 CALL, JMP, RET; APM vol. 2 4.10, vol. 3.
  */
 #include "long.h"
 
-static u64 stub(unsigned v) { return (u64)trap_stubs + 16 * v; }
+static u64 stub(unsigned v)
+{
+    return (u64)trap_stubs + 16 * v;
+}
 
 /* clang-format off */
 __asm__(".text\n"
@@ -34,8 +38,8 @@ __asm__(".text\n"
         ".code64\n"
         ".set far_landing64_low, far_code64 + 0x40000000\n");
 /* clang-format on */
-extern u8 far_code64[], far_code32[], far_call_ret[], far_gate_code[], far_user[], far_user_ret[], far_gate_returns[],
-    c32_code[], c32_fault[], c32_jump64[];
+extern u8 far_code64[], far_code32[], far_call_ret[], far_gate_code[], far_user[], far_user_ret[],
+    far_gate_returns[], c32_code[], c32_fault[], c32_jump64[];
 void far_jump(u64), far_call(u64), far_ret(u64);
 
 struct far_pointer {
@@ -98,7 +102,8 @@ static void direct_transfers_refuse(void)
     for (unsigned i = 0; i < COUNT(rows); i++)
         for (unsigned call = 0; call < 2; call++) {
             context("row %d call %d", i, call, 0, 0);
-            if (CHECK_EQ(go(call ? far_call : far_jump, (u64)far_code64, rows[i].sel), rows[i].vector))
+            if (CHECK_EQ(go(call ? far_call : far_jump, (u64)far_code64, rows[i].sel),
+                         rows[i].vector))
                 CHECK_EQ(trap.r.error, rows[i].error);
         }
     for (unsigned i = 0; i < 5; i++)
@@ -139,7 +144,8 @@ static void retf_goes_inward_never_and_outward_with_a_stack(void)
     gate_default(GP);
 }
 
-/* ---- call gates ------------------------------------------------------------------------------------------ */
+/* ---- call gates
+ * ------------------------------------------------------------------------------------------ */
 
 static void call_gates_change_privilege_and_stack(void)
 {
@@ -203,7 +209,8 @@ static void call_gates_refuse(void)
     gdt[at] = gdt[at + 1] = 0;
 }
 
-/* ---- compatibility mode ------------------------------------------------------------------------------------- */
+/* ---- compatibility mode
+ * ------------------------------------------------------------------------------------- */
 
 static void compatibility_code_is_32_bit_code(void)
 {

@@ -1,13 +1,16 @@
 /*
- * long_fpu.c: x87, MMX and SSE as system software sees them: #NM, #UD and #MF gates, FERR# by IRQ 13,
- * #XM and MXCSR, the images of FXSAVE and XSAVE; and #AC.
+ * long_fpu.c: x87, MMX and SSE as system software sees them: #NM, #UD and #MF gates, FERR# by IRQ
+ * 13, #XM and MXCSR, the images of FXSAVE and XSAVE; and #AC.
  *
  * SDM vol. 1 8.7, 10.5, 13.4 to 13.9, vol. 3A 2.5, 6.15 (#AC: table 6-7), 13; APM vol. 2 8.2.17.
  */
 #include "long.h"
 
 #define CODE(name, text)                                                                           \
-    static NOINLINE void name(u64 a) { __asm__ volatile(text : : "D"(a) : "rax", "rcx", "rdx", "memory"); }
+    static NOINLINE void name(u64 a)                                                               \
+    {                                                                                              \
+        __asm__ volatile(text : : "D"(a) : "rax", "rcx", "rdx", "memory");                         \
+    }
 CODE(fnop_, "fnop")
 CODE(fwait_, "fwait")
 CODE(fninit_, "fninit")
@@ -26,7 +29,10 @@ CODE(sfence_, "sfence")
 
 static u8 image[1024] __attribute__((aligned(64)));
 
-static void set_cr0(u64 clear, u64 set) { write_cr0((read_cr0() & ~clear) | set); }
+static void set_cr0(u64 clear, u64 set)
+{
+    write_cr0((read_cr0() & ~clear) | set);
+}
 
 static void em_and_ts_gate_as_the_table_says(void)
 {
@@ -35,9 +41,10 @@ static void em_and_ts_gate_as_the_table_says(void)
         void (*fn)(u64);
         u8 em, ts, ts_mp;
     } rows[] = {
-        {fnop_, NM, NM, NM},        {fld1_, NM, NM, NM},   {fwait_, 0xff, 0xff, NM}, {fninit_, NM, NM, NM},
-        {fnstsw_, NM, NM, NM},      {emms_, UD, NM, NM},   {movq_, UD, NM, NM},      {movaps_, UD, NM, NM},
-        {movdqa_, UD, NM, NM},      {sfence_, 0xff, 0xff, 0xff}, {fxsave_, NM, NM, NM}, {fxrstor_, NM, NM, NM},
+        {fnop_, NM, NM, NM},         {fld1_, NM, NM, NM},   {fwait_, 0xff, 0xff, NM},
+        {fninit_, NM, NM, NM},       {fnstsw_, NM, NM, NM}, {emms_, UD, NM, NM},
+        {movq_, UD, NM, NM},         {movaps_, UD, NM, NM}, {movdqa_, UD, NM, NM},
+        {sfence_, 0xff, 0xff, 0xff}, {fxsave_, NM, NM, NM}, {fxrstor_, NM, NM, NM},
     };
     fninit_(0);
     fxsave_((u64)image);
@@ -68,7 +75,8 @@ static void sse_needs_osfxsr(void)
     write_cr4(read_cr4() | CR4_OSFXSR);
 }
 
-/* ---- x87 exceptions ----------------------------------------------------------------------------------- */
+/* ---- x87 exceptions
+ * ----------------------------------------------------------------------------------- */
 
 static void unmask_x87(void)
 {
@@ -135,9 +143,13 @@ static void without_ne_ferr_raises_irq_13(void)
     outb(0xa1, 0xff);
 }
 
-/* ---- SSE exceptions -------------------------------------------------------------------------------------- */
+/* ---- SSE exceptions
+ * -------------------------------------------------------------------------------------- */
 
-static void load_mxcsr(u32 v) { __asm__ volatile("ldmxcsr %0" : : "m"(v)); }
+static void load_mxcsr(u32 v)
+{
+    __asm__ volatile("ldmxcsr %0" : : "m"(v));
+}
 static u32 store_mxcsr(void)
 {
     u32 v;
@@ -182,7 +194,9 @@ static void mxcsr_refuses_reserved_bits(void)
     CHECK_EQ(store_mxcsr(), 0x1f80);
 }
 
-/* ---- images ------------------------------------------------------------------------------------------------ */
+/* ---- images
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void fxsave_has_its_layout(void)
 {
@@ -226,7 +240,10 @@ static void xsave_and_xrstor_follow_their_header(void)
         return;
     CHECK_EQ(guarded(xsave_, (u64)image), UD); /* OSXSAVE = 0 */
     write_cr4(read_cr4() | CR4_OSXSAVE);
-    __asm__ volatile("xor %%ecx, %%ecx; mov $3, %%eax; xor %%edx, %%edx; xsetbv" : : : "rax", "rcx", "rdx");
+    __asm__ volatile("xor %%ecx, %%ecx; mov $3, %%eax; xor %%edx, %%edx; xsetbv"
+                     :
+                     :
+                     : "rax", "rcx", "rdx");
     for (unsigned i = 0; i < sizeof image; i++)
         image[i] = 0;
     header[1] = 0;
@@ -266,7 +283,9 @@ static void xsave_and_xrstor_follow_their_header(void)
     __asm__ volatile("fninit");
 }
 
-/* ---- #AC ------------------------------------------------------------------------------------------------------ */
+/* ---- #AC
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 CODE(load2, "mov (%%rdi), %%ax")
 CODE(load4, "mov (%%rdi), %%eax")
@@ -287,8 +306,8 @@ static void unaligned_accesses_of_users_are_ac(void)
     static const struct {
         void (*fn)(u64);
         u8 align;
-    } rows[] = {{load1, 1}, {load2, 2}, {load4, 4}, {load8, 8}, {store4, 4}, {far48, 4},
-                {fld4, 4}, {fld8, 8}, {fld10, 8}, {fstenv_, 4}, {cmpxchg8, 8}, {push8, 8}};
+    } rows[] = {{load1, 1}, {load2, 2}, {load4, 4}, {load8, 8},   {store4, 4},   {far48, 4},
+                {fld4, 4},  {fld8, 8},  {fld10, 8}, {fstenv_, 4}, {cmpxchg8, 8}, {push8, 8}};
     __asm__ volatile("fninit");
     for (unsigned on = 0; on < 4; on++) { /* AM, AC */
         set_cr0(CR0_AM, on & 1 ? CR0_AM : 0);

@@ -2,25 +2,49 @@
  * long_gates.c: interrupts and exceptions in 64-bit mode: gates and their error codes, stacks from
  * RSP0 and IST, frames, nesting to double fault, and IRETQ in all its directions.
  *
- * SDM vol. 3A 6.12.1, 6.14; APM vol. 2 8.9. The error code of a bad gate is vector * 8 + 2 (IDT), + 1
- * (EXT) for hardware and exceptions; QEMU 7.2 gives vector * 16 + 2 for INT n (it doubles with the
- * size of the gate), against SDM vol. 3A 6.13.
+ * SDM vol. 3A 6.12.1, 6.14; APM vol. 2 8.9. The error code of a bad gate is vector * 8 + 2 (IDT), +
+ * 1 (EXT) for hardware and exceptions; QEMU 7.2 gives vector * 16 + 2 for INT n (it doubles with
+ * the size of the gate), against SDM vol. 3A 6.13.
  */
 #include "long.h"
 
-static void int_40(u64 x) { (void)x; __asm__ volatile("int $0x40"); }
-static void int_ff(u64 x) { (void)x; __asm__ volatile("int $0xff"); }
-static void int3_(u64 x) { (void)x; __asm__ volatile("int3"); }
-static void ud2_(u64 x) { (void)x; __asm__ volatile("ud2"); }
-static void int_11(u64 x) { (void)x; __asm__ volatile("int $17"); }
-static u64 stub(unsigned v) { return (u64)trap_stubs + 16 * v; }
+static void int_40(u64 x)
+{
+    (void)x;
+    __asm__ volatile("int $0x40");
+}
+static void int_ff(u64 x)
+{
+    (void)x;
+    __asm__ volatile("int $0xff");
+}
+static void int3_(u64 x)
+{
+    (void)x;
+    __asm__ volatile("int3");
+}
+static void ud2_(u64 x)
+{
+    (void)x;
+    __asm__ volatile("ud2");
+}
+static void int_11(u64 x)
+{
+    (void)x;
+    __asm__ volatile("int $17");
+}
+static u64 stub(unsigned v)
+{
+    return (u64)trap_stubs + 16 * v;
+}
 
-/* ---- gates --------------------------------------------------------------------------------------------- */
+/* ---- gates
+ * --------------------------------------------------------------------------------------------- */
 
 static void bad_gates_name_themselves(void)
 {
-    static const u8 bad_types[] = {0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d,
-                                   0x9e, 0x9f};
+    static const u8 bad_types[] = {0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87,
+                                   0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d, 0x9e, 0x9f};
     for (unsigned i = 0; i < COUNT(bad_types); i++) {
         context("type %x", bad_types[i], 0, 0, 0);
         gate_set(0x40, stub(0x40), KCS, bad_types[i], 0);
@@ -63,13 +87,13 @@ static void handlers_must_be_64_bit_code_of_enough_privilege(void)
         u8 vector;
         u16 error;
     } rows[] = {
-        {0x00cf9b000000ffff, SPARE_SEL, GP, SPARE_SEL},     /* 32-bit */
-        {0x00ef9b000000ffff, SPARE_SEL, GP, SPARE_SEL},     /* L and D */
-        {0x00cf93000000ffff, SPARE_SEL, GP, SPARE_SEL},     /* data */
-        {0x00af1b000000ffff, SPARE_SEL, NP, SPARE_SEL},     /* not present */
-        {0x00affb000000ffff, SPARE_SEL, GP, SPARE_SEL},     /* DPL 3 > CPL 0 */
-        {0x00af9b000000ffff, 0, GP, 0},                     /* null */
-        {0x00af9b000000ffff, GDT_BYTES, GP, GDT_BYTES},     /* beyond the table */
+        {0x00cf9b000000ffff, SPARE_SEL, GP, SPARE_SEL},         /* 32-bit */
+        {0x00ef9b000000ffff, SPARE_SEL, GP, SPARE_SEL},         /* L and D */
+        {0x00cf93000000ffff, SPARE_SEL, GP, SPARE_SEL},         /* data */
+        {0x00af1b000000ffff, SPARE_SEL, NP, SPARE_SEL},         /* not present */
+        {0x00affb000000ffff, SPARE_SEL, GP, SPARE_SEL},         /* DPL 3 > CPL 0 */
+        {0x00af9b000000ffff, 0, GP, 0},                         /* null */
+        {0x00af9b000000ffff, GDT_BYTES, GP, GDT_BYTES},         /* beyond the table */
         {0x00af9b000000ffff, SPARE_SEL | 4, GP, SPARE_SEL | 4}, /* no LDT */
     };
     for (unsigned i = 0; i < COUNT(rows); i++) {
@@ -134,7 +158,9 @@ static void trap_gates_keep_if_and_interrupt_gates_clear_it(void)
     gate_default(0x40);
 }
 
-/* ---- stacks ------------------------------------------------------------------------------------------------ */
+/* ---- stacks
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static u64 handler_frame;
 static struct regs frame_copy;
@@ -183,7 +209,8 @@ static void record_ss(struct regs *r)
     __asm__ volatile("mov %%ss, %0" : "=r"(ss_in_handler));
 }
 
-/* A change of privilege loads a null SS with RPL = new CPL; without one SS stays (also with IST). */
+/* A change of privilege loads a null SS with RPL = new CPL; without one SS stays (also with IST).
+ */
 static void ss_is_null_after_a_change_of_privilege(void)
 {
     gate_set(0x40, stub(0x40), KCS, 0xee, 0);
@@ -216,9 +243,14 @@ static void bad_stacks_fault(void)
     gate_default(0x40);
 }
 
-/* ---- nesting -------------------------------------------------------------------------------------------------- */
+/* ---- nesting
+ * --------------------------------------------------------------------------------------------------
+ */
 
-static void read_page(u64 va) { *(volatile u8 *)va; }
+static void read_page(u64 va)
+{
+    *(volatile u8 *)va;
+}
 
 static void faults_double_as_the_table_says(void)
 {
@@ -245,7 +277,9 @@ static void faults_double_as_the_table_says(void)
     gate_default(0x40);
 }
 
-/* ---- IRETQ ------------------------------------------------------------------------------------------------------ */
+/* ---- IRETQ
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct iret_frame {
     u64 rip, cs, rflags, rsp, ss;
@@ -295,7 +329,7 @@ static void iretq_refuses_what_is_wrong(void)
     gate_ist(GP, 2); /* the stack is a small array */
     gate_ist(NP, 2);
     gate_ist(SS, 2);
-    gdt[SPARE_SEL / 8] = 0x00af1b000000ffff; /* code, not present */
+    gdt[SPARE_SEL / 8] = 0x00af1b000000ffff;     /* code, not present */
     gdt[SPARE_SEL / 8 + 1] = 0x00cf13000000ffff; /* data, not present */
     gdt[SPARE_SEL / 8 + 2] = 0x00ef9b000000ffff; /* L and D */
     struct {
@@ -306,7 +340,7 @@ static void iretq_refuses_what_is_wrong(void)
         {rip, 0, 2, KDS, GP, 0},
         {rip, 3, 2, KDS, GP, 0},
         {rip, KDS, 2, KDS, GP, KDS},
-        {rip, KCS | 3, 2, UDS, GP, KCS},          /* RPL is not DPL */
+        {rip, KCS | 3, 2, UDS, GP, KCS}, /* RPL is not DPL */
         {rip, UCS & ~3u, 2, KDS, GP, UCS & ~3u},
         {rip, SPARE_SEL, 2, KDS, NP, SPARE_SEL},
         {rip, SPARE_SEL + 16, 2, KDS, GP, SPARE_SEL + 16},
@@ -315,15 +349,16 @@ static void iretq_refuses_what_is_wrong(void)
         {rip, KCS, 2, KCS, GP, KCS},
         {rip, KCS, 2, SPARE_SEL + 8, SS, SPARE_SEL + 8},
         {rip, KCS, 2, 3, GP, 0},
-        {rip, UCS, 2, 3, GP, 0},                  /* null SS at CPL 3 */
-        {rip, KCS32, 2, 0, GP, 0},                /* null SS in compatibility mode */
+        {rip, UCS, 2, 3, GP, 0},   /* null SS at CPL 3 */
+        {rip, KCS32, 2, 0, GP, 0}, /* null SS in compatibility mode */
         {rip, UCS, 2, KDS, GP, KDS},
         {0x0000800000000000, UCS, 2, UDS, GP, 0},
-        {BIT(32), UCS32, 2, UDS, GP, 0},          /* beyond the limit */
+        {BIT(32), UCS32, 2, UDS, GP, 0}, /* beyond the limit */
     };
     for (unsigned i = 0; i < COUNT(rows); i++) {
         context("row %d", i, 0, 0, 0);
-        if (CHECK_EQ(iret(rows[i].rip, rows[i].cs, rows[i].flags, top, rows[i].ss), rows[i].vector)) {
+        if (CHECK_EQ(iret(rows[i].rip, rows[i].cs, rows[i].flags, top, rows[i].ss),
+                     rows[i].vector)) {
             CHECK_EQ(trap.r.error, rows[i].error);
             CHECK_EQ(trap.r.cs, KCS);
         }

@@ -15,7 +15,8 @@ static struct {
     u64 v[4];
 } where;
 
-/* ---- reports --------------------------------------------------------------------------------------- */
+/* ---- reports
+ * --------------------------------------------------------------------------------------- */
 
 static void put(char c)
 {
@@ -120,12 +121,14 @@ bool check_eq(const char *what, unsigned line, u64 got, u64 want)
     return false;
 }
 
-/* ---- exceptions -------------------------------------------------------------------------------------- */
+/* ---- exceptions
+ * -------------------------------------------------------------------------------------- */
 
 static void die(const struct regs *r)
 {
-    say("FAIL %s: unexpected vector %d error %x at %x:%x rsp %x flags %x cr2 %x\n", test_name ? test_name : "?",
-        r->vector, r->error, r->cs, r->rip, r->rsp, r->rflags, read_cr2());
+    say("FAIL %s: unexpected vector %d error %x at %x:%x rsp %x flags %x cr2 %x\n",
+        test_name ? test_name : "?", r->vector, r->error, r->cs, r->rip, r->rsp, r->rflags,
+        read_cr2());
     outl(0xf4, EXIT_FAIL);
     for (;;)
         __asm__ volatile("cli; hlt");
@@ -152,7 +155,8 @@ void trap_handler(struct regs *r)
 
 void gate_set(unsigned vector, u64 offset, u16 sel, u8 attr, u8 ist)
 {
-    idt[vector] = (struct gate){(u16)offset, sel, ist, attr, (u16)(offset >> 16), (u32)(offset >> 32), 0};
+    idt[vector] =
+        (struct gate){(u16)offset, sel, ist, attr, (u16)(offset >> 16), (u32)(offset >> 32), 0};
 }
 
 void gate_ist(unsigned vector, u8 ist)
@@ -191,7 +195,8 @@ static void init_tables(void)
     for (unsigned i = 1; i <= 7; i++)
         tss_set(TSS_IST(i), (u64)ist_stacks + i * IST_BYTES);
     *(u16 *)(tss_area + 102) = sizeof tss_area; /* no I/O bitmap */
-    gdt[TSS_SEL / 8] = 0x0000890000000000 | (sizeof tss_area - 1) | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56;
+    gdt[TSS_SEL / 8] = 0x0000890000000000 | (sizeof tss_area - 1) | (tss & 0xffffff) << 16 |
+                       (tss >> 24 & 0xff) << 56;
     gdt[TSS_SEL / 8 + 1] = tss >> 32;
     __asm__ volatile("ltr %w0" : : "r"(TSS_SEL));
 }
@@ -205,7 +210,8 @@ void long_main(void)
     outl(0xf4, failures ? EXIT_FAIL : EXIT_PASS);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -------------------------------------------------------------------------------------------- */
 
 static u64 next_page = 16 << 20;
 
@@ -268,7 +274,8 @@ u64 max_physical(void)
     return 1ull << (cpuid(0x80000008, 0).a & 0xff);
 }
 
-/* ---- instructions that may fault ------------------------------------------------------------------------- */
+/* ---- instructions that may fault
+ * ------------------------------------------------------------------------- */
 
 struct msr_arg {
     u32 nr;
@@ -301,10 +308,22 @@ u64 try_rdmsr(u32 nr, u64 *v)
     return t;
 }
 
-static void do_cr0(u64 v) { write_cr0(v); }
-static void do_cr3(u64 v) { write_cr3(v); }
-static void do_cr4(u64 v) { write_cr4(v); }
-static void do_cr8(u64 v) { write_cr8(v); }
+static void do_cr0(u64 v)
+{
+    write_cr0(v);
+}
+static void do_cr3(u64 v)
+{
+    write_cr3(v);
+}
+static void do_cr4(u64 v)
+{
+    write_cr4(v);
+}
+static void do_cr8(u64 v)
+{
+    write_cr8(v);
+}
 
 u64 try_write_cr(unsigned n, u64 v)
 {

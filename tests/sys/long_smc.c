@@ -1,9 +1,10 @@
 /*
- * long_smc.c: code that changes: in the same block, by another linear address, at page crossings, by
- * every kind of store, under user and supervisor views, and by a changed mapping.
+ * long_smc.c: code that changes: in the same block, by another linear address, at page crossings,
+ * by every kind of store, under user and supervisor views, and by a changed mapping.
  *
- * SDM vol. 3A 8.1.3, 11.6. On these processors a store to code counts at the next taken branch for the
- * same linear address; through an alias after a serializing instruction, which is executed here.
+ * SDM vol. 3A 8.1.3, 11.6. On these processors a store to code counts at the next taken branch for
+ * the same linear address; through an alias after a serializing instruction, which is executed
+ * here.
  */
 #include "long.h"
 
@@ -12,8 +13,14 @@
 
 static u8 *page_a, *page_b; /* frames at their identity addresses */
 
-static u32 call(u64 va) { return ((u32(*)(void))va)(); }
-static void serialize(void) { cpuid(0, 0); }
+static u32 call(u64 va)
+{
+    return ((u32(*)(void))va)();
+}
+static void serialize(void)
+{
+    cpuid(0, 0);
+}
 
 /* mov $v, %eax; ret */
 static void put_code(u8 *at, u32 v)
@@ -98,12 +105,13 @@ static void code_follows_the_mapping(void)
     map_both();
 }
 
-/* ---- every kind of store ------------------------------------------------------------------------------- */
+/* ---- every kind of store
+ * ------------------------------------------------------------------------------- */
 
 #define STORE(name, text)                                                                          \
     static NOINLINE void name(u64 a, u32 v)                                                        \
     {                                                                                              \
-        __asm__ volatile(text : : "D"(a), "a"(v), "S"(&v), "d"(v) : "rcx", "rbx", "memory");        \
+        __asm__ volatile(text : : "D"(a), "a"(v), "S"(&v), "d"(v) : "rcx", "rbx", "memory");       \
     }
 STORE(by_mov, "mov %%eax, (%%rdi)")
 STORE(by_stos, "stosl")
@@ -113,17 +121,20 @@ STORE(by_xchg, "xchg %%eax, (%%rdi)")
 STORE(by_cmpxchg, "mov (%%rdi), %%eax; lock cmpxchg %%edx, (%%rdi)")
 STORE(by_add, "sub (%%rdi), %%eax; lock add %%eax, (%%rdi)")
 STORE(by_xadd, "sub (%%rdi), %%eax; lock xadd %%eax, (%%rdi)")
-STORE(by_push, "mov %%rsp, %%rbx; mov 4(%%rdi), %%ecx; shl $32, %%rcx; or %%rdx, %%rcx; lea 8(%%rdi), %%rsp;"
-               "push %%rcx; mov %%rbx, %%rsp")
+STORE(by_push,
+      "mov %%rsp, %%rbx; mov 4(%%rdi), %%ecx; shl $32, %%rcx; or %%rdx, %%rcx; lea 8(%%rdi), %%rsp;"
+      "push %%rcx; mov %%rbx, %%rsp")
 STORE(by_movd, "movd %%eax, %%xmm0; movd %%xmm0, (%%rdi)")
 STORE(by_movnti, "movnti %%eax, (%%rdi)")
 STORE(by_fist, "movl $0, -8(%%rsp); mov %%edx, -8(%%rsp); fildl -8(%%rsp); fistpl (%%rdi)")
-STORE(by_bytes, "movb %%al, (%%rdi); shr $8, %%eax; movb %%al, 1(%%rdi); shr $8, %%eax; movw %%ax, 2(%%rdi)")
+STORE(by_bytes,
+      "movb %%al, (%%rdi); shr $8, %%eax; movb %%al, 1(%%rdi); shr $8, %%eax; movw %%ax, 2(%%rdi)")
 
 static void every_kind_of_store_counts(void)
 {
-    static void (*const stores[])(u64, u32) = {by_mov, by_stos, by_rep_stos, by_rep_movs, by_xchg, by_cmpxchg, by_add,
-                                               by_xadd, by_push, by_movd, by_movnti, by_fist, by_bytes};
+    static void (*const stores[])(u64, u32) = {
+        by_mov,  by_stos, by_rep_stos, by_rep_movs, by_xchg, by_cmpxchg, by_add,
+        by_xadd, by_push, by_movd,     by_movnti,   by_fist, by_bytes};
     put_code(page_a + 256, 0);
     for (unsigned i = 0; i < COUNT(stores); i++)
         for (unsigned v = 1; v < 4; v++) {
@@ -133,15 +144,16 @@ static void every_kind_of_store_counts(void)
         }
 }
 
-/* ---- within the running block ---------------------------------------------------------------------------- */
+/* ---- within the running block
+ * ---------------------------------------------------------------------------- */
 
-/* Straight-line code that changes what comes next: the store's own linear address is that of the code, so
- * the very next instruction must be the new one. */
+/* Straight-line code that changes what comes next: the store's own linear address is that of the
+ * code, so the very next instruction must be the new one. */
 static void the_next_instruction_can_be_changed(void)
 {
     static const u8 code[] = {
-        0xc6, 0x47, 0x05, 0x07,       /* movb $7, 5(%rdi): the number below */
-        0xb8, 1, 0, 0, 0,             /* mov $1, %eax */
+        0xc6, 0x47, 0x05, 0x07,    /* movb $7, 5(%rdi): the number below */
+        0xb8, 1,    0,    0,    0, /* mov $1, %eax */
         0xc3,
     };
     for (unsigned i = 0; i < 5; i++) {
@@ -157,17 +169,20 @@ static void the_next_instruction_can_be_changed(void)
 static void a_loop_may_rewrite_itself(void)
 {
     static const u8 code[] = {
-        0x31, 0xc0,                   /* xor %eax, %eax */
-        0x83, 0xc0, 0x01,             /* 1: add $1, %eax */
-        0xfe, 0x47, 0x04,             /* incb 4(%rdi): the 1 above */
-        0xff, 0xc9,                   /* dec %ecx */
-        0x75, 0xf6,                   /* jnz 1b */
+        0x31, 0xc0,       /* xor %eax, %eax */
+        0x83, 0xc0, 0x01, /* 1: add $1, %eax */
+        0xfe, 0x47, 0x04, /* incb 4(%rdi): the 1 above */
+        0xff, 0xc9,       /* dec %ecx */
+        0x75, 0xf6,       /* jnz 1b */
         0xc3,
     };
     copy(page_a + 600, code, sizeof code);
     serialize();
     u32 v, n = 10;
-    __asm__ volatile("call *%2" : "=a"(v), "+c"(n) : "r"(page_a + 600), "D"(page_a + 600) : "memory");
+    __asm__ volatile("call *%2"
+                     : "=a"(v), "+c"(n)
+                     : "r"(page_a + 600), "D"(page_a + 600)
+                     : "memory");
     CHECK_EQ(v, 55);
 }
 

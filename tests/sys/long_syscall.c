@@ -2,8 +2,8 @@
  * long_syscall.c: SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS, FSGSBASE, and what compatibility mode
  * makes of them.
  *
- * APM vol. 2 6.1, vol. 3 SYSCALL, SYSRET, SYSENTER (#UD in long mode on AMD); SDM vol. 2. The vendor
- * that CPUID names decides.
+ * APM vol. 2 6.1, vol. 3 SYSCALL, SYSRET, SYSENTER (#UD in long mode on AMD); SDM vol. 2. The
+ * vendor that CPUID names decides.
  */
 #include "long.h"
 
@@ -32,8 +32,8 @@ __asm__(".text\n"
         "do_sysexit: sysexitl; int3\n"
         "do_swapgs: swapgs; ret\n");
 /* clang-format on */
-extern u8 sc_entry[], sc_entry_c[], sc_user[], sc_user32[], sc_kernel[], sc_ret[], se_user32[], sx_swapgs32[],
-    sx_rdfs32[], sr_landing[], sr_landing32[];
+extern u8 sc_entry[], sc_entry_c[], sc_user[], sc_user32[], sc_kernel[], sc_ret[], se_user32[],
+    sx_swapgs32[], sx_rdfs32[], sr_landing[], sr_landing32[];
 void sr_64(u64 rip), sr_32(u64 rip), do_sysenter(u64), do_sysexit(u64), do_swapgs(u64);
 
 static void setup(void)
@@ -47,7 +47,10 @@ static void setup(void)
     gate_ist(0x43, 3);
 }
 
-static u64 enter(const u8 *code, u64 arg, u64 cs) { return guarded_user(user_address(code), arg, cs, 2); }
+static u64 enter(const u8 *code, u64 arg, u64 cs)
+{
+    return guarded_user(user_address(code), arg, cs, 2);
+}
 
 static void syscall_saves_rip_and_flags_and_masks(void)
 {
@@ -102,14 +105,19 @@ static NOINLINE void sysret_to(u64 arg)
     u64 *a = (u64 *)arg;
     if (a[2])
         __asm__ volatile("mov %0, %%rcx; mov %1, %%r11; mov %2, %%rsp; sysretq"
-                         : : "r"(a[0]), "r"(a[1]), "r"(user_address(user_stack_top)) : "rcx", "r11");
+                         :
+                         : "r"(a[0]), "r"(a[1]), "r"(user_address(user_stack_top))
+                         : "rcx", "r11");
     __asm__ volatile("mov %0, %%rcx; mov %1, %%r11; mov %2, %%rsp; sysretl"
-                     : : "r"(a[0]), "r"(a[1]), "r"(user_address(user_stack_top)) : "rcx", "r11");
+                     :
+                     : "r"(a[0]), "r"(a[1]), "r"(user_address(user_stack_top))
+                     : "rcx", "r11");
 }
 
 static void sysret_loads_flags_and_selectors(void)
 {
-    u64 to64[] = {user_address(sr_landing), 0xffffffffffff0000 | FLAG_CF | FLAG_DF | FLAG_RF | BIT(17), 1};
+    u64 to64[] = {user_address(sr_landing),
+                  0xffffffffffff0000 | FLAG_CF | FLAG_DF | FLAG_RF | BIT(17), 1};
     to64[1] &= ~(FLAG_TF | FLAG_AC | FLAG_NT);
     if (CHECK_EQ(guarded(sysret_to, (u64)to64), 0x42)) {
         CHECK_EQ(trap.r.cs, UCS);

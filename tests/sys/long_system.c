@@ -12,13 +12,11 @@ static void cr0_refuses_illegal_combinations(void)
     struct {
         u64 v, want;
     } rows[] = {
-        {cr0 & ~1ull, GP},                 /* PG without PE */
-        {cr0 & ~CR0_PG, GP},               /* from 64-bit code */
-        {cr0 | CR0_NW, GP},                /* NW without CD */
-        {cr0 | BIT(32), GP},
-        {cr0 | BIT(63), GP},
-        {cr0 | CR0_NW | CR0_CD, NO_TRAP},
-        {cr0 & ~BIT(4), NO_TRAP},          /* ET stays 1 */
+        {cr0 & ~1ull, GP},   /* PG without PE */
+        {cr0 & ~CR0_PG, GP}, /* from 64-bit code */
+        {cr0 | CR0_NW, GP},  /* NW without CD */
+        {cr0 | BIT(32), GP},      {cr0 | BIT(63), GP}, {cr0 | CR0_NW | CR0_CD, NO_TRAP},
+        {cr0 & ~BIT(4), NO_TRAP}, /* ET stays 1 */
         {cr0, NO_TRAP},
     };
     for (unsigned i = 0; i < COUNT(rows); i++) {
@@ -46,14 +44,14 @@ static u64 granted_cr4(void)
 {
     struct cpuid f1 = cpuid(1, 0), f7 = cpuid(0, 0).a >= 7 ? cpuid(7, 0) : (struct cpuid){0};
     u64 v = 0;
-    v |= f1.d >> 1 & 1 ? 3 : 0;        /* VME, PVI */
-    v |= f1.d >> 4 & 1 ? BIT(2) : 0;   /* TSD */
+    v |= f1.d >> 1 & 1 ? 3 : 0;      /* VME, PVI */
+    v |= f1.d >> 4 & 1 ? BIT(2) : 0; /* TSD */
     v |= f1.d >> 2 & 1 ? CR4_DE : 0;
-    v |= f1.d >> 3 & 1 ? BIT(4) : 0;   /* PSE */
+    v |= f1.d >> 3 & 1 ? BIT(4) : 0; /* PSE */
     v |= f1.d >> 6 & 1 ? CR4_PAE : 0;
-    v |= f1.d >> 7 & 1 ? BIT(6) : 0;   /* MCE */
+    v |= f1.d >> 7 & 1 ? BIT(6) : 0; /* MCE */
     v |= f1.d >> 13 & 1 ? CR4_PGE : 0;
-    v |= BIT(8);                       /* PCE */
+    v |= BIT(8); /* PCE */
     v |= f1.d >> 24 & 1 ? CR4_OSFXSR : 0;
     v |= f1.d >> 25 & 1 ? BIT(10) : 0; /* OSXMMEXCPT */
     v |= f7.c >> 2 & 1 ? CR4_UMIP : 0;
@@ -107,7 +105,10 @@ static void cr8_is_the_task_priority(void)
 }
 
 #define CODE(name, text)                                                                           \
-    static NOINLINE void name(u64 a) { __asm__ volatile(text : : "D"(a) : "rax", "rcx", "rdx", "rbx", "memory"); }
+    static NOINLINE void name(u64 a)                                                               \
+    {                                                                                              \
+        __asm__ volatile(text : : "D"(a) : "rax", "rcx", "rdx", "rbx", "memory");                  \
+    }
 CODE(read_0, "mov %%cr0, %%rax")
 CODE(read_1, ".byte 0x0f, 0x20, 0xc8")
 CODE(read_5, ".byte 0x0f, 0x20, 0xe8")
@@ -148,8 +149,9 @@ static void unknown_control_registers_are_ud(void)
 
 static void users_may_execute_none_of_these(void)
 {
-    static void (*const privileged[])(u64) = {read_0, clts_, hlt_, invlpg_, invd_, wbinvd_, lgdt_, lidt_, lldt_, ltr_,
-                                              rdmsr_, wrmsr_, cli_, sti_, in_, out_, insb_, swapgs_, lmsw_};
+    static void (*const privileged[])(u64) = {read_0, clts_, hlt_,  invlpg_, invd_,  wbinvd_, lgdt_,
+                                              lidt_,  lldt_, ltr_,  rdmsr_,  wrmsr_, cli_,    sti_,
+                                              in_,    out_,  insb_, swapgs_, lmsw_};
     static u64 data[2];
     for (unsigned i = 0; i < COUNT(privileged); i++) {
         context("row %d", i, 0, 0, 0);
@@ -185,7 +187,8 @@ static void rdpmc_and_rdtsc_have_their_bits(void)
     CHECK_EQ(guarded_cpl3((void (*)(u64))(u64)rdtsc, 0), NO_TRAP);
 }
 
-/* ---- UMIP --------------------------------------------------------------------------------------------- */
+/* ---- UMIP
+ * --------------------------------------------------------------------------------------------- */
 
 CODE(smsw_, "smsw %%eax")
 CODE(smsw_mem, "smsw (%%rdi)")
@@ -211,12 +214,25 @@ static void umip_hides_system_registers_from_users(void)
         write_cr4(read_cr4() & ~CR4_UMIP);
 }
 
-/* ---- LDT and TR --------------------------------------------------------------------------------------- */
+/* ---- LDT and TR
+ * --------------------------------------------------------------------------------------- */
 
-static void load_ldt(u64 sel) { __asm__ volatile("lldt %w0" : : "r"(sel)); }
-static void load_tr(u64 sel) { __asm__ volatile("ltr %w0" : : "r"(sel)); }
-static void load_ds(u64 sel) { __asm__ volatile("mov %0, %%ds" : : "r"(sel)); }
-static void load_ss(u64 sel) { __asm__ volatile("mov %0, %%ss; nop" : : "r"(sel)); }
+static void load_ldt(u64 sel)
+{
+    __asm__ volatile("lldt %w0" : : "r"(sel));
+}
+static void load_tr(u64 sel)
+{
+    __asm__ volatile("ltr %w0" : : "r"(sel));
+}
+static void load_ds(u64 sel)
+{
+    __asm__ volatile("mov %0, %%ds" : : "r"(sel));
+}
+static void load_ss(u64 sel)
+{
+    __asm__ volatile("mov %0, %%ss; nop" : : "r"(sel));
+}
 
 static void ldt_and_tss_descriptors_have_16_bytes(void)
 {
@@ -256,11 +272,14 @@ static void ss_may_be_null_above_cpl_3_only(void)
     load_ss(KDS);
 }
 
-/* ---- MSRs ------------------------------------------------------------------------------------------------- */
+/* ---- MSRs
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void unknown_msrs_are_gp(void)
 {
-    static const u32 unknown[] = {0x2, 0x12345, 0x40000200, 0xc0000000, 0xc00000ff, 0xc0010fff, 0xffffffff};
+    static const u32 unknown[] = {0x2,        0x12345,    0x40000200, 0xc0000000,
+                                  0xc00000ff, 0xc0010fff, 0xffffffff};
     u64 v;
     for (unsigned i = 0; i < COUNT(unknown); i++) {
         context("MSR %x", unknown[i], 0, 0, 0);
@@ -271,11 +290,11 @@ static void unknown_msrs_are_gp(void)
 
 static void msrs_refuse_reserved_bits(void)
 {
-    CHECK_EQ(try_wrmsr(0x277, 2), GP);          /* PAT: type 2 */
+    CHECK_EQ(try_wrmsr(0x277, 2), GP); /* PAT: type 2 */
     CHECK_EQ(try_wrmsr(0x277, 0x0007040600070406), NO_TRAP);
-    CHECK_EQ(try_wrmsr(0x2ff, BIT(12)), GP);    /* MTRR default type */
-    CHECK_EQ(try_wrmsr(0xfe, 0), GP);           /* MTRRcap is read-only */
-    CHECK_EQ(try_wrmsr(0x200, 2), GP);          /* MTRR base: type 2 */
+    CHECK_EQ(try_wrmsr(0x2ff, BIT(12)), GP); /* MTRR default type */
+    CHECK_EQ(try_wrmsr(0xfe, 0), GP);        /* MTRRcap is read-only */
+    CHECK_EQ(try_wrmsr(0x200, 2), GP);       /* MTRR base: type 2 */
     CHECK_EQ(try_wrmsr(0x201, max_physical()), GP);
     CHECK_EQ(try_wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | max_physical()), GP);
     CHECK_EQ(try_wrmsr(MSR_SFMASK, 0x40700), NO_TRAP);

@@ -1,6 +1,6 @@
 /*
- * models_cpuid.c: run with every CPU model: an instruction whose CPUID bit is clear raises #UD, one whose
- * bit is set does not, and CPUID's leaves fit together.
+ * models_cpuid.c: run with every CPU model: an instruction whose CPUID bit is clear raises #UD, one
+ * whose bit is set does not, and CPUID's leaves fit together.
  *
  * SDM vol. 2A CPUID and each instruction's #UD conditions; APM vol. 3 appendix D.
  */
@@ -82,7 +82,9 @@ static const struct {
 
 static void cpuid(u32 leaf, u32 sub, u32 r[4])
 {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(sub));
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf), "c"(sub));
 }
 
 static u32 max_leaf, max_ext;
@@ -113,12 +115,16 @@ static void read_words(void)
     }
 }
 
-static u32 has(u32 w, u32 bit) { return w == ALWAYS || (w < ALWAYS && word[w] >> bit & 1); }
+static u32 has(u32 w, u32 bit)
+{
+    return w == ALWAYS || (w < ALWAYS && word[w] >> bit & 1);
+}
 
 /* Everything that an operating system switches on for the instructions to work. */
 static void enable(void)
 {
-    u32 cr4 = (has(F1D, 24) ? 0x200 : 0) | (has(F1D, 25) ? 0x400 : 0) | (has(F1C, 26) ? 0x40000 : 0);
+    u32 cr4 =
+        (has(F1D, 24) ? 0x200 : 0) | (has(F1D, 25) ? 0x400 : 0) | (has(F1C, 26) ? 0x40000 : 0);
     fresh();
     if (cr4)
         write_cr4(cr4);
@@ -149,7 +155,8 @@ static void not_advertised_is_ud(void)
     fresh();
 }
 
-/* ---- leaves ---------------------------------------------------------------------------------------------- */
+/* ---- leaves
+ * ---------------------------------------------------------------------------------------------- */
 
 static void implies(const char *name, u32 w, u32 bit, u32 w2, u32 bit2)
 {
@@ -182,12 +189,14 @@ static void leaves_fit_together(void)
         is("both leaves give one signature", r[0], s[0]);
         cpuid(0, 0, s);
         if (s[1] == 0x68747541) /* AMD repeats these bits */
-            is("the repeated feature bits agree", r[3] & 0x0183f3ff & ~(1u << 11), word[F81D] & 0x0183f3ff & ~(1u << 11));
+            is("the repeated feature bits agree", r[3] & 0x0183f3ff & ~(1u << 11),
+               word[F81D] & 0x0183f3ff & ~(1u << 11));
     }
     if (max_ext >= 0x80000008) {
         cpuid(0x80000008, 0, r);
         is("36 to 52 bits of physical address", 1, (r[0] & 0xff) >= 36 && (r[0] & 0xff) <= 52);
-        is("48 or 57 bits of linear address", 1, (r[0] >> 8 & 0xff) == 48 || (r[0] >> 8 & 0xff) == 57);
+        is("48 or 57 bits of linear address", 1,
+           (r[0] >> 8 & 0xff) == 48 || (r[0] >> 8 & 0xff) == 57);
     }
     if (has(F1C, 26)) {
         cpuid(13, 0, r);
@@ -207,9 +216,10 @@ static void cr4_takes_what_cpuid_grants(void)
 {
     static const struct {
         u8 cr4, word, bit;
-    } bits[] = {{0, F1D, 1},  {1, F1D, 1},   {2, F1D, 4},   {3, F1D, 2},   {4, F1D, 3},   {5, F1D, 6},  {6, F1D, 7},
-                {7, F1D, 13}, {9, F1D, 24},  {10, F1D, 25}, {11, F7C, 2},  {13, NEVER, 0}, {14, NEVER, 0}, {15, NEVER, 0},
-                {16, F7B, 0}, {18, F1C, 26}, {19, NEVER, 0}, {20, F7B, 7}, {21, F7B, 20}, {31, NEVER, 0}};
+    } bits[] = {{0, F1D, 1},   {1, F1D, 1},    {2, F1D, 4},    {3, F1D, 2},    {4, F1D, 3},
+                {5, F1D, 6},   {6, F1D, 7},    {7, F1D, 13},   {9, F1D, 24},   {10, F1D, 25},
+                {11, F7C, 2},  {13, NEVER, 0}, {14, NEVER, 0}, {15, NEVER, 0}, {16, F7B, 0},
+                {18, F1C, 26}, {19, NEVER, 0}, {20, F7B, 7},   {21, F7B, 20},  {31, NEVER, 0}};
     for (u32 i = 0; i < sizeof bits / sizeof bits[0]; i++) {
         ring(0);
         in.eax = 1u << bits[i].cr4;

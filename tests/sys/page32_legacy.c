@@ -1,9 +1,11 @@
 /*
- * page32_legacy.c: paging outside long mode: two levels with and without 4 MiB pages (PSE, PSE-36), and
- * PAE with its page-directory-pointer entries: permissions, reserved bits, error codes, A and D.
+ * page32_legacy.c: paging outside long mode: two levels with and without 4 MiB pages (PSE, PSE-36),
+ * and PAE with its page-directory-pointer entries: permissions, reserved bits, error codes, A and
+ * D.
  *
  * SDM vol. 3A 4.3, 4.4 (4.4.1: when PDPTEs are loaded and checked), 4.6, 4.7; APM vol. 2 5.2.
- * SMEP and SMAP are the matter of page_matrix.c. QEMU 7.2 leaves P out of the error code of reserved bits.
+ * SMEP and SMAP are the matter of page_matrix.c. QEMU 7.2 leaves P out of the error code of
+ * reserved bits.
  */
 #include "sys32.h"
 
@@ -35,8 +37,14 @@ static u64 pdpt[4] TABLE, dir_low[512] TABLE, dir_va[512] TABLE, table64[512] TA
 static enum kind kind;
 static u32 nxe, wp;
 
-static u32 is_pae(void) { return kind >= PAE_4K; }
-static u32 is_big(void) { return kind == BIG_4M || kind == PAE_2M; }
+static u32 is_pae(void)
+{
+    return kind >= PAE_4K;
+}
+static u32 is_big(void)
+{
+    return kind == BIG_4M || kind == PAE_2M;
+}
 
 static void cpuid(u32 leaf, u32 r[4])
 {
@@ -113,7 +121,10 @@ static void stop(void)
 
 static u64 leaf(void)
 {
-    return kind == BIG_4M ? dir32[VA >> 22] : kind == PAE_2M ? dir_va[0] : is_pae() ? table64[0] : table32[0];
+    return kind == BIG_4M   ? dir32[VA >> 22]
+           : kind == PAE_2M ? dir_va[0]
+           : is_pae()       ? table64[0]
+                            : table32[0];
 }
 
 /* upper, low: the bits of the directory's and the page's entry; a big page has only the latter. */
@@ -146,7 +157,8 @@ static u32 run_access(u32 access, u32 user)
 /* What must come of an access, by SDM 4.6 and 4.7. */
 static u32 expected(u64 upper, u64 low, u32 access, u32 user, u32 reserved)
 {
-    u32 e = (user ? E_U : 0) | (access == WRITE ? E_W : 0) | (access == EXEC && nxe && is_pae() ? E_I : 0);
+    u32 e = (user ? E_U : 0) | (access == WRITE ? E_W : 0) |
+            (access == EXEC && nxe && is_pae() ? E_I : 0);
     if (is_big())
         upper = low;
     if (!(upper & PTE_P))
@@ -160,7 +172,8 @@ static u32 expected(u64 upper, u64 low, u32 access, u32 user, u32 reserved)
     if (reserved || (xd_reserved && low & XD))
         return FAULT_ERR(PAGE, e | E_RSVD);
     u64 both = upper & low;
-    u32 denied = (user && !(both & PTE_U)) || (access == WRITE && !(both & PTE_W) && (user || wp)) ||
+    u32 denied = (user && !(both & PTE_U)) ||
+                 (access == WRITE && !(both & PTE_W) && (user || wp)) ||
                  (access == EXEC && (upper | low) & XD);
     return denied ? FAULT_ERR(PAGE, e) : DONE;
 }
@@ -169,7 +182,8 @@ static void one(u64 upper, u64 low, u32 access, u32 user)
 {
     u32 want = expected(upper, low, access, user, 0);
     u32 id = kind << 24 | nxe << 20 | wp << 16 | access << 4 | user;
-    u32 bits = (u32)(upper & 7) << 8 | (u32)(upper >> 63) << 12 | (u32)(low & 7) | (u32)(low >> 63) << 4;
+    u32 bits =
+        (u32)(upper & 7) << 8 | (u32)(upper >> 63) << 12 | (u32)(low & 7) | (u32)(low >> 63) << 4;
     set_entries(upper, low);
     u64 before = leaf();
     count(want, run_access(access, user), id, bits);
@@ -204,7 +218,8 @@ static void matrix(enum kind k, const char *name)
     count_end(name);
 }
 
-/* ---- reserved bits -------------------------------------------------------------------------------------- */
+/* ---- reserved bits
+ * -------------------------------------------------------------------------------------- */
 
 static void reserved_bits_of_pae_entries(void)
 {
@@ -243,7 +258,8 @@ static void reserved_bit_of_a_4_mib_page(void)
     stop();
 }
 
-/* ---- page-directory-pointer entries ----------------------------------------------------------------------- */
+/* ---- page-directory-pointer entries
+ * ----------------------------------------------------------------------- */
 
 static u32 with_eax(const u8 *code, u32 eax)
 {
@@ -302,11 +318,13 @@ static void pdptes_stay_until_cr3_is_loaded(void)
 
 static void pae_can_be_switched_on_under_paging(void)
 {
-    /* The same 4 KiB serve as directory of two levels and as PDPT: entries 0 and 1 are one PDPTE. */
+    /* The same 4 KiB serve as directory of two levels and as PDPT: entries 0 and 1 are one PDPTE.
+     */
     static u64 both[512] TABLE;
     start(TABLES_PSE, 0, 0);
     memset(both, 0, sizeof both);
-    both[0] = (u64)(1u << 22 | PTE_PS | PTE_W | PTE_P) << 32 | PTE_PS | PTE_W | PTE_P; /* reserved in a PDPTE */
+    both[0] = (u64)(1u << 22 | PTE_PS | PTE_W | PTE_P) << 32 | PTE_PS | PTE_W |
+              PTE_P; /* reserved in a PDPTE */
     write_cr3((u32)both);
     is("CR4.PAE with bad PDPTEs", FAULT_ERR(GP, 0), with_eax(load_cr4, CR4_PSE | CR4_PAE));
     is("leaves CR4 as it was", CR4_PSE, read_cr4());

@@ -1,15 +1,17 @@
 /*
  * page_matrix.c: the permission matrix of 4-level paging, generated: which combination of entry
- * bits, control bits, access and privilege faults, with which error code, and what of A and D is set.
+ * bits, control bits, access and privilege faults, with which error code, and what of A and D is
+ * set.
  *
  * SDM vol. 3A 4.5, 4.6 (access rights), 4.7 (error code), 4.8 (accessed and dirty); APM vol. 2 5.6.
- * The expectation is computed here from the manual's rules, independently of any page walker.
+ * QEMU 7.2 leaves P out of the error code of reserved bits (4.7: P is set). The expectation is
+ * computed here from the manual's rules, independently of any page walker.
  */
 #include "long.h"
 
 #define VA 0x123440000000ull /* a PML4 slot of its own, aligned for every size of page */
 
-#define FRAME 0ull           /* suits every size; "ret" lies there */
+#define FRAME 0ull /* suits every size; "ret" lies there */
 
 enum kind { READ, WRITE, EXEC };
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
@@ -17,15 +19,32 @@ enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
 static bool smep, smap, nxe, wp, ac;
 static u64 leaf_level;
 
-static NOINLINE void do_read(u64 va) { *(volatile u8 *)va; }
-static NOINLINE void do_write(u64 va) { *(volatile u8 *)va = 0xc3; }
-static NOINLINE void do_exec(u64 va) { ((void (*)(void))va)(); }
-static NOINLINE void do_read_ac(u64 va) { __asm__ volatile("stac; movb (%0), %%al; clac" : : "r"(va) : "rax"); }
-static NOINLINE void do_write_ac(u64 va) { __asm__ volatile("stac; movb $0xc3, (%0); clac" : : "r"(va)); }
+static NOINLINE void do_read(u64 va)
+{
+    *(volatile u8 *)va;
+}
+static NOINLINE void do_write(u64 va)
+{
+    *(volatile u8 *)va = 0xc3;
+}
+static NOINLINE void do_exec(u64 va)
+{
+    ((void (*)(void))va)();
+}
+static NOINLINE void do_read_ac(u64 va)
+{
+    __asm__ volatile("stac; movb (%0), %%al; clac" : : "r"(va) : "rax");
+}
+static NOINLINE void do_write_ac(u64 va)
+{
+    __asm__ volatile("stac; movb $0xc3, (%0); clac" : : "r"(va));
+}
 
 static u64 access(enum kind k, bool user)
 {
-    void (*fn)(u64) = k == READ ? (ac ? do_read_ac : do_read) : k == WRITE ? (ac ? do_write_ac : do_write) : do_exec;
+    void (*fn)(u64) = k == READ    ? (ac ? do_read_ac : do_read)
+                      : k == WRITE ? (ac ? do_write_ac : do_write)
+                                   : do_exec;
     u64 v = user ? guarded_cpl3(fn, VA) : guarded(fn, VA);
     return v;
 }
@@ -98,7 +117,8 @@ static void all_accesses(const struct path *p)
     for (unsigned k = READ; k <= EXEC; k++)
         for (unsigned user = 0; user < 2; user++)
             if (!(ac && (user || k == EXEC))) {
-                context("level %d leaf %x cr %x access %x", leaf_level, *page_entry(VA, (unsigned)leaf_level),
+                context("level %d leaf %x cr %x access %x", leaf_level,
+                        *page_entry(VA, (unsigned)leaf_level),
                         wp | nxe << 4 | smep << 8 | smap << 12 | ac << 16, k | user << 4);
                 try_access(p, k, user);
             }
@@ -110,8 +130,8 @@ static void matrix_of_level(void)
     for (unsigned upper = 0; upper < 8; upper++) {
         u64 up = (upper & 1 ? PTE_W : 0) | (upper & 2 ? PTE_U : 0) | (upper & 4 ? PTE_XD : 0);
         for (unsigned low = 0; low < 16; low++) {
-            u64 leaf = leaf_bits() | (low & 1 ? PTE_P : 0) | (low & 2 ? PTE_W : 0) | (low & 4 ? PTE_U : 0) |
-                       (low & 8 ? PTE_XD : 0);
+            u64 leaf = leaf_bits() | (low & 1 ? PTE_P : 0) | (low & 2 ? PTE_W : 0) |
+                       (low & 4 ? PTE_U : 0) | (low & 8 ? PTE_XD : 0);
             set_path(PTE_W | PTE_U, leaf);
             set_path(up, leaf);
             struct path p = {
@@ -134,7 +154,8 @@ static void set_control(unsigned bits)
     smap = bits >> 3 & 1;
     write_cr0(wp ? read_cr0() | CR0_WP : read_cr0() & ~CR0_WP);
     wrmsr(MSR_EFER, nxe ? rdmsr(MSR_EFER) | EFER_NXE : rdmsr(MSR_EFER) & ~EFER_NXE);
-    write_cr4((read_cr4() & ~(CR4_SMEP | CR4_SMAP)) | (smep ? CR4_SMEP : 0) | (smap ? CR4_SMAP : 0));
+    write_cr4((read_cr4() & ~(CR4_SMEP | CR4_SMAP)) | (smep ? CR4_SMEP : 0) |
+              (smap ? CR4_SMAP : 0));
 }
 
 static unsigned control_mask(void)

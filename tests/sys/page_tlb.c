@@ -1,9 +1,9 @@
 /*
- * page_tlb.c: when a changed page table must be seen: INVLPG, MOV to CR3, CR4.PGE, global pages, PCID
- * and INVPCID; and accesses that cross into a page that faults.
+ * page_tlb.c: when a changed page table must be seen: INVLPG, MOV to CR3, CR4.PGE, global pages,
+ * PCID and INVPCID; and accesses that cross into a page that faults.
  *
- * SDM vol. 3A 4.10. Only what the manual requires is checked: an entry that may stay cached may also
- * be gone.
+ * SDM vol. 3A 4.10. QEMU 7.2 stores the first part of what crosses into a fault. Only what the
+ * manual requires is checked: an entry that may stay cached may also be gone.
  */
 #include "long.h"
 
@@ -20,8 +20,14 @@ static void make_frames(void)
     }
 }
 
-static u64 look(void) { return *(volatile u64 *)VA; }
-static void touch(u64 va) { *(volatile u64 *)va; }
+static u64 look(void)
+{
+    return *(volatile u64 *)VA;
+}
+static void touch(u64 va)
+{
+    *(volatile u64 *)va;
+}
 
 static void map_and_cache(u64 extra)
 {
@@ -105,7 +111,10 @@ static void without_pge_mov_to_cr3_forgets_pages_with_g(void)
 }
 
 /* The fault itself drops the entry, so that widening rights needs no INVLPG (SDM 4.10.4.2). */
-static NOINLINE void store(u64 va) { *(volatile u64 *)va = 100; }
+static NOINLINE void store(u64 va)
+{
+    *(volatile u64 *)va = 100;
+}
 
 static void widened_rights_count_without_invlpg(void)
 {
@@ -138,7 +147,8 @@ static void a_cleared_dirty_bit_is_set_again_after_invlpg(void)
     CHECK_EQ(*page_entry(VA, 1) & (PTE_A | PTE_D), PTE_A | PTE_D);
 }
 
-/* ---- PCID ------------------------------------------------------------------------------------------- */
+/* ---- PCID
+ * ------------------------------------------------------------------------------------------- */
 
 struct invpcid_arg {
     u64 type, pcid, va;
@@ -229,10 +239,14 @@ static void invpcid_refuses_what_is_reserved(void)
     CHECK_EQ(guarded_cpl3(do_invpcid, user_address(&a)), GP);
 }
 
-/* ---- crossing pages ------------------------------------------------------------------------------------ */
+/* ---- crossing pages
+ * ------------------------------------------------------------------------------------ */
 
 #define CROSS(name, code)                                                                          \
-    static NOINLINE void name(u64 va) { __asm__ volatile(code : : "r"(va), "S"(va), "D"(va) : "rax", "rcx", "memory"); }
+    static NOINLINE void name(u64 va)                                                              \
+    {                                                                                              \
+        __asm__ volatile(code : : "r"(va), "S"(va), "D"(va) : "rax", "rcx", "memory");             \
+    }
 CROSS(store2, "movw $-1, (%0)")
 CROSS(store4, "movl $-1, (%0)")
 CROSS(store8, "movq $-1, (%0)")
@@ -250,9 +264,10 @@ static const struct {
     unsigned size, align;
     bool write;
 } crossing[] = {
-    {store2, 2, 1, true},  {store4, 4, 1, true},   {store8, 8, 1, true},      {store16, 16, 1, true},
-    {add8, 8, 1, true},    {xchg8, 8, 1, true},    {fxsave_512, 512, 16, true}, {fnstenv28, 28, 1, true},
-    {sgdt10, 10, 1, true}, {sidt10, 10, 1, true},  {load8, 8, 1, false},
+    {store2, 2, 1, true},        {store4, 4, 1, true},     {store8, 8, 1, true},
+    {store16, 16, 1, true},      {add8, 8, 1, true},       {xchg8, 8, 1, true},
+    {fxsave_512, 512, 16, true}, {fnstenv28, 28, 1, true}, {sgdt10, 10, 1, true},
+    {sidt10, 10, 1, true},       {load8, 8, 1, false},
 };
 
 /* The second page faults: CR2 is its first byte, and the first page keeps its bytes. */
@@ -289,16 +304,21 @@ static void crossing_accesses_reach_both_pages(void)
         *(volatile u64 *)at = v;
         u64 got = 0;
         for (unsigned b = 0; b < 8; b++)
-            got |= (u64)(b < in ? ((u8 *)page[0])[4096 - in + b] : ((u8 *)page[1])[b - in]) << (8 * b);
+            got |= (u64)(b < in ? ((u8 *)page[0])[4096 - in + b] : ((u8 *)page[1])[b - in])
+                   << (8 * b);
         CHECK_EQ(got, v);
         CHECK_EQ(*(volatile u64 *)at, v);
     }
     *(u64 *)page[1] = 101;
 }
 
-static NOINLINE void jump(u64 va) { ((void (*)(void))va)(); }
+static NOINLINE void jump(u64 va)
+{
+    ((void (*)(void))va)();
+}
 
-/* mov $imm32, %eax; ret at every distance from the edge; CR2 is the first byte that is not there. */
+/* mov $imm32, %eax; ret at every distance from the edge; CR2 is the first byte that is not there.
+ */
 static void code_that_crosses_faults_at_the_second_page(void)
 {
     for (unsigned in = 1; in <= 5; in++) {
