@@ -5,7 +5,7 @@
 #   qemu-system-x86_64 -cpu max -kernel NAME.32 -device isa-debug-exit,iobase=0xf4 -debugcon stdio -display none
 set(long_flags -m64 -ffreestanding -nostdlib -static -no-pie -fpie -mcmodel=small -mno-red-zone
   -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables
-  -fno-tree-loop-distribute-patterns -fno-strict-aliasing -std=gnu11 -O2 -g0 -Wall -Wextra -Wl,--build-id=none
+  -fno-strict-aliasing -std=gnu11 -O2 -g0 -Wall -Wextra -Wl,--build-id=none
   -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,${here}/long.ld)
 set(long_parts ${here}/long_start.S ${here}/long_lib.c)
 file(GLOB programs CONFIGURE_DEPENDS ${here}/long_*.c ${here}/page_*.c ${here}/debug_*.c ${here}/apic_*.c)

@@ -321,9 +321,10 @@ static NOINLINE void jump(u64 va)
  */
 static void code_that_crosses_faults_at_the_second_page(void)
 {
+    static const u8 code[] = {0xb8, 1, 2, 3, 4, 0xc3};
     for (unsigned in = 1; in <= 5; in++) {
-        copy((void *)(page[0] + 4096 - in), "\xb8\x01\x02\x03\x04", in);
-        copy((void *)page[1], "\xb8\x01\x02\x03\x04\xc3" + in, 6 - in);
+        copy((void *)(page[0] + 4096 - in), code, in);
+        copy((void *)page[1], code + in, 6 - in);
         page_map(VA, page[0] | RW);
         page_map(VA + 4096, 0);
         context("%d bytes before the edge", in, 0, 0, 0);
