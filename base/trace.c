@@ -79,6 +79,20 @@ bool trace_set_file(const char *path, struct err *e)
     return true;
 }
 
+bool trace_finish(struct err *e)
+{
+    FILE *f = trace_file;
+    bool ok;
+
+    if (!f)
+        return true;
+    trace_file = NULL;
+    ok = !ferror(f);
+    if (fclose(f) || !ok)
+        return err_host(e, "the trace is not complete: its file could not be written (is the disk full?)");
+    return true;
+}
+
 void trace_help(FILE *out)
 {
     const char *group = "";

@@ -39,5 +39,7 @@ void trace_emit(enum trace_id id, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool trace_enable(const char *pattern, struct err *e);
 /* Where trace lines go; stderr by default. */
 bool trace_set_file(const char *path, struct err *e);
+/* Closes the file of trace_set_file; false when it did not take everything. */
+bool trace_finish(struct err *e);
 /* Prints name, group and doc of every point: `-trace help`. */
 void trace_help(FILE *out);

@@ -4,6 +4,7 @@
 #include "frontends/run.h"
 
 #include "base/host.h"
+#include "base/trace.h"
 #include "devices/backend/chardev.h"
 #include "frontends/config.h"
 #include "frontends/report.h"
@@ -147,6 +148,21 @@ static int explain_end(struct run *r, enum vm_stop why)
     return why == VM_STOPPED ? EXIT_OK : vm_exit_code(r->vm, why);
 }
 
+static bool stream_is_whole(const char *what, const struct chardev *c, struct err *e)
+{
+    if (!c || !c->lost_errno)
+        return true;
+    err_host(e, "%s: %s could not be written: %s", what, c->spec, strerror(c->lost_errno));
+    return err_hint(e, "what the guest printed there is not complete");
+}
+
+/* Output that did not reach its file is an error, even after a run that went well. */
+static bool output_is_whole(const struct run *r, struct err *e)
+{
+    return stream_is_whole("COM1", r->serial, e) &&
+           stream_is_whole("the stream of port 0xe9", r->debugcon, e) && trace_finish(e);
+}
+
 static int run_vm(struct run *r, int argc, char **argv, struct err *e)
 {
     u64 wall = host_now_ns(), cpu = host_cpu_ns();
@@ -159,7 +175,7 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
     cpu = host_cpu_ns() - cpu;
     chardev_restore_terminal();
     code = explain_end(r, why);
-    if (!report(r, wall, cpu, argc, argv, e))
+    if (!report(r, wall, cpu, argc, argv, e) || !output_is_whole(r, e))
         return e->exit_code;
     return code;
 }

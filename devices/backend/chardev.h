@@ -34,6 +34,7 @@ struct chardev {
     void (*quit)(void *opaque);
     void *quit_opaque;
     const char *where; /* what to tell the user, e.g. the name of the pty; NULL: nothing */
+    int lost_errno;    /* a file did not take everything, and why (disk full); 0: it did */
 };
 
 struct chardev *chardev_open(const char *spec, struct err *e);

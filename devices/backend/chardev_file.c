@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 /* A file or a device takes data at once; where it does not (disk full), the guest's UART cannot be
- * told, and the rest is dropped as a line with nobody at its end drops it. */
+ * told, and the rest is dropped as a line with nobody at its end drops it. The user is told at the
+ * end of the run. */
 static size_t file_write(struct chardev *c, const u8 *buf, size_t len)
 {
-    (void)chardev_write_fd((int)(intptr_t)c->priv, buf, len);
+    if (!chardev_write_fd((int)(intptr_t)c->priv, buf, len) && !c->lost_errno)
+        c->lost_errno = errno;
     return len;
 }
 
