@@ -41,6 +41,8 @@ static void locks(void)
         {0x0f, 0x44, 8, 0}, {0x0f, 0xc3, 8, 0}, {0x0f, 0x90, 8, 0},
     };
     for (u32 i = 0; i < sizeof row / sizeof row[0]; i++) {
+        if (row[i].op == 0xc7 && !cpu_has(HAS_CX8))
+            continue;
         u8 code[8];
         u32 n = 0, reg = row[i].reg == 8 ? 2 : row[i].reg;
         if (row[i].reg == 8 && (row[i].op == 0xb1 || row[i].op == 0xb0))

@@ -170,15 +170,16 @@ enter_real:
     .macro real_seg bit, seg
     movl %ecx, %eax
     testl $\bit, %edx
-    cmovnz %ebx, %eax
-    movl %eax, %\seg
+    jz 1f
+    movl %ebx, %eax
+1:  movl %eax, %\seg
     .endm
     real_seg 2, es
     real_seg 4, fs
     real_seg 8, gs
     movl %ecx, %ss
-    testl $16, %edx
     real_seg 1, ds
+    testl $16, %edx
     jnz 1f
     ljmp $CS16, $to_real
 1:  ljmp $CS16, $to_real

@@ -223,6 +223,16 @@ static inline u8 inb(u16 port)
     __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
+/* CPUID.1:EDX: what the CPU model has. */
+#define HAS_TSC 0x10u
+#define HAS_MSR 0x20u
+#define HAS_CX8 0x100u
+static inline u32 cpu_has(u32 feature)
+{
+    u32 eax = 1, edx;
+    __asm__ volatile("cpuid" : "+a"(eax), "=d"(edx)::"ebx", "ecx");
+    return edx & feature;
+}
 static inline u16 str(void)
 {
     u16 v;
