@@ -44,6 +44,7 @@ CODE16(far_jump, "ljmp $0x100, $v86_far - 0x1000")
 __asm__(".pushsection .low, \"awx\"\n.code16\nv86_far: movw %cs, %ax\nint "
         "$0x80\n.code32\n.popsection\n");
 CODE16(loads_anything, "movw $0xffff, %ax\nmovw %ax, %ds\nmovw %ax, %fs\nxorw %ax, %ax")
+CODE32(back_to_v86, "iretl")
 CODE32(pvi_cli, "cli\npushfl\npopl %eax")
 CODE32(pvi_sti, "sti\npushfl\npopl %eax")
 CODE32(ring3_vm, "pushl $0x20202\npushl %ecx\npushl $1f\niretl\n1: nop")
@@ -295,6 +296,23 @@ static void vme(void)
     fresh();
 }
 
+static void tasks(void)
+{
+    v86(3);
+    in.ds = 0x1234;
+    idt[0x40] = gate(TSS1, 0, P | DPL(3) | SYS_TASK, 0);
+    tss1.eip = (u32)back_to_v86;
+    run_at(int_40);
+    is("a task gate leaves virtual-8086 mode and IRET comes back", DONE, outcome());
+    is("  the TSS held EFLAGS with VM", VM | IOPL(3) | 2, tss0.eflags);
+    is("  DS", 0x1234, tss0.ds & 0xffff);
+    is("  which are there again", 0x1234, trap.r.ds);
+    is("  with VM", VM, trap.r.eflags & VM);
+    is("  behind the INT", (u32)int_40 + 5, trap.r.eip);
+    is("  in the first task", TSS0, str());
+    fresh();
+}
+
 static void pvi(void)
 {
     ring(3);
@@ -332,5 +350,6 @@ void test_main(void)
     sensitive();
     ports();
     vme();
+    tasks();
     pvi();
 }
