@@ -116,6 +116,31 @@ START_TEST(timer_set_twice_moves_and_fires_once)
 }
 END_TEST
 
+static void count_call(void *opaque)
+{
+    ++*(unsigned *)opaque;
+}
+
+START_TEST(clock_tells_when_an_earlier_deadline_is_set)
+{
+    struct clock c;
+    struct timer t, u;
+    unsigned calls = 0;
+
+    clock_init(&c, CLOCK_ICOUNT);
+    c.first_changed = count_call;
+    c.first_changed_opaque = &calls;
+    timer_init(&t, record, NULL);
+    timer_init(&u, record, NULL);
+    timer_set(&c, &t, 50);
+    ck_assert_uint_eq(calls, 1);
+    timer_set(&c, &u, 60);
+    ck_assert_uint_eq(calls, 1);
+    timer_set(&c, &u, 40);
+    ck_assert_uint_eq(calls, 2);
+}
+END_TEST
+
 START_TEST(timer_that_rearms_itself_in_the_past_does_not_hold_the_caller)
 {
     struct clock c;
@@ -386,6 +411,7 @@ int main(void)
     tcase_add_test(plain, error_is_one_line_and_bounded_whatever_the_argument);
     tcase_add_test(plain, timers_fire_in_order_of_deadline_then_of_setting);
     tcase_add_test(plain, timer_set_twice_moves_and_fires_once);
+    tcase_add_test(plain, clock_tells_when_an_earlier_deadline_is_set);
     tcase_add_test(plain, timer_that_rearms_itself_in_the_past_does_not_hold_the_caller);
     tcase_add_test(plain, icount_time_never_goes_back);
     tcase_add_test(plain, host_time_stands_still_while_stopped);

@@ -131,6 +131,31 @@ START_TEST(an_elf_kernel_goes_to_physical_addresses_and_so_does_its_entry)
 }
 END_TEST
 
+static void link_at(u32 base)
+{
+    u8 *h = image + 0x20;
+    make_kludge(0);
+    st_le32(h + 12, base + 0x20);
+    st_le32(h + 16, base);
+    st_le32(h + 20, base + KERNEL_BYTES);
+    st_le32(h + 24, base + KERNEL_BYTES);
+    st_le32(h + 28, base + 0x40);
+}
+
+START_TEST(a_kernel_may_lie_at_8000h_but_not_on_what_the_loader_left)
+{
+    link_at(0x8000);
+    boot();
+    assert_flat_32_bit_entry(0x8040);
+    ck_assert_uint_eq(dma_read32(&b.phys, 0x8000), 0xcccccccc);
+    board_down(&b);
+    link_at(0x7000); /* page tables */
+    ck_assert(refused());
+    link_at(0xf000); /* into the boot information */
+    ck_assert(refused());
+}
+END_TEST
+
 START_TEST(the_information_tells_memory_map_command_line_and_loader)
 {
     u8 info[116];
@@ -321,6 +346,7 @@ int main(void)
     TCase *t = tcase_create("multiboot"), *p = tcase_create("pvh");
     tcase_add_test(t, a_kernel_with_its_own_addresses_is_placed_and_its_bss_cleared);
     tcase_add_test(t, an_elf_kernel_goes_to_physical_addresses_and_so_does_its_entry);
+    tcase_add_test(t, a_kernel_may_lie_at_8000h_but_not_on_what_the_loader_left);
     tcase_add_test(t, the_information_tells_memory_map_command_line_and_loader);
     tcase_add_test(t, modules_are_page_aligned_above_the_kernel_with_their_strings);
     tcase_add_test(t, demands_of_the_header_that_nobody_knows_are_refused);
