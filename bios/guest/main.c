@@ -44,24 +44,39 @@ static void line_number(const char *word, u64 v)
     print("\n");
 }
 
-/* Nothing stands between the newline of "begin" and the first TSC read, nor between the second one
- * and the first letter of "row": the host counts instructions between the two. */
+#define BATCHES 10 /* divides every n into even numbers */
+
+/* The ticks of the fastest of the batches. What else the host does only ever adds time, and takes
+ * the processor away for milliseconds at once: a short batch has a good chance to be spared. */
+static u64 run_in_batches(const struct row *r)
+{
+    u64 least = ~0ul;
+    for (unsigned i = 0; i < BATCHES; i++) {
+        u64 t = rdtsc();
+        r->run(r->n / BATCHES);
+        t = rdtsc() - t;
+        if (t < least)
+            least = t;
+    }
+    return least;
+}
+
+/* Next to nothing stands between the newline of "begin" and the first batch, and between the last
+ * one and the first letter of "row": the host counts instructions between the two. */
 static void measure(const struct row *r)
 {
-    u64 t0, t1;
+    u64 least;
     line("title", r->name, r->title());
     if (r->prepare)
         r->prepare();
     line("begin", r->name, 0);
-    t0 = rdtsc();
-    r->run(r->n);
-    t1 = rdtsc();
+    least = run_in_batches(r);
     print("row ");
     print(r->name);
     print(" ");
     print_number(r->n, 10);
     print(" ");
-    print_number(t1 - t0, 10);
+    print_number(least * BATCHES, 10);
     print("\n");
     if (r->finish)
         r->finish();
