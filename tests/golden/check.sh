@@ -3,11 +3,13 @@
 #
 # A case: lines of '#' comment; `$ command` (evaluated by sh in a fresh directory, `parallax` is the
 # program); `exit N`; then the expected output, standard output before standard error, line by line
-# as shell patterns. A line `...` stands for any number of lines. A command gets ten seconds.
+# as shell patterns. A line `...` stands for any number of lines. A command gets $4 seconds, ten by
+# default.
 set -u
 program=$1
 case=$2
 source=$3
+patience=${4:-10}
 guests=$source/build/guests
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
@@ -39,7 +41,7 @@ multiboot() {
     printf "$2" >>"$1"
 }
 
-parallax() { timeout -s KILL 10 "$program" "$@"; }
+parallax() { timeout -s KILL "$patience" "$program" "$@"; }
 (eval "$command") >"$dir/stdout" 2>"$dir/stderr" </dev/null
 code=$?
 cat "$dir/stdout" "$dir/stderr" >"$dir/output"
