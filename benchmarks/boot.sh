@@ -1,7 +1,9 @@
 #!/bin/sh
-# boot.sh: CPU time (user and system) from start to user space of Debian's kernel, Parallax against
-# qemu-system-x86_64 -accel tcg with the same kernel, initrd and memory, interleaved. Prints the
-# median of each and the ratio of the pairs. Argument: number of pairs (default 5).
+# boot.sh: CPU time of Debian's boot, against qemu-system-x86_64 -accel tcg
+#
+# CPU time (user and system) from start to user space and power-off, with the same kernel, initrd and
+# memory, interleaved in pairs. Prints median and spread (half the distance of the quartiles) of each
+# and of the ratio of the pairs. Argument: number of pairs (default 5). MEM: MiB of memory.
 # `./px bench boot [N]` builds and fetches first.
 set -u
 runs=${1:-5}
@@ -42,7 +44,13 @@ while [ "$i" -lt "$runs" ]; do
 done
 [ -t 2 ] && printf '\r\033[K' >&2
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+# "MEDIAN +- SPREAD" of the numbers on standard input.
+median() {
+    sort -n | awk '
+        function q(p,  at, i) { at = (NR - 1) * p + 1; i = int(at); return i >= NR ? v[NR] : v[i] + (at - i) * (v[i + 1] - v[i]) }
+        { v[NR] = $1 }
+        END { printf "%.2f +- %.2f", q(0.5), (q(0.75) - q(0.25)) / 2 }'
+}
 "$program" -m "$mem" -kernel "$guests/vmlinuz-amd64" -initrd "$guests/initrd-amd64.gz" \
     -append "$append" -serial null -timeout 600 -stats="json:$dir/stats.json"
 insns=$(sed -n 's/.*"guest_instructions": \([0-9]*\).*/\1/p' "$dir/stats.json")
@@ -50,5 +58,5 @@ cpu=$(sed -n 's/.*"host_cpu_ns": \([0-9]*\).*/\1/p' "$dir/stats.json")
 echo "Debian boot to user space and power-off, -m $mem, median of $runs interleaved pairs, CPU seconds:"
 printf '  parallax           %s\n' "$(median <"$dir/ours")"
 printf '  qemu -accel tcg    %s  (%s)\n' "$(median <"$dir/qemu")" "$(qemu-system-x86_64 --version | head -n 1)"
-printf '  ratio of pairs     %.2f\n' "$(paste "$dir/ours" "$dir/qemu" | awk '{ print $1 / $2 }' | median)"
+printf '  ratio of pairs     %s\n' "$(paste "$dir/ours" "$dir/qemu" | awk '{ print $1 / $2 }' | median)"
 awk -v n="$insns" -v ns="$cpu" 'BEGIN { printf "  %.0f M guest instructions per second of CPU time\n", n / ns * 1000 }'
