@@ -3,6 +3,7 @@
  * INT1 or a breakpoint, SYSRET that sets TF.
  *
  * APM vol. 2 13.1.1.3 and SDM vol. 3B 17.2.3 (DR6), 17.3.1.4, vol. 3A 6.8.3 (MOV SS), vol. 2 INT1.
+ * QEMU 7.2 raises #UD for INT1.
  */
 #include "long.h"
 
