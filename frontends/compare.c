@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define DEFAULT_PV_LIST "none,null,kvm"
-#define DEFAULT_RUNS 3
+#define DEFAULT_RUNS 5 /* one run that was disturbed moves no quartile */
 #define MAX_RUNS 1000
 
 /* "none,kvm,kvm,-pv-eoi": a word that begins with + or - belongs to the personality before it.
