@@ -19,3 +19,12 @@ void host_unmap(void *p, u64 bytes);
 u8 *host_read_file(const char *path, u64 max_bytes, u64 *len, struct err *e);
 /* tmp + fsync + rename + fsync of the directory: the file is whole or untouched. */
 bool host_write_file(const char *path, const void *data, u64 len, struct err *e);
+
+/* Code memory: the same pages twice, once writable and once executable, so that no page is ever
+ * both. NULL with an error where the host forbids executable memory. */
+struct host_code {
+    u8 *rw, *rx;
+    u64 bytes;
+};
+bool host_code_map(struct host_code *c, u64 bytes, struct err *e);
+void host_code_unmap(struct host_code *c);

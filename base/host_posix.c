@@ -3,6 +3,7 @@
  *
  * Specification: POSIX.1-2017; MAP_ANONYMOUS and MAP_NORESERVE are Linux's.
  */
+#define _GNU_SOURCE /* memfd_create */
 #include "base/host.h"
 
 #include "base/clock.h"
@@ -239,4 +240,35 @@ bool host_write_file(const char *path, const void *data, u64 len, struct err *e)
     }
     sync_directory_of(target);
     return true;
+}
+
+bool host_code_map(struct host_code *c, u64 bytes, struct err *e)
+{
+    int fd = memfd_create("parallax-code", MFD_CLOEXEC);
+    void *rw = MAP_FAILED, *rx = MAP_FAILED;
+
+    if (fd >= 0 && ftruncate(fd, (off_t)bytes) == 0) {
+        rw = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        rx = mmap(NULL, (size_t)bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    }
+    int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    if (rw == MAP_FAILED || rx == MAP_FAILED) {
+        if (rw != MAP_FAILED)
+            munmap(rw, (size_t)bytes);
+        err_host(e, "this host gives no executable memory: %s", strerror(reason));
+        return err_hint(e, "use -accel interp");
+    }
+    *c = (struct host_code){.rw = rw, .rx = rx, .bytes = bytes};
+    return true;
+}
+
+void host_code_unmap(struct host_code *c)
+{
+    if (!c->rw)
+        return;
+    munmap(c->rw, (size_t)c->bytes);
+    munmap(c->rx, (size_t)c->bytes);
+    *c = (struct host_code){0};
 }

@@ -6,6 +6,7 @@
 #include "cpu/decode.h"
 #include "cpu/excp.h"
 #include "cpu/exec.h"
+#include "cpu/jit/jit.h"
 #include "mmu/smc.h"
 #include <stdlib.h>
 
@@ -90,7 +91,9 @@ void block_flush_all(struct cpu *cpu)
     memset(c->jump, 0, sizeof c->jump);
     c->used = 0;
     c->stats.flushes++;
-    cpu->block = NULL;
+    cpu->block = cpu->from_block = NULL;
+    if (cpu->jit)
+        jit_flush(cpu->jit);
 }
 
 /* ---- invalidation ------------------------------------------------------------------------------
@@ -146,6 +149,8 @@ static void block_kill(struct cpu *cpu, struct block *b)
     if (b->gpa2 != ~0ull && page_slot(b->gpa2) != page_slot(b->gpa))
         page_remove(c, b, page_slot(b->gpa2));
     c->stats.invalidated++;
+    if (b->jit)
+        jit_kill(cpu, b);
     for (unsigned i = 0; i <= b->count; i++)
         b->insn[i].fn = op_block_died;
 }
@@ -224,7 +229,7 @@ static bool seg_is_flat(u32 key, unsigned seg)
     }
 }
 
-static bool address_is_flat(u32 key, const struct insn *in)
+bool block_address_is_flat(u32 key, const struct insn *in)
 {
     if (key & KEY_CODE64)
         return in->asz == 8;
@@ -269,7 +274,7 @@ static void bind(struct cpu *cpu, struct insn *in, bool flags_dead)
         fn = NULL;
     else if (!in->mem)
         fn = flags_dead && ops->rn[i] ? ops->rn[i] : ops->r[i];
-    else if (address_is_flat(cpu->key, in))
+    else if (block_address_is_flat(cpu->key, in))
         fn = flags_dead && ops->mn[i] ? ops->mn[i] : ops->m[i];
     else
         fn = ops->s[i];

@@ -25,12 +25,17 @@ struct block {
     u16 count; /* instructions, without the closing pseudo record */
     u16 bytes;
     bool dead;
+    u8 hits;       /* times entered by the interpreter, up to the translator's threshold */
+    insn_fn first_fn;        /* of insn[0], when translated */
+    struct jit_block *jit;   /* translations, one per linear address */
     struct block_link link[2];
     struct block *hash_next;
     struct block *page_next[2]; /* lists of the page(s) it lies in */
     gpa_t gpa2;                 /* second page's address when it crosses, else ~0 */
     struct insn insn[];
 };
+
+#define BLOCK_HOT 16 /* entries after which a block is translated */
 
 struct block_stats {
     u64 built, insns, invalidated, flushes;
@@ -45,6 +50,8 @@ const struct block_stats *block_cache_stats(const struct block_cache *c);
 /* The block at the current CS:RIP in the current mode, built when needed. Raises what fetching its
  * first instruction raises. Updates cpu->gpr[REG_RIP]. */
 struct block *block_find(struct cpu *cpu, gva_t lin);
+/* Does a memory operand need no segmentation in blocks with this key? */
+bool block_address_is_flat(u32 key, const struct insn *in);
 /* Is this the last instruction of a block that goes on at the next address? */
 bool block_ends_after(const struct insn *in);
 /* Drops everything: mapping of RAM changed, gates changed. Not while a block runs. */

@@ -180,7 +180,6 @@ void cpu_update_key(struct cpu *cpu)
         key |= KEY_FLAT_GS;
     if (key & KEY_CODE64)
         key &= KEY_CODE64 | KEY_CPL3; /* segments do not matter there: fewer kinds of blocks */
-    cpu->key = key;
     cpu->amask = key & KEY_CODE64 ? ~0ull : 0xffffffffull;
     cpu->debug_active = debug_wanted(cpu);
 
@@ -192,6 +191,7 @@ void cpu_update_key(struct cpu *cpu)
     else
         m = cpu->cr4 & CR4_SMAP && cpu->eflags & EFLAGS_AC ? TLB_KERNEL_AC : TLB_KERNEL;
     cpu->data = &cpu->tlb.l1[m];
+    cpu->key = key | m << KEY_TLB_SHIFT;
 }
 
 void cpu_update_mode(struct cpu *cpu)

@@ -134,7 +134,8 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_REAL 0x040u /* real or virtual-8086 mode */
 #define KEY_CPL3 0x080u
 #define KEY_SINGLE 0x100u /* blocks of one instruction: TF, shadows, breakpoints, icount ends */
-#define KEY_BITS 9
+#define KEY_TLB_SHIFT 9     /* two bits: enum tlb_mode of data accesses */
+#define KEY_TLB_MODE(key) ((key) >> KEY_TLB_SHIFT & 3)
 
 /* Requests: reasons to leave translated code at the next block boundary. */
 #define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */
@@ -253,6 +254,15 @@ struct cpu {
     u8 id; /* local APIC id */
 
     struct block_cache *blocks;
+
+    struct jit *jit;           /* NULL: interpreter only */
+    bool jit_full;             /* code or data memory is used up: flush at the next chance */
+    u16 jit_flags;             /* LAHF's AH and OF, while crossing into or out of translated code */
+    u64 jit_rcx;               /* RCX during an access check */
+    const void *const *jit_targets;
+    struct block *from_block;  /* translated block whose jump the interpreter just ran; or NULL */
+    gva_t from_lin;
+    u8 from_side;
     sigjmp_buf unwind; /* excp_* return here */
     bool delivering;   /* an exception or interrupt is being delivered: the next one doubles */
     bool single_rf;    /* EFLAGS.RF when the running single instruction began */

@@ -133,7 +133,7 @@ static inline u8 *mem_fast_r(const struct cpu *cpu, gva_t va, unsigned size)
 {
     const struct tlb_l1 *t = cpu->data;
     unsigned i = tlb_index(va);
-    u64 off = va - t->tag_r[i];
+    u64 off = va + t->neg_r[i];
     return likely(off <= PAGE_SIZE - size) ? t->host[i] + off : NULL;
 }
 
@@ -141,7 +141,7 @@ static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
 {
     const struct tlb_l1 *t = cpu->data;
     unsigned i = tlb_index(va);
-    u64 off = va - t->tag_w[i];
+    u64 off = va + t->neg_w[i];
     return likely(off <= PAGE_SIZE - size) ? t->host[i] + off : NULL;
 }
 

@@ -9,11 +9,14 @@
 #include "cpu/block.h"
 #include "cpu/debug.h"
 #include "cpu/exec.h"
+#include "cpu/jit/jit.h"
 #include "cpu/model.h"
 
 static const struct insn *enter(struct cpu *cpu, struct block *b)
 {
     cpu->block = b;
+    if (unlikely(b->hits < BLOCK_HOT) && ++b->hits == BLOCK_HOT && cpu->jit)
+        jit_translate(cpu, b);
 #if EXEC_TAIL_CALLS
     return b->insn[0].fn(cpu, b->insn);
 #else
@@ -63,6 +66,12 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
         return NULL;
     gva_t lin = linear_ip(cpu);
     struct block_link *l = &b->link[n];
+    cpu->from_block = NULL;
+    if (b->jit) { /* the translator links its blocks by what the interpreter sees */
+        cpu->from_block = b;
+        cpu->from_lin = cpu->gpr[REG_RIP];
+        cpu->from_side = (u8)n;
+    }
     if (likely(l->to && l->lin == lin && (l->same_page || l->epoch == cpu->tlb.epoch) &&
                !l->to->dead)) {
         cpu->gpr[REG_RIP] = lin;
@@ -74,6 +83,7 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
 const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
 {
     cpu->left -= in->idx + 1;
+    cpu->from_block = NULL;
     if (unlikely(cpu->left < 0))
         return NULL;
     return enter(cpu, block_find(cpu, linear_ip(cpu)));
@@ -148,7 +158,8 @@ static void single_step(struct cpu *cpu)
         in = in->fn(cpu, in);
     cpu->single_rf = false;
     cpu_update_key(cpu);
-    if (amid_repetition(cpu, lin)) /* its breakpoint hits once, not before every element (17.3.1.1) */
+    if (amid_repetition(cpu,
+                        lin)) /* its breakpoint hits once, not before every element (17.3.1.1) */
         cpu->eflags |= EFLAGS_RF;
     /* The single-step trap of MOV SS is lost; its data breakpoints wait (SDM vol. 3A 6.8.3). */
     if (tf && !cpu->tf_skip && cpu->shadow != SHADOW_MOV_SS)
@@ -202,6 +213,9 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
             run_single(cpu);
             continue;
         }
+        cpu->from_block = NULL;
+        if (unlikely(cpu->jit_full))
+            block_flush_all(cpu);
         const struct insn *in = enter(cpu, block_find(cpu, linear_ip(cpu)));
         while (in)
             in = in->fn(cpu, in);

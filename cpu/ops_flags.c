@@ -117,9 +117,9 @@ static const struct insn *set_ac(struct cpu *cpu, const struct insn *in, u32 ac)
     if (cpu->cpl != 0)
         excp_ud(cpu, in);
     cpu->eflags = (cpu->eflags & ~EFLAGS_AC) | ac;
-    if (cpu->data != &cpu->tlb.l1[TLB_CHECKED])
-        cpu->data = &cpu->tlb.l1[ac && cpu->cr4 & CR4_SMAP ? TLB_KERNEL_AC : TLB_KERNEL];
-    NEXT;
+    cpu_update_key(cpu);
+    cpu->rip = insn_next_rip(cpu, in);
+    return exec_jump_indirect(cpu, in); /* other rights to memory: other blocks */
 }
 
 HANDLER(op_clac)

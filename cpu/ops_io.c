@@ -137,6 +137,7 @@ static const struct insn *string_io(struct cpu *cpu, const struct insn *in, unsi
     for (unsigned n = 0; left; n++) {
         if (n && (n == REP_SLICE || cpu_pending(cpu) || cpu->debug_active)) {
             cpu->rip = insn_rip(cpu, in);
+            cpu_kick(cpu); /* a repetition takes long: let timers be looked at */
             return LEAVE(cpu, in);
         }
         one(cpu, in, port, size);

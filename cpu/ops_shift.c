@@ -3,13 +3,21 @@
  *
  * Intel SDM vol. 2. The count is masked to 5 bits (6 with 64-bit operands); a masked count of 0
  * changes no flag, though a 32-bit register destination still loses bits 63:32. OF is defined for a
- * count of 1 only; for others it follows the same formula of the result, as processors do. AF,
- * undefined after shifts, is cleared. SHLD and SHRD of 16 bits by more than 16, undefined, shift
- * the source in once more and clear CF, as AMD processors do.
+ * count of 1 only; for others it follows the same formula of the result, as processors do.
+ * SHLD and SHRD of 16 bits by more than 16, undefined, shift the source in once more and clear CF,
+ * as AMD processors do.
  *
  * Not here: the flagless shifts of BMI2 (ops_bmi.c).
  */
 #include "cpu/ops_int.h"
+
+/* AF is undefined after shifts. Set, as AMD's processors leave it, so that both engines agree where
+ * the translator lets such a host compute it. */
+static inline void shift_flags(struct flags *f, u64 res, bool c, bool o, unsigned bits)
+{
+    flags_result_co(f, res, c, o, bits);
+    f->aux |= AUX_AF;
+}
 
 /* ---- what the instructions do ---------------------------------------------------------------- */
 
@@ -31,7 +39,7 @@ static inline u64 shift_shl(struct flags *f, u64 a, unsigned n, unsigned bits, b
     u64 res = a << n;
     if (live) {
         bool c = top(a << (n - 1), bits);
-        flags_result_co(f, res, c, c ^ top(res, bits), bits);
+        shift_flags(f, res, c, c ^ top(res, bits), bits);
     }
     return res;
 }
@@ -40,7 +48,7 @@ static inline u64 shift_shr(struct flags *f, u64 a, unsigned n, unsigned bits, b
 {
     u64 res = a >> n;
     if (live)
-        flags_result_co(f, res, (a >> (n - 1)) & 1, top(res, bits) ^ below_top(res, bits), bits);
+        shift_flags(f, res, (a >> (n - 1)) & 1, top(res, bits) ^ below_top(res, bits), bits);
     return res;
 }
 
@@ -49,7 +57,7 @@ static inline u64 shift_sar(struct flags *f, u64 a, unsigned n, unsigned bits, b
     s64 s = (s64)sext(a, bits);
     u64 res = (u64)(s >> n);
     if (live)
-        flags_result_co(f, res, (s >> (n - 1)) & 1, false, bits);
+        shift_flags(f, res, (s >> (n - 1)) & 1, false, bits);
     return res;
 }
 
@@ -199,7 +207,7 @@ static u64 double_left(struct flags *f, u64 a, u64 b, unsigned n, unsigned bits)
         res = n == bits ? b : a << n | b >> (bits - n);
         c = (a >> (bits - n)) & 1;
     }
-    flags_result_co(f, res, c, c ^ top(res, bits), bits);
+    shift_flags(f, res, c, c ^ top(res, bits), bits);
     return res;
 }
 
@@ -216,7 +224,7 @@ static u64 double_right(struct flags *f, u64 a, u64 b, unsigned n, unsigned bits
         res = n == bits ? b : a >> n | b << (bits - n);
         c = (a >> (n - 1)) & 1;
     }
-    flags_result_co(f, res, c, top(res, bits) ^ below_top(res, bits), bits);
+    shift_flags(f, res, c, top(res, bits) ^ below_top(res, bits), bits);
     return res;
 }
 

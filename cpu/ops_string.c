@@ -104,8 +104,10 @@ static NOINLINE bool repeat(struct cpu *cpu, const struct insn *in, string_one_f
         bool stop = false;
         if (count == 0)
             return true;
-        if (done == batch || (done > 0 && cpu_pending(cpu)))
+        if (done == batch || (done > 0 && cpu_pending(cpu))) {
+            cpu_kick(cpu); /* a repetition takes long: let timers be looked at */
             return false;
+        }
         if (runs)
             n = run(cpu, in, min_u64(count, batch - done), &stop);
         if (n == 0) {

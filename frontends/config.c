@@ -54,10 +54,10 @@ static bool check_smp(const char *text, struct err *e)
 
 static bool check_accel(const char *text, struct err *e)
 {
-    if (!strcmp(text, "interp"))
+    if (!strcmp(text, "interp") || !strcmp(text, "jit"))
         return true;
     err_usage(e, "-accel: no such engine: '%s'", text);
-    return err_hint(e, "there is 'interp', the portable interpreter");
+    return err_hint(e, "there are 'interp', the portable interpreter, and 'jit', the translator");
 }
 
 static bool check_display(const char *text, struct err *e)
@@ -79,6 +79,7 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
         return false;
     if (o->given[OPT_DISPLAY] && !check_display(o->value[OPT_DISPLAY], e))
         return false;
+    c->vm.accel = o->value[OPT_ACCEL];
     c->vm.cpu_model = o->value[OPT_CPU];
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];

@@ -1,5 +1,6 @@
 /* vm.c: creation, wiring of CPU, board and personality, and what front ends may ask. See vm.h. */
 #include "bios/boot.h"
+#include "cpu/jit/jit.h"
 #include "cpu/model.h"
 #include "machine/vm_impl.h"
 #include <stdlib.h>
@@ -140,6 +141,8 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
     if (!vm->cpu)
         return false;
     init_time(vm);
+    if (cfg->accel && !strcmp(cfg->accel, "jit") && (!jit_supported(e) || !jit_create(vm->cpu, e)))
+        return false;
     if (cfg->icount) {
         rng_seed(&vm->cpu->rng, cfg->seed);
         vm->cpu->rng_seeded = true;
@@ -191,6 +194,8 @@ void vm_destroy(struct vm *vm)
     if (vm->pv)
         pv_destroy(vm->pv);
     board_destroy(&vm->board);
+    if (vm->cpu)
+        jit_destroy(vm->cpu->jit);
     cpu_destroy(vm->cpu);
     phys_destroy(&vm->phys);
     free(vm);

@@ -19,6 +19,7 @@ struct vm_config {
     u64 ram_bytes;                        /* multiple of 1 MiB, 1 MiB to 1 TiB */
     const char *cpu_model;                /* NULL: default */
     const char *pv;                       /* "kvm,-pv-eoi"; NULL: none */
+    const char *accel; /* "interp", "jit"; NULL: interp */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
     bool demo_guest;

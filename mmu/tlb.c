@@ -24,13 +24,19 @@ static void l1_clear(struct tlb *t)
     for (unsigned m = 0; m < TLB_MODES; m++)
         if (t->modes_used & BIT(m))
             for (unsigned i = 0; i < TLB_SLOTS; i++)
-                t->l1[m].tag_r[i] = t->l1[m].tag_w[i] = empty_tag(i);
+                t->l1[m].neg_r[i] = t->l1[m].neg_w[i] = -empty_tag(i);
     for (unsigned u = 0; u < 2; u++)
         if (t->modes_used & USED_ITLB(u))
             for (unsigned i = 0; i < ITLB_SLOTS; i++)
                 t->itlb[u][i].tag = empty_tag(i);
     t->modes_used = 0;
+}
+
+static void fetches_changed(struct tlb *t)
+{
     t->epoch++;
+    t->epoch_global++;
+    memset(t->exec_seen, 0, sizeof t->exec_seen);
 }
 
 void tlb_init(struct tlb *t)
@@ -39,6 +45,7 @@ void tlb_init(struct tlb *t)
     t->gen = t->gen_global = 1;
     t->modes_used = ~0u;
     l1_clear(t);
+    fetches_changed(t);
 }
 
 void tlb_flush_all(struct tlb *t)
@@ -55,6 +62,7 @@ void tlb_flush_all(struct tlb *t)
         t->gen = t->gen_global = 1;
     }
     l1_clear(t);
+    fetches_changed(t);
 }
 
 void tlb_flush_nonglobal(struct tlb *t)
@@ -66,13 +74,14 @@ void tlb_flush_nonglobal(struct tlb *t)
         t->gen = t->gen_global = 1;
     }
     l1_clear(t);
+    t->epoch++;
 }
 
 static void drop_l1(struct tlb *t, gva_t va)
 {
     unsigned i = tlb_index(va), x = va >> PAGE_SHIFT & (ITLB_SLOTS - 1);
     for (unsigned m = 0; m < TLB_MODES; m++)
-        t->l1[m].tag_r[i] = t->l1[m].tag_w[i] = empty_tag(i);
+        t->l1[m].neg_r[i] = t->l1[m].neg_w[i] = -empty_tag(i);
     t->itlb[0][x].tag = t->itlb[1][x].tag = empty_tag(x);
 }
 
@@ -86,6 +95,18 @@ static void note_large(struct tlb *t, gva_t va, u64 page_bytes)
         t->large_1g |= BIT64(va >> 30 & 63);
 }
 
+/* May code have been fetched from the region of 1 << shift bytes around va? */
+static bool exec_seen(const struct tlb *t, gva_t va, unsigned shift)
+{
+    u64 n = va >> PAGE_SHIFT, any = 0;
+    if (shift == PAGE_SHIFT)
+        return t->exec_seen[n >> 6 & 63] >> (n & 63) & 1;
+    unsigned words = shift == 21 ? 8 : 64, first = (unsigned)(n >> 6) & 63 & ~(words - 1);
+    for (unsigned i = first; i < first + words; i++)
+        any |= t->exec_seen[i];
+    return any;
+}
+
 static void drop_region(struct tlb *t, gva_t va, unsigned shift)
 {
     unsigned pages = shift == 21 ? 512 : TLB2_SLOTS; /* a region's pages fill consecutive slots */
@@ -94,6 +115,8 @@ static void drop_region(struct tlb *t, gva_t va, unsigned shift)
         if (t->l2[i].page >> shift == va >> shift)
             t->l2[i].gen = 0;
     l1_clear(t);
+    if (exec_seen(t, va, shift))
+        fetches_changed(t);
 }
 
 void tlb_flush_page(struct tlb *t, gva_t va)
@@ -102,7 +125,8 @@ void tlb_flush_page(struct tlb *t, gva_t va)
     t->stats.flush_page++;
     t->l2[va >> PAGE_SHIFT & (TLB2_SLOTS - 1)].gen = 0;
     drop_l1(t, va);
-    t->epoch++;
+    if (exec_seen(t, va, PAGE_SHIFT))
+        fetches_changed(t);
     if (t->large_1g & BIT64(va >> 30 & 63))
         drop_region(t, va, 30);
     else if (t->large_2m[va >> 27 & 63] & BIT64(va >> 21 & 63))
@@ -121,7 +145,7 @@ void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa)
         struct tlb_l1 *l = &t->l1[m];
         for (unsigned i = 0; i < TLB_SLOTS; i++)
             if (l->host[i] == page)
-                l->tag_w[i] = empty_tag(i);
+                l->neg_w[i] = -empty_tag(i);
     }
 }
 
@@ -146,6 +170,12 @@ static const struct tlb2_entry *l2_store(struct tlb *t, struct phys *p, gva_t pa
         .gen = r->global ? t->gen_global : t->gen,
     };
     return e;
+}
+
+bool tlb_is_global(const struct tlb *t, gva_t va)
+{
+    const struct tlb2_entry *e = l2_find(t, va & PAGE_MASK);
+    return e && e->gpa & L2_GLOBAL;
 }
 
 /* May this access use the cached rights without a walk? A walk decides what is denied, because it
@@ -175,8 +205,8 @@ static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, enum tlb
     unsigned i = tlb_index(page);
     t->modes_used |= BIT(mode);
     l->host[i] = host;
-    l->tag_r[i] = page;
-    l->tag_w[i] = writable ? page : empty_tag(i);
+    l->neg_r[i] = -page;
+    l->neg_w[i] = -(writable ? page : empty_tag(i));
 }
 
 u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
@@ -197,6 +227,7 @@ u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva
 static void itlb_fill(struct tlb *t, gva_t page, gpa_t gpa, bool user)
 {
     t->modes_used |= USED_ITLB(user);
+    t->exec_seen[page >> 18 & 63] |= BIT64(page >> PAGE_SHIFT & 63);
     t->itlb[user][page >> PAGE_SHIFT & (ITLB_SLOTS - 1)] = (struct itlb_entry){page, gpa};
 }
 

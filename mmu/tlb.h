@@ -6,6 +6,8 @@
  *
  *     va - tag <= 4096 - size   =>   address = host + (va - tag)
  *
+ * (tags are kept negated, which lets the translator add them without touching the flags)
+ *
  * A read tag exists only after the A bit is set, a write tag only after the D bit is set; pages
  * with MMIO, ROM (write), code (write), watchpoints never get one. A slot that is empty holds a tag
  * whose page has another index, so that nothing matches it.
@@ -29,8 +31,8 @@ enum tlb_mode {
 };
 
 struct tlb_l1 {
-    gva_t tag_r[TLB_SLOTS];
-    gva_t tag_w[TLB_SLOTS];
+    u64 neg_r[TLB_SLOTS]; /* minus the page's linear address, for reads */
+    u64 neg_w[TLB_SLOTS]; /* for writes */
     u8 *host[TLB_SLOTS]; /* of the page */
 };
 
@@ -57,7 +59,10 @@ struct tlb {
     u32 gen, gen_global;
     u32 modes_used; /* bit m: l1[m] may hold something; bits 8, 9: itlb[0], itlb[1] */
     u64 large_2m[64], large_1g; /* which regions had pieces of large pages filled: hashed bitmaps */
-    u64 epoch; /* grows with every flush: guards of cross-page block links compare it */
+    u64 exec_seen[64]; /* pages fetched from since the last full flush: hashed bitmap */
+    /* Grow whenever a translation that code was fetched through may have changed: guards of jumps
+     * between pages compare them. Global pages outlive MOV CR3. */
+    u64 epoch, epoch_global;
     struct tlb_stats stats;
 };
 
@@ -65,6 +70,9 @@ static inline unsigned tlb_index(gva_t va)
 {
     return (unsigned)(va >> PAGE_SHIFT) & (TLB_SLOTS - 1);
 }
+
+/* Was the page's translation for instruction fetch a global one? False when it is not known. */
+bool tlb_is_global(const struct tlb *t, gva_t va);
 
 void tlb_init(struct tlb *t);
 void tlb_flush_all(struct tlb *t);       /* everything, global too */

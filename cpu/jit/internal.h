@@ -1,0 +1,96 @@
+/* internal.h: shared by the files of cpu/jit only. */
+#pragma once
+
+#include "base/host.h"
+#include "cpu/block.h"
+#include "cpu/jit/jit.h"
+#include "cpu/jit/x64.h"
+
+/*
+ * Host registers while translated code runs:
+ *   rbp        the CPU state, biased (below)
+ *   rax rcx rdx rbx rsi rdi r8-r11   the guest's own
+ *   r12, r13   guest RSP, RBP
+ *   r14, r15   scratch
+ *   flags      the guest's six arithmetic flags, always
+ *   guest R12-R15 live in memory, in struct cpu
+ *
+ * The bias makes the low six bits of rbp 12, so that rbp itself is the shift count that turns an
+ * offset into a page number, without touching flags: shrx masks its count to six bits.
+ */
+#define STATE_BIAS 76
+#define STATE(member) ((s32)offsetof(struct cpu, member) - STATE_BIAS)
+
+struct jit_block;
+
+/* What a call of an interpreter handler needs; lies in the JIT's data. */
+struct jit_site {
+    struct insn in;   /* the record */
+    struct insn stop; /* where its NEXT goes */
+    struct jit_block *jb;
+};
+
+/* Stands right before a block's entry in code memory; read by indirect jumps. */
+struct jit_head {
+    u64 neg_lin; /* minus (linear address + key), or NO_LIN */
+    u64 epoch;   /* when its mapping was last known to be right; low 32 bits compared */
+};
+
+#define NO_LIN 0x0000900000000000ull /* minus it is not canonical: no jump target matches */
+#define TARGETS 65536u
+
+struct jit_block {
+    struct block *block;
+    gva_t lin;
+    bool dead;
+    u8 *entry;       /* writable view */
+    u8 *site[2];     /* end of the rel32 of each jump out; NULL: none */
+    u8 *unlinked[2]; /* where it goes while unlinked */
+    struct jit_block *to[2];
+    u8 *path[2];          /* the guards in front of the linked target */
+    u8 *path_epoch[2];    /* end of the imm32 in them; NULL: same page */
+    struct jit_block *in; /* blocks that jump here: their in_next[side] */
+    u8 in_side;
+    struct jit_block *in_next[2];
+    u8 in_next_side[2];
+    struct jit_block *other; /* the same block at another linear address */
+    bool is_call;
+    bool global; /* lies in a global page at this address */
+};
+
+struct row_traits {
+    bool template_ok;
+    bool writes_e, writes_g; /* E or G operand is a destination */
+    u8 e_size;               /* bytes; 0: operand size */
+    bool byte_g;
+};
+
+struct jit {
+    struct cpu *cpu;
+    struct host_code code;
+    u8 *next, *first; /* writable view */
+    u8 *stub_enter, *stub_helper, *stub_exit_record;
+    const void *targets[TARGETS]; /* entries, executable view; by the low 16 bits of the address */
+    u8 *data;                     /* arena for jit_block and jit_site */
+    u64 data_used;
+    struct row_traits *rows;
+    struct jit_stats stats;
+};
+
+static inline const u8 *rx_of(const struct jit *j, const u8 *rw)
+{
+    return j->code.rx + (rw - j->code.rw);
+}
+
+void *jit_data(struct jit *j, u64 bytes); /* zeroed; NULL: full */
+/* Emits the code of a block; false: no room. */
+bool jit_emit_block(struct jit *j, struct jit_block *jb);
+/* Emits guards and the jump for one side, and points the site to them. */
+bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
+                   bool same_page);
+void jit_emit_stubs(struct jit *j);
+void jit_rows_init(struct jit *j);
+/* The run-time side of a handler call; 1: go on, 0: leave to the run loop. */
+int jit_run_handler(struct cpu *cpu, struct jit_site *site);
+/* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
+bool jit_uses_global_epoch(const struct jit_block *jb);

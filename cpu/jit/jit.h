@@ -1,0 +1,69 @@
+/*
+ * jit.h: the x86-64 translator: hot blocks of records become host code.
+ *
+ * The same records, the same meaning: what has no template calls the interpreter's handler for that
+ * record, and everything that leaves straight-line code for good (system instructions, faults,
+ * unlinked jumps) goes back to the interpreter at exactly that record. See README.md.
+ */
+#pragma once
+
+#include "cpu/cpu.h"
+
+struct jit;
+struct block;
+
+struct jit_stats {
+    u64 blocks, insns, templates, helpers; /* translated; of the instructions: inline, by handler */
+    u64 guest_bytes, host_bytes;
+    u64 links, unlinks, flushes;
+    u64 cycles; /* host cycles spent translating */
+};
+
+#ifdef PARALLAX_JIT
+
+/* Can this host run it? False with the reason. */
+bool jit_supported(struct err *e);
+struct jit *jit_create(struct cpu *cpu, struct err *e);
+void jit_destroy(struct jit *j);
+const struct jit_stats *jit_stats(const struct jit *j);
+
+/* A block became hot: translates it; from then on its first record enters the code. False: it stays
+ * with the interpreter. */
+bool jit_translate(struct cpu *cpu, struct block *b);
+/* The block died (its bytes were written): nothing may enter its code any more. */
+void jit_kill(struct cpu *cpu, struct block *b);
+/* All blocks are gone. Not while translated code runs. */
+void jit_flush(struct jit *j);
+
+#else /* a build without translator */
+
+static inline bool jit_supported(struct err *e)
+{
+    err_host(e, "this build has no translator");
+    return err_hint(e, "use -accel interp");
+}
+static inline struct jit *jit_create(struct cpu *cpu, struct err *e)
+{
+    (void)cpu;
+    jit_supported(e);
+    return NULL;
+}
+static inline void jit_destroy(struct jit *j)
+{
+    (void)j;
+}
+static inline bool jit_translate(struct cpu *cpu, struct block *b)
+{
+    (void)cpu, (void)b;
+    return false;
+}
+static inline void jit_kill(struct cpu *cpu, struct block *b)
+{
+    (void)cpu, (void)b;
+}
+static inline void jit_flush(struct jit *j)
+{
+    (void)j;
+}
+
+#endif

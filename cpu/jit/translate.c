@@ -1,0 +1,942 @@
+/*
+ * translate.c: records to host code.
+ *
+ * An instruction of class IDENT on general registers is re-encoded: the same opcode with renamed
+ * registers and, for a memory operand, [r15] after the TLB check put the host address there. The
+ * check preserves the flags (engine.md 4(3), variant B): the guest's flags are in the host's and
+ * must be right in every fault frame. What has no template calls its interpreter handler.
+ */
+#include "cpu/exec.h"
+#include "cpu/jit/internal.h"
+
+/* Where a guest register lives; SLOT: in memory. */
+#define SLOT (-1)
+static const s8 host_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12, H_R13, H_RSI, H_RDI,
+                                H_R8,  H_R9,  H_R10, H_R11, SLOT,  SLOT,  SLOT,  SLOT};
+
+static s32 slot(unsigned r)
+{
+    return STATE(gpr) + 8 * (s32)r;
+}
+
+struct tr {
+    struct jit *j;
+    struct asmbuf a;
+    struct jit_block *jb;
+    struct block *b;
+    bool is64;
+    unsigned mode; /* enum tlb_mode of data accesses */
+    struct cold {
+        u8 *from;              /* end of the rel32 that comes here */
+        u8 *back;              /* where the code goes on */
+        struct jit_site *site; /* handler to run; NULL: exit to record `idx` */
+        unsigned idx;
+    } cold[BLOCK_MAX_INSNS * 2];
+    unsigned colds;
+};
+
+/* ---- rows
+ * ---------------------------------------------------------------------------------------------- */
+
+static bool letter_is_e(unsigned o)
+{
+    switch (o) {
+    case OPND_Eb:
+    case OPND_Ew:
+    case OPND_Ed:
+    case OPND_Eq:
+    case OPND_Ev:
+    case OPND_Ey:
+    case OPND_Zb:
+    case OPND_Zv:
+    case OPND_AL:
+    case OPND_rAX:
+    case OPND_My:
+    case OPND_Mv: return true;
+    default: return false;
+    }
+}
+
+static bool letter_is_g(unsigned o)
+{
+    return o == OPND_Gb || o == OPND_Gv || o == OPND_Gd || o == OPND_Gq || o == OPND_Gy;
+}
+
+static bool letter_is_plain(unsigned o)
+{
+    switch (o) {
+    case OPND__:
+    case OPND_Ib:
+    case OPND_Iz:
+    case OPND_Iv:
+    case OPND_One:
+    case OPND_CL: return true;
+    default: return letter_is_e(o) || letter_is_g(o);
+    }
+}
+
+static unsigned letter_size(unsigned o)
+{
+    switch (o) {
+    case OPND_Eb:
+    case OPND_Zb:
+    case OPND_AL:
+    case OPND_Gb: return 1;
+    case OPND_Ew: return 2;
+    case OPND_Ed: return 4;
+    case OPND_Eq: return 8;
+    default: return 0;
+    }
+}
+
+static bool name_is(const struct insn_row *r, const char *const *names)
+{
+    for (; *names; names++)
+        if (!strcmp(r->name, *names))
+            return true;
+    return false;
+}
+
+static struct row_traits traits_of(const struct insn_row *r)
+{
+    static const char *const reads_only[] = {"cmp", "test", "bt", "mul", "imul", NULL};
+    static const char *const both[] = {"xchg", "xadd", "cmpxchg", NULL};
+    /* with templates of their own, or with operands that re-encoding does not cover */
+    static const char *const special[] = {"push",      "pop",        "leave", "lea", "nop",
+                                          "cmpxchg8b", "cmpxchg16b", "crc32", NULL};
+    struct row_traits t = {0};
+    bool int_map = r->map == OB || r->map == TB;
+    bool bit_string = !strncmp(r->name, "bt", 2) && letter_is_g(r->opnd[1]);
+    t.template_ok = int_map && r->cls == IDENT && !name_is(r, special) && !bit_string &&
+                    letter_is_plain(r->opnd[0]) && letter_is_plain(r->opnd[1]) &&
+                    letter_is_plain(r->opnd[2]) &&
+                    !(r->opcode >= 0xd8 && r->opcode <= 0xdf && r->map == OB);
+    if (r->opnd[0] == OPND__) /* CBW, CWD, SAHF, LAHF, CMC, CLC, STC; not EMMS and its like */
+        t.template_ok &=
+            r->map == OB && r->modrm == MRM_NONE &&
+            (r->opcode == 0x98 || r->opcode == 0x99 || r->opcode == 0x9e || r->opcode == 0x9f ||
+             r->opcode == 0xf5 || r->opcode == 0xf8 || r->opcode == 0xf9);
+    bool e_first = letter_is_e(r->opnd[0]);
+    t.writes_e = (e_first && !name_is(r, reads_only)) || name_is(r, both);
+    t.writes_g = (letter_is_g(r->opnd[0]) && !name_is(r, reads_only)) || name_is(r, both);
+    if (!strcmp(r->name, "imul") && letter_is_g(r->opnd[0]))
+        t.writes_g = true;
+    t.e_size = (u8)letter_size(e_first ? r->opnd[0] : r->opnd[1]);
+    t.byte_g = r->opnd[0] == OPND_Gb || r->opnd[1] == OPND_Gb;
+    return t;
+}
+
+void jit_rows_init(struct jit *j)
+{
+    for (unsigned i = 0; i < insn_row_count; i++)
+        j->rows[i] = traits_of(&insn_rows[i]);
+}
+
+/* ---- addresses
+ * --------------------------------------------------------------------------------------------- */
+
+/* r15 = linear address of the memory operand. */
+static void emit_address(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    unsigned w = t->is64;
+    int base = in->base < 16 ? host_reg[in->base] : -2,
+        index = in->index < 16 ? host_reg[in->index] : -2;
+
+    if (in->base == REG_RIP) {
+        u64 at = t->jb->lin + (u64)(s64)in->disp + (in->index == REG_4G ? 4 * GIB : 0);
+        x_mov_imm(a, H_R15, at);
+    } else {
+        if (base == SLOT) {
+            x_load(a, 1, H_R15, H_RBP, slot(in->base));
+            base = H_R15;
+        }
+        if (index == SLOT) {
+            x_load(a, 1, H_R14, H_RBP, slot(in->index));
+            index = H_R14;
+        }
+        if (base == -2 && index == -2)
+            x_mov_imm(a, H_R15, w ? (u64)(s64)in->disp : (u32)in->disp);
+        else if (index == -2)
+            x_lea(a, w, H_R15, (unsigned)base, in->disp);
+        else
+            x_lea_sib(a, w, H_R15, base == -2 ? -1 : base, (unsigned)index, in->scale, in->disp);
+    }
+    if (in->seg == SEG_FS || in->seg == SEG_GS) {
+        x_load(a, 1, H_R14, H_RBP,
+               STATE(seg) + (s32)(in->seg * sizeof(struct seg) + offsetof(struct seg, base)));
+        x_lea_sib(a, w, H_R15, H_R15, H_R14, 0, 0);
+    }
+}
+
+/* A jump to code that is emitted after the block's end. */
+static void add_cold(struct tr *t, struct jit_site *site, unsigned idx)
+{
+    u8 *after = x_jmp(&t->a, t->a.p);
+    t->cold[t->colds++] = (struct cold){.from = after, .site = site, .idx = idx};
+}
+
+#define TLB_FIELD(mode, member)                                                                    \
+    (STATE(tlb) + (s32)(offsetof(struct tlb, l1) + (mode) * sizeof(struct tlb_l1) +                \
+                        offsetof(struct tlb_l1, member)))
+
+/* mov reg, [rbp + r14 * 8 + disp] */
+static void load_indexed(struct asmbuf *a, unsigned reg, s32 disp)
+{
+    put_rex(a, 1, reg, H_R14, H_RBP, false);
+    put8(a, 0x8b);
+    put_sib(a, reg, H_RBP, H_R14, 3, disp);
+}
+
+/* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
+static void emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                           unsigned idx)
+{
+    struct asmbuf *a = &t->a;
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_rorx(a, H_R14, H_R15, 12);
+    x_movzx8(a, H_R14, H_R14);
+    load_indexed(a, H_RCX, write ? TLB_FIELD(t->mode, neg_w) : TLB_FIELD(t->mode, neg_r));
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, 0); /* offset in the page, if it is the page */
+    load_indexed(a, H_R15, TLB_FIELD(t->mode, host));
+    x_lea_sib(a, 1, H_R15, H_R15, H_RCX, 0, 0);
+    x_lea(a, 1, H_RCX, H_RCX, (s32)size - 1);
+    x_shrx(a, H_RCX, H_RCX, H_RBP); /* by 12 */
+    u8 *hit = x_jrcxz(a);
+    add_cold(t, site, idx);
+    x_here(a, hit);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+_Static_assert(TLB_SLOTS == 256, "the index is one byte of the page number");
+
+/* ---- handlers
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static const struct insn *op_jit_stop(struct cpu *cpu, const struct insn *in)
+{
+    (void)cpu;
+    return in;
+}
+
+static struct jit_site *new_site(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct jit_site *s = jit_data(t->j, sizeof *s);
+    if (!s) {
+        t->a.full = true;
+        return NULL;
+    }
+    s->in = *in;
+    if (i == 0)
+        s->in.fn = t->b->first_fn;
+    s->stop = *in;
+    s->stop.fn = op_jit_stop;
+    s->jb = t->jb;
+    return s;
+}
+
+static void emit_handler_call(struct tr *t, struct jit_site *s)
+{
+    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)s);
+    x_call(&t->a, t->j->stub_helper);
+}
+
+/* Leaves to the interpreter, which goes on with record i. */
+static void emit_exit_record(struct tr *t, unsigned i)
+{
+    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)&t->b->insn[i]);
+    x_mov_imm(&t->a, H_R15, (u64)(uintptr_t)t->jb);
+    x_jmp(&t->a, t->j->stub_exit_record);
+}
+
+/* ---- re-encoding
+ * ------------------------------------------------------------------------------------------------
+ */
+
+struct operand {
+    int host;  /* host register, or SLOT */
+    bool high; /* AH, CH, DH, BH */
+    unsigned guest;
+};
+
+static struct operand operand_of(unsigned r, bool byte)
+{
+    struct operand o = {.high = byte && r & 7, .guest = byte ? r / 8 : r};
+    o.host = host_reg[o.guest];
+    return o;
+}
+
+static unsigned imm_bytes(const struct insn_row *r, const struct insn *in)
+{
+    for (unsigned i = 0; i < 3; i++)
+        switch (r->opnd[i]) {
+        case OPND_Ib: return 1;
+        case OPND_Iz: return in->osz == 2 ? 2 : 4;
+        case OPND_Iv: return in->osz;
+        default: break;
+        }
+    return 0;
+}
+
+static void put_imm(struct asmbuf *a, const struct insn_row *r, const struct insn *in)
+{
+    unsigned n = imm_bytes(r, in);
+    u64 v = n == 8 ? in->imm64 : (u64)(s64)in->imm;
+    for (unsigned i = 0; i < n; i++)
+        put8(a, v >> (8 * i) & 0xff);
+}
+
+/* The instruction itself with operands in place: rm is a register, or memory at [r15]. */
+static void put_insn(struct tr *t, const struct insn *in, const struct insn_row *r, int reg, int rm,
+                     bool mem, bool rex_byte)
+{
+    struct asmbuf *a = &t->a;
+    if (in->pfx & PFX_LOCK)
+        put8(a, 0xf0);
+    if (in->osz == 2)
+        put8(a, 0x66);
+    if (r->pfx == PF3)
+        put8(a, 0xf3);
+    put_rex(a, in->osz == 8, (unsigned)reg, 0, (unsigned)rm, rex_byte);
+    if (r->map == TB)
+        put8(a, 0x0f);
+    put8(a, in->opcode);
+    if (r->modrm == MRM_NONE)
+        return;
+    if (mem)
+        put_mem(a, (unsigned)reg, (unsigned)rm, 0);
+    else
+        put8(a, 0xc0 | ((unsigned)reg & 7) << 3 | ((unsigned)rm & 7));
+}
+
+static bool has_letter(const struct insn_row *r, bool (*is)(unsigned))
+{
+    return is(r->opnd[0]) || is(r->opnd[1]) || is(r->opnd[2]);
+}
+
+/* AL, rAX, Z: forms without ModRM get one, or the register's number in the opcode. */
+static bool emit_short_form(struct tr *t, const struct insn *in, const struct insn_row *r)
+{
+    struct asmbuf *a = &t->a;
+    unsigned z = r->opnd[0];
+    bool byte = z == OPND_Zb || z == OPND_AL;
+    if (z == OPND__) { /* CBW, CWD, CMC, CLC, STC, LAHF, SAHF */
+        if (in->osz == 2)
+            put8(a, 0x66);
+        if (in->osz == 8 && (in->opcode == 0x98 || in->opcode == 0x99))
+            put8(a, 0x48);
+        put8(a, in->opcode);
+        return true;
+    }
+    if (z == OPND_AL || z == OPND_rAX) {
+        put_insn(t, in, r, 0, 0, false, false);
+        put_imm(a, r, in);
+        return true;
+    }
+    struct operand o = operand_of(in->rm, byte);
+    if (o.high || (o.host == SLOT && byte))
+        return false;
+    int h = o.host == SLOT ? H_R15 : o.host;
+    if (o.host == SLOT && in->opcode < 0xb0)
+        x_load(a, 1, H_R15, H_RBP, slot(o.guest));
+    if (r->map == OB && (in->opcode & 0xf8) == 0x90) { /* XCHG rAX */
+        if (in->osz == 2)
+            put8(a, 0x66);
+        put_rex(a, in->osz == 8, 0, 0, (unsigned)h, false);
+        put8(a, 0x87);
+        put8(a, 0xc0 | ((unsigned)h & 7));
+    } else if (r->map == OB && (in->opcode & 0xf0) == 0x40) { /* INC, DEC of legacy modes */
+        if (in->osz == 2)
+            put8(a, 0x66);
+        put_rex(a, 0, 0, 0, (unsigned)h, false);
+        put8(a, 0xff);
+        put8(a, 0xc0 | (in->opcode & 8) | ((unsigned)h & 7));
+    } else { /* MOV Z, BSWAP */
+        bool bswap = r->map == TB;
+        if (o.host == SLOT && (bswap || in->osz == 2))
+            x_load(a, 1, H_R15, H_RBP, slot(o.guest));
+        if (in->osz == 2)
+            put8(a, 0x66);
+        put_rex(a, in->osz == 8, 0, 0, (unsigned)h, byte && h >= 4);
+        if (bswap)
+            put8(a, 0x0f);
+        put8(a, (in->opcode & 0xf8) | ((unsigned)h & 7));
+        put_imm(a, r, in);
+    }
+    if (o.host == SLOT)
+        x_store(a, 1, H_R15, H_RBP, slot(o.guest));
+    return true;
+}
+
+/* E and G forms with ModRM. False: not covered, nothing emitted. */
+static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
+                            const struct insn_row *r, const struct row_traits *tr)
+{
+    struct asmbuf *a = &t->a;
+    bool has_g = has_letter(r, letter_is_g);
+    bool e_byte = tr->e_size == 1;
+    unsigned size = tr->e_size ? tr->e_size : in->osz;
+    struct operand g = {.host = in->modrm >> 3 & 7}, e = {.host = H_R15};
+
+    if (has_g)
+        g = operand_of(in->reg, tr->byte_g);
+    if (!in->mem)
+        e = operand_of(in->rm, e_byte);
+    /* High bytes cannot be named beside a REX prefix; scratch registers need one. */
+    bool g_byte = has_g && tr->byte_g;
+    if (g.high || e.high) {
+        bool low_e = !in->mem && e.host != SLOT && e.host < 4;
+        bool low_g = !has_g || (g.host != SLOT && g.host < 4);
+        if (!low_e || !low_g || in->osz == 8)
+            return false;
+    }
+    int eh = e.host, gh = g.host;
+    if (in->mem) {
+        if (!block_address_is_flat(t->b->key, in))
+            return false;
+        struct jit_site *s = new_site(t, in, i);
+        emit_address(t, in);
+        emit_tlb_check(t, size, tr->writes_e, s, i);
+    } else if (eh == SLOT) {
+        eh = H_R15;
+        x_load(a, 1, H_R15, H_RBP, slot(e.guest));
+    }
+    if (gh == SLOT) {
+        gh = H_R14;
+        x_load(a, 1, H_R14, H_RBP, slot(g.guest));
+    }
+    bool rex_byte = (g_byte && !g.high && gh >= 4) || (!in->mem && e_byte && !e.high && eh >= 4);
+    put_insn(t, in, r, g.high ? gh + 4 : gh, e.high ? eh + 4 : eh, in->mem, rex_byte);
+    put_imm(a, r, in);
+    if (g.host == SLOT && has_g && tr->writes_g)
+        x_store(a, 1, H_R14, H_RBP, slot(g.guest));
+    if (!in->mem && e.host == SLOT && tr->writes_e)
+        x_store(a, 1, H_R15, H_RBP, slot(e.guest));
+    return true;
+}
+
+/* ---- templates of their own
+ * ---------------------------------------------------------------------------------------- */
+
+static void store_reg(struct tr *t, unsigned guest, unsigned from)
+{
+    if (host_reg[guest] == SLOT)
+        x_store(&t->a, 1, from, H_RBP, slot(guest));
+    else
+        x_mov(&t->a, 1, (unsigned)host_reg[guest], from);
+}
+
+static bool emit_lea(struct tr *t, const struct insn *in)
+{
+    if ((t->is64 ? in->asz != 8 : in->asz != 4) || in->osz == 2)
+        return false;
+    struct insn flat = *in;
+    flat.seg = SEG_NONE;
+    emit_address(t, &flat);
+    if (in->osz == 4 && t->is64)
+        x_mov(&t->a, 0, H_R15, H_R15);
+    store_reg(t, in->reg, H_R15);
+    return true;
+}
+
+static unsigned stack_slot_size(const struct tr *t)
+{
+    return t->is64 ? 8 : 4;
+}
+
+static bool emit_push(struct tr *t, const struct insn *in, unsigned i, const struct insn_row *r)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    bool imm = r->opnd[0] == OPND_Iz || r->opnd[0] == OPND_Ib;
+    if (in->osz != size || in->mem)
+        return false;
+    struct jit_site *s = new_site(t, in, i);
+    x_lea(a, w, H_R15, H_R12, -(s32)size);
+    emit_tlb_check(t, size, true, s, i);
+    if (imm) {
+        put_rex(a, w, 0, 0, H_R15, false);
+        put8(a, 0xc7);
+        put_mem(a, 0, H_R15, 0);
+        put32(a, (u32)in->imm);
+    } else {
+        int h = host_reg[in->rm];
+        if (h == SLOT) {
+            x_load(a, 1, H_R14, H_RBP, slot(in->rm));
+            h = H_R14;
+        }
+        x_store(a, w, (unsigned)h, H_R15, 0);
+    }
+    x_lea(a, w, H_R12, H_R12, -(s32)size);
+    return true;
+}
+
+static bool emit_pop(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    if (in->osz != size || in->mem)
+        return false;
+    struct jit_site *s = new_site(t, in, i);
+    x_lea(a, w, H_R15, H_R12, 0);
+    emit_tlb_check(t, size, false, s, i);
+    x_load(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R12, (s32)size);
+    store_reg(t, in->rm, H_R14);
+    return true;
+}
+
+static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    if (in->osz != size)
+        return false;
+    struct jit_site *s = new_site(t, in, i);
+    x_lea(a, w, H_R15, H_R13, 0);
+    emit_tlb_check(t, size, false, s, i);
+    x_load(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R13, (s32)size);
+    x_mov(a, 1, H_R13, H_R14);
+    return true;
+}
+
+extern const struct insn_ops ops_nop, ops_sti;
+
+static bool emit_template(struct tr *t, const struct insn *in, unsigned i)
+{
+    const struct insn_row *r = insn_row(in);
+    const struct row_traits *tr = &t->j->rows[in->row];
+    if (r->cls != IDENT || !r->ops)
+        return false;
+    insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
+    if (fn == r->ops->any && (r->ops->stack || r->attr & A_CPL0))
+        return false;
+    if (r->ops == &ops_nop)
+        return true;
+    if (!strcmp(r->name, "lea"))
+        return emit_lea(t, in);
+    if (!strcmp(r->name, "push"))
+        return emit_push(t, in, i, r);
+    if (!strcmp(r->name, "pop"))
+        return emit_pop(t, in, i);
+    if (!strcmp(r->name, "leave"))
+        return emit_leave(t, in, i);
+    if (!tr->template_ok)
+        return false;
+    return r->modrm == MRM_NONE ? emit_short_form(t, in, r) : emit_modrm_form(t, in, i, r, tr);
+}
+
+/* ---- ends of blocks
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Cold: an unlinked jump leaves to the interpreter, which runs the jump and links. */
+static void end_site(struct tr *t, unsigned side, u8 *after)
+{
+    t->jb->site[side] = after;
+    t->cold[t->colds++] = (struct cold){.from = after, .idx = t->b->count - 1u};
+}
+
+static bool is_jcc(const struct insn_row *r)
+{
+    return r->name[0] == 'j' && ((r->map == OB && (r->opcode & 0xf0) == 0x70) ||
+                                 (r->map == TB && (r->opcode & 0xf0) == 0x80));
+}
+
+/*
+ * The guards of an indirect jump whose target is in r15: takes the entry from the table and goes
+ * there if it stands for this address, the mapping is still right and the slice not over. Else
+ * leaves to record i with nothing committed. `commit` runs in between.
+ */
+static void emit_indirect(struct tr *t, unsigned i,
+                          void (*commit)(struct tr *, const struct insn *), const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    bool global = !(t->b->key & KEY_CPL3); /* other code of the kernel is not in the table */
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_movzx16(a, H_R14, H_R15);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_targets));
+    put_rex(a, 1, H_R14, H_R14, H_RCX, false); /* mov r14, [rcx + r14 * 8] */
+    put8(a, 0x8b);
+    put_sib(a, H_R14, H_RCX, H_R14, 3, 0);
+    x_load(a, 1, H_RCX, H_R14, -16);
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, (s32)t->b->key);
+    u8 *same = x_jrcxz(a);
+    u8 *miss = x_jmp(a, a->p);
+    x_here(a, same);
+    x_load(a, 0, H_RCX, H_R14, -8);
+    put_rex(a, 0, H_RCX, 0, 0, false); /* not ecx: minus one minus it */
+    put8(a, 0xf7);
+    put8(a, 0xc0 | 2 << 3 | H_RCX);
+    x_load(a, 0, H_R15, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+    x_lea_sib(a, 0, H_RCX, H_RCX, H_R15, 0, 1);
+    u8 *current = x_jrcxz(a);
+    u8 *stale = x_jmp(a, a->p);
+    x_here(a, current);
+    x_load(a, 1, H_R15, H_RBP, STATE(left));
+    x_lea(a, 1, H_R15, H_R15, -(s32)t->b->count);
+    x_mov_imm(a, H_RCX, 63);
+    x_shrx(a, H_RCX, H_R15, H_RCX);
+    u8 *in_time = x_jrcxz(a);
+    u8 *late = x_jmp(a, a->p);
+    x_here(a, in_time);
+    x_store(a, 1, H_R15, H_RBP, STATE(left));
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (commit)
+        commit(t, in);
+    put8(a, 0x41); /* jmp r14 */
+    put8(a, 0xff);
+    put8(a, 0xe6);
+    if (a->full)
+        return;
+    x_patch(miss, a->p);
+    x_patch(stale, a->p);
+    x_patch(late, a->p);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    emit_exit_record(t, i);
+}
+
+static void commit_ret(struct tr *t, const struct insn *in)
+{
+    s32 n = (s32)stack_slot_size(t) + (insn_row(in)->opnd[0] == OPND_Iw ? (u16)in->imm : 0);
+    x_lea(&t->a, t->is64, H_R12, H_R12, n);
+}
+
+static bool emit_ret(struct tr *t, const struct insn *in, unsigned i)
+{
+    unsigned size = stack_slot_size(t);
+    if (in->osz != size)
+        return false;
+    x_lea(&t->a, t->is64, H_R15, H_R12, 0);
+    emit_tlb_check(t, size, false, NULL, i);
+    x_load(&t->a, t->is64, H_R15, H_R15, 0);
+    emit_indirect(t, i, commit_ret, in);
+    return true;
+}
+
+/* r15 = the operand of an indirect JMP. */
+static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i)
+{
+    if (in->osz != stack_slot_size(t))
+        return false;
+    if (in->mem) {
+        if (!block_address_is_flat(t->b->key, in))
+            return false;
+        emit_address(t, in);
+        emit_tlb_check(t, in->osz, false, NULL, i);
+        x_load(&t->a, t->is64, H_R15, H_R15, 0);
+    } else if (host_reg[in->rm] == SLOT) {
+        x_load(&t->a, 1, H_R15, H_RBP, slot(in->rm));
+    } else {
+        x_mov(&t->a, 1, H_R15, (unsigned)host_reg[in->rm]);
+    }
+    emit_indirect(t, i, NULL, in);
+    return true;
+}
+
+static void emit_end(struct tr *t)
+{
+    const struct block *b = t->b;
+    unsigned last = b->count - 1u;
+    const struct insn *in = &b->insn[last];
+    const struct insn_row *r = insn_row(in);
+    struct asmbuf *a = &t->a;
+    /* CS is flat with base 0 in translatable modes, so linear addresses are instruction pointers.
+     */
+    if (r->cls == CTRL && is_jcc(r) && in->osz != 2) {
+        end_site(t, 1, x_jcc(a, in->opcode & 15, a->p));
+        end_site(t, 0, x_jmp(a, a->p));
+        return;
+    }
+    if (r->cls == CTRL && !strcmp(r->name, "jmp") && in->osz != 2 && r->opnd[0] != OPND_Ev) {
+        end_site(t, 0, x_jmp(a, a->p));
+        return;
+    }
+    if (r->cls == CTRL && !strcmp(r->name, "call") && in->osz == stack_slot_size(t) &&
+        r->opnd[0] == OPND_Jz) {
+        t->jb->is_call = true;
+        end_site(t, 0, x_jmp(a, a->p));
+        return;
+    }
+    if (r->cls == CTRL && !strcmp(r->name, "ret") && emit_ret(t, in, last))
+        return;
+    if (r->cls == CTRL && !strcmp(r->name, "jmp") && r->opnd[0] == OPND_Ev &&
+        emit_jmp_e(t, in, last))
+        return;
+    emit_exit_record(t, last);
+}
+
+/* The block goes on at the next address. */
+static void emit_fall_through(struct tr *t)
+{
+    u8 *after = x_jmp(&t->a, t->a.p);
+    t->jb->site[0] = after;
+    t->cold[t->colds++] = (struct cold){.from = after, .idx = t->b->count};
+}
+
+static void emit_colds(struct tr *t)
+{
+    struct asmbuf *a = &t->a;
+    u8 *exits[BLOCK_MAX_INSNS + 2] = {0};
+    for (unsigned n = 0; n < t->colds && !a->full; n++) {
+        const struct cold *c = &t->cold[n];
+        if (c->site) {
+            x_patch(c->from, a->p);
+            x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+            emit_handler_call(t, c->site);
+            x_jmp(a, c->back);
+            continue;
+        }
+        bool is_site = c->from == t->jb->site[0] || c->from == t->jb->site[1];
+        if (!is_site) { /* a check of the last instruction missed: rcx is saved */
+            x_patch(c->from, a->p);
+            x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+            emit_exit_record(t, c->idx);
+            continue;
+        }
+        if (!exits[c->idx]) {
+            exits[c->idx] = a->p;
+            emit_exit_record(t, c->idx);
+        }
+        if (a->full)
+            return;
+        x_patch(c->from, exits[c->idx]);
+        t->jb->unlinked[c->from == t->jb->site[1]] = exits[c->idx];
+    }
+}
+
+static bool ends_by_itself(const struct block *b)
+{
+    const struct insn_row *r = insn_row(&b->insn[b->count - 1]);
+    return r->cls == CTRL || r->cls == SYSTEM || b->insn[b->count - 1].row == ROW_INVALID;
+}
+
+static void emit_body(struct tr *t)
+{
+    struct block *b = t->b;
+    bool closed = ends_by_itself(b);
+    unsigned n = closed ? b->count - 1u : b->count;
+    for (unsigned i = 0; i < n && !t->a.full; i++) {
+        const struct insn *in = &b->insn[i];
+        unsigned colds = t->colds;
+        if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
+            emit_exit_record(t, i); /* its shadow reaches into the next block */
+            return;
+        }
+        if (emit_template(t, in, i)) {
+            t->j->stats.templates++;
+        } else {
+            struct jit_site *s = new_site(t, in, i);
+            emit_handler_call(t, s);
+            t->j->stats.helpers++;
+        }
+        for (; colds < t->colds; colds++)
+            t->cold[colds].back = t->a.p;
+    }
+    if (closed)
+        emit_end(t);
+    else
+        emit_fall_through(t);
+}
+
+bool jit_emit_block(struct jit *j, struct jit_block *jb)
+{
+    struct tr t = {.j = j, .jb = jb, .b = jb->block};
+    t.is64 = t.b->key & KEY_CODE64;
+    t.mode = KEY_TLB_MODE(t.b->key);
+    u8 *start = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 16);
+    t.a = (struct asmbuf){.p = start, .end = j->code.rw + j->code.bytes};
+    if (start >= t.a.end)
+        return false;
+    jb->entry = start;
+    emit_body(&t);
+    emit_colds(&t);
+    if (t.a.full)
+        return false;
+    j->stats.host_bytes += (u64)(t.a.p - start);
+    j->next = t.a.p;
+    return true;
+}
+
+/* ---- links
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+bool jit_uses_global_epoch(const struct jit_block *jb)
+{
+    return !(jb->block->key & KEY_CPL3) && jb->global;
+}
+
+/* What a linked near CALL does before it arrives: pushes the return address. */
+static u8 *emit_link_push(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    u64 ret = t->jb->lin + in->off + in->len;
+    x_lea(a, w, H_R15, H_R12, -(s32)size);
+    emit_tlb_check(t, size, true, NULL, 0);
+    x_mov_imm(a, H_R14, w ? ret : (u32)ret);
+    x_store(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R12, -(s32)size);
+    return t->cold[0].from;
+}
+
+bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
+                   bool same_page)
+{
+    struct tr t = {.j = j, .jb = from, .b = from->block};
+    struct asmbuf *a = &t.a;
+    const struct insn *in = &t.b->insn[t.b->count - 1];
+    t.is64 = t.b->key & KEY_CODE64;
+    t.mode = KEY_TLB_MODE(t.b->key);
+    *a = (struct asmbuf){.p = j->next, .end = j->code.rw + j->code.bytes};
+    u8 *path = a->p, *stale = NULL, *epoch_imm = NULL;
+    bool global = jit_uses_global_epoch(to);
+
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (!same_page) {
+        x_load(a, 0, H_RCX, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+        put8(a, 0x8d); /* lea ecx, [rcx + imm32] */
+        put8(a, 0x80 | H_RCX << 3 | H_RCX);
+        put32(a, (u32) - (global ? j->cpu->tlb.epoch_global : j->cpu->tlb.epoch));
+        epoch_imm = a->p;
+        u8 *current = x_jrcxz(a);
+        stale = x_jmp(a, a->p);
+        x_here(a, current);
+    }
+    x_load(a, 1, H_R15, H_RBP, STATE(left));
+    x_lea(a, 1, H_R15, H_R15, -(s32)t.b->count);
+    x_mov_imm(a, H_RCX, 63);
+    x_shrx(a, H_RCX, H_R15, H_RCX);
+    u8 *in_time = x_jrcxz(a);
+    u8 *late = x_jmp(a, a->p);
+    x_here(a, in_time);
+    x_store(a, 1, H_R15, H_RBP, STATE(left));
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    u8 *push_miss = from->is_call ? emit_link_push(&t, in) : NULL;
+    x_jmp(a, to->entry);
+    if (a->full)
+        return false;
+    if (push_miss) { /* give the instructions back: the interpreter runs the call */
+        x_patch(push_miss, a->p);
+        x_load(a, 1, H_RCX, H_RBP, STATE(left));
+        x_lea(a, 1, H_RCX, H_RCX, (s32)t.b->count);
+        x_store(a, 1, H_RCX, H_RBP, STATE(left));
+    }
+    if (stale)
+        x_patch(stale, a->p);
+    x_patch(late, a->p);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_jmp(a, from->unlinked[side]);
+    if (a->full)
+        return false;
+    from->path[side] = path;
+    from->path_epoch[side] = epoch_imm;
+    x_patch(from->site[side], path);
+    j->next = a->p;
+    return true;
+}
+
+/* ---- stubs
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+static void push_pop(struct asmbuf *a, unsigned reg, bool push)
+{
+    if (reg & 8)
+        put8(a, 0x41);
+    put8(a, (push ? 0x50 : 0x58) | (reg & 7));
+}
+
+static void emit_spill(struct asmbuf *a)
+{
+    for (unsigned r = 0; r < 16; r++)
+        if (host_reg[r] != SLOT)
+            x_store(a, 1, (unsigned)host_reg[r], H_RBP, slot(r));
+    put8(a, 0x9f); /* lahf */
+    put8(a, 0x0f); /* seto al */
+    put8(a, 0x90);
+    put8(a, 0xc0);
+    put8(a, 0x66); /* mov [rbp + jit_flags], ax */
+    x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
+}
+
+static void emit_reload(struct asmbuf *a)
+{
+    put8(a, 0x0f); /* movzx eax, word [rbp + jit_flags] */
+    put8(a, 0xb7);
+    put_mem(a, H_RAX, H_RBP, STATE(jit_flags));
+    put8(a, 0x04); /* add al, 127: OF */
+    put8(a, 127);
+    put8(a, 0x9e); /* sahf: the others */
+    for (unsigned r = 0; r < 16; r++)
+        if (host_reg[r] != SLOT)
+            x_load(a, 1, (unsigned)host_reg[r], H_RBP, slot(r));
+}
+
+static void emit_sub_rsp8(struct asmbuf *a, bool sub)
+{
+    put8(a, 0x48); /* lea rsp, [rsp -+ 8] */
+    put8(a, 0x8d);
+    put8(a, 0x64);
+    put8(a, 0x24);
+    put8(a, (u8)(sub ? -8 : 8));
+}
+
+/* rax: what op_enter_jit gets. */
+static void emit_return(struct asmbuf *a)
+{
+    emit_sub_rsp8(a, false);
+    for (unsigned i = sizeof saved; i-- > 0;)
+        push_pop(a, saved[i], false);
+    put8(a, 0xc3);
+}
+
+void jit_emit_stubs(struct jit *j)
+{
+    struct asmbuf a = {.p = j->next, .end = j->code.rw + j->code.bytes};
+
+    j->stub_enter = a.p; /* (rdi cpu, rsi code) */
+    for (unsigned i = 0; i < sizeof saved; i++)
+        push_pop(&a, saved[i], true);
+    emit_sub_rsp8(&a, true);
+    x_lea(&a, 1, H_RBP, H_RDI, STATE_BIAS);
+    x_mov(&a, 1, H_R14, H_RSI);
+    emit_reload(&a);
+    put8(&a, 0x41); /* jmp r14 */
+    put8(&a, 0xff);
+    put8(&a, 0xe6);
+
+    j->stub_helper = a.p; /* r14: struct jit_site */
+    emit_spill(&a);
+    x_lea(&a, 1, H_RDI, H_RBP, -STATE_BIAS);
+    x_mov(&a, 1, H_RSI, H_R14);
+    emit_sub_rsp8(&a, true);
+    x_mov_imm(&a, H_RAX, (u64)(uintptr_t)jit_run_handler);
+    put8(&a, 0xff); /* call rax */
+    put8(&a, 0xd0);
+    emit_sub_rsp8(&a, false);
+    x_mov(&a, 0, H_RCX, H_RAX);
+    u8 *leave = x_jrcxz(&a);
+    emit_reload(&a);
+    put8(&a, 0xc3);
+    x_here(&a, leave);
+    emit_sub_rsp8(&a, false); /* the return address into the block */
+    x_mov_imm(&a, H_RAX, 0);
+    emit_return(&a);
+
+    j->stub_exit_record = a.p; /* r14: record, r15: struct jit_block */
+    emit_spill(&a);
+    x_load(&a, 1, H_RAX, H_R15, (s32)offsetof(struct jit_block, block));
+    x_store(&a, 1, H_RAX, H_RBP, STATE(block));
+    x_load(&a, 1, H_RAX, H_R15, (s32)offsetof(struct jit_block, lin));
+    x_store(&a, 1, H_RAX, H_RBP, slot(REG_RIP));
+    x_mov(&a, 1, H_RAX, H_R14);
+    emit_return(&a);
+
+    BUG_ON(a.full);
+    j->next = a.p;
+}
