@@ -17,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Files up to this size are read even if the guest is smaller, for the sake of a better message. */
-#define READ_BYTES GIB
+/* Files up to this size are read even if the guest is smaller, for the sake of a better message; none
+ * is read that no guest has room for, because all of it lies below the PCI hole. */
+#define READ_BYTES (64 * MIB)
+#define READ_MAX_BYTES (2 * GIB)
 #define MAX_CPUS 255 /* APIC ids of one byte; FFh is broadcast */
 
 static const struct loader {
@@ -36,7 +38,8 @@ static const struct loader {
 u8 *boot_read(const struct boot *b, const char *what, const char *path, u64 *len, struct err *e)
 {
     u64 ram = b->phys->ram_bytes;
-    u8 *data = host_read_file(path, ram > READ_BYTES ? ram : READ_BYTES, len, e);
+    u64 most = ram < READ_BYTES ? READ_BYTES : ram < READ_MAX_BYTES ? ram : READ_MAX_BYTES;
+    u8 *data = host_read_file(path, most, len, e);
     if (!data) {
         err_hint(e, "the %s must be a readable file, no larger than the guest's memory", what);
         return NULL;
