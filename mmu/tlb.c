@@ -32,6 +32,41 @@ static void l1_clear(struct tlb *t)
     t->modes_used = 0;
 }
 
+/* Keeps the global pages. Fetches go through the second level again. */
+static void l1_clear_nonglobal(struct tlb *t)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++) {
+        struct tlb_l1 *l = &t->l1[m];
+        if (!(t->modes_used & BIT(m)))
+            continue;
+        for (unsigned i = 0; i < TLB_SLOTS; i++)
+            if (!l->global[i])
+                l->neg_r[i] = l->neg_w[i] = -empty_tag(i);
+    }
+    for (unsigned u = 0; u < 2; u++)
+        if (t->modes_used & USED_ITLB(u))
+            for (unsigned i = 0; i < ITLB_SLOTS; i++)
+                t->itlb[u][i].tag = empty_tag(i);
+    t->modes_used &= ~(USED_ITLB(0) | USED_ITLB(1));
+}
+
+/* Drops what lies in the region of 1 << shift bytes around va. */
+static void l1_clear_region(struct tlb *t, gva_t va, unsigned shift)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++) {
+        struct tlb_l1 *l = &t->l1[m];
+        if (!(t->modes_used & BIT(m)))
+            continue;
+        for (unsigned i = 0; i < TLB_SLOTS; i++)
+            if (-l->neg_r[i] >> shift == va >> shift)
+                l->neg_r[i] = l->neg_w[i] = -empty_tag(i);
+    }
+    for (unsigned u = 0; u < 2; u++)
+        for (unsigned i = 0; i < ITLB_SLOTS; i++)
+            if (t->itlb[u][i].tag >> shift == va >> shift)
+                t->itlb[u][i].tag = empty_tag(i);
+}
+
 static void fetches_changed(struct tlb *t)
 {
     t->epoch++;
@@ -73,7 +108,7 @@ void tlb_flush_nonglobal(struct tlb *t)
         memset(t->l2, 0, sizeof t->l2);
         t->gen = t->gen_global = 1;
     }
-    l1_clear(t);
+    l1_clear_nonglobal(t);
     t->epoch++;
 }
 
@@ -114,7 +149,7 @@ static void drop_region(struct tlb *t, gva_t va, unsigned shift)
     for (unsigned i = first; i < first + pages; i++)
         if (t->l2[i].page >> shift == va >> shift)
             t->l2[i].gen = 0;
-    l1_clear(t);
+    l1_clear_region(t, va, shift);
     if (exec_seen(t, va, shift))
         fetches_changed(t);
 }
@@ -199,12 +234,14 @@ static bool plain_store(const struct phys *p, gpa_t gpa)
     return d && !d->rom && !d->code_granules;
 }
 
-static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, enum tlb_mode mode)
+static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, bool global,
+                    enum tlb_mode mode)
 {
     struct tlb_l1 *l = &t->l1[mode];
     unsigned i = tlb_index(page);
     t->modes_used |= BIT(mode);
     l->host[i] = host;
+    l->global[i] = global;
     l->neg_r[i] = -page;
     l->neg_w[i] = -(writable ? page : empty_tag(i));
 }
@@ -220,7 +257,7 @@ u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva
                     plain_store(p, e->gpa & PAGE_MASK & p->a20_mask);
     if (kind == ACCESS_WRITE && !writable)
         return NULL;
-    l1_fill(t, page, e->host, writable, mode);
+    l1_fill(t, page, e->host, writable, e->gpa & L2_GLOBAL, mode);
     return e->host + (va & ~PAGE_MASK);
 }
 
@@ -259,7 +296,7 @@ void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gv
         itlb_fill(t, page, gpa, mode == TLB_USER);
     else if (h && mode != TLB_CHECKED)
         l1_fill(t, page, h, writable && rights_allow(ps, e->gpa, ACCESS_WRITE, wa.user, wa.ac),
-                mode);
+                e->gpa & L2_GLOBAL, mode);
     if (kind == ACCESS_WRITE && !writable)
         h = NULL;
     *out = (struct tlb_fill){

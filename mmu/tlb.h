@@ -34,6 +34,7 @@ struct tlb_l1 {
     u64 neg_r[TLB_SLOTS]; /* minus the page's linear address, for reads */
     u64 neg_w[TLB_SLOTS]; /* for writes */
     u8 *host[TLB_SLOTS]; /* of the page */
+    bool global[TLB_SLOTS]; /* survives MOV CR3 */
 };
 
 struct tlb2_entry {
