@@ -419,7 +419,7 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
     unsigned max = cpu->key & KEY_SINGLE || !cacheable ? 1 : BLOCK_MAX_INSNS;
     bool open = true;
 
-    *b = (struct block){.gpa = f->gpa, .key = cpu->key, .gpa2 = ~0ull};
+    *b = (struct block){.gpa = f->gpa, .key = cpu->key, .hits = cpu->jit_warm, .gpa2 = ~0ull};
     while (open && b->count < max) {
         struct insn *in = &b->insn[b->count];
         gpa_t second;

@@ -239,6 +239,8 @@ static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, bool glo
 {
     struct tlb_l1 *l = &t->l1[mode];
     unsigned i = tlb_index(page);
+    if (unlikely(t->never_hit))
+        return;
     t->modes_used |= BIT(mode);
     l->host[i] = host;
     l->global[i] = global;

@@ -73,7 +73,9 @@ struct jit {
     const void *targets[TARGETS]; /* entries, executable view; by the low 16 bits of the address */
     u8 *data;                     /* arena for jit_block and jit_site */
     u64 data_used;
+    u8 *last; /* entry of the block emitted last */
     struct row_traits *rows;
+    struct jit_test test;
     struct jit_stats stats;
 };
 

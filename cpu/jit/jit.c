@@ -188,6 +188,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         cpu->jit_full = true; /* flushed by the run loop, where no translated code is running */
         return NULL;
     }
+    j->last = jb->entry;
     /* Indirect jumps of the kernel look at the global epoch only. */
     bool listed = b->key & KEY_CPL3 || jb->global;
     *head_of(jb) = (struct jit_head){listed ? -(lin + b->key) : NO_LIN, current_epoch(cpu, jb)};
@@ -239,7 +240,7 @@ static u8 *emit_no_target(struct jit *j)
 
 void jit_flush(struct jit *j)
 {
-    j->next = j->first;
+    j->next = j->last = j->first;
     j->data_used = 0;
     j->stats.flushes++;
     u8 *none = emit_no_target(j);
@@ -257,6 +258,35 @@ bool jit_supported(struct err *e)
     return err_hint(e, "use -accel interp");
 }
 
+static void start(struct jit *j)
+{
+    j->next = j->code.rw;
+    jit_emit_stubs(j);
+    j->first = j->last = j->next;
+    jit_flush(j);
+    j->stats = (struct jit_stats){0};
+}
+
+bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e)
+{
+    if (t->code_bytes && t->code_bytes != j->code.bytes) {
+        host_code_unmap(&j->code);
+        if (!host_code_map(&j->code, t->code_bytes, e))
+            return false;
+        start(j);
+    }
+    j->test = *t;
+    j->cpu->tlb.never_hit = t->tlb_miss;
+    j->cpu->jit_warm = (u8)(t->hot ? BLOCK_HOT - t->hot : 0);
+    return true;
+}
+
+const u8 *jit_last_code(const struct jit *j, u64 *bytes)
+{
+    *bytes = (u64)(j->next - j->last);
+    return rx_of(j, j->last);
+}
+
 struct jit *jit_create(struct cpu *cpu, struct err *e)
 {
     struct jit *j = calloc(1, sizeof *j);
@@ -272,13 +302,9 @@ struct jit *jit_create(struct cpu *cpu, struct err *e)
         return NULL;
     }
     jit_rows_init(j);
-    j->next = j->code.rw;
-    jit_emit_stubs(j);
-    j->first = j->next;
     cpu->jit = j;
     cpu->jit_targets = j->targets;
-    jit_flush(j);
-    j->stats = (struct jit_stats){0};
+    start(j);
     return j;
 }
 

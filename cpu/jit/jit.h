@@ -19,12 +19,24 @@ struct jit_stats {
     u64 cycles; /* host cycles spent translating */
 };
 
+/* Modes that tests run the translator in; see README.md. All zeroes: none of them. */
+struct jit_test {
+    u64 code_bytes;    /* size of code memory; 0: as usual */
+    unsigned hot;      /* entries after which a block is translated, 1 to BLOCK_HOT; 0: as usual */
+    bool tlb_miss;     /* no access check hits: every operand goes through its handler */
+    bool flags_poison; /* flags that are taken for dead hold garbage */
+};
+
 #ifdef PARALLAX_JIT
 
 /* Can this host run it? False with the reason. */
 bool jit_supported(struct err *e);
 struct jit *jit_create(struct cpu *cpu, struct err *e);
+/* Once, before anything ran. */
+bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e);
 void jit_destroy(struct jit *j);
+/* The code emitted last, in the executable view: tests disassemble it. */
+const u8 *jit_last_code(const struct jit *j, u64 *bytes);
 const struct jit_stats *jit_stats(const struct jit *j);
 
 /* A block became hot: translates it; from then on its first record enters the code. False: it stays
@@ -47,6 +59,11 @@ static inline struct jit *jit_create(struct cpu *cpu, struct err *e)
     (void)cpu;
     jit_supported(e);
     return NULL;
+}
+static inline bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e)
+{
+    (void)j, (void)t;
+    return jit_supported(e);
 }
 static inline void jit_destroy(struct jit *j)
 {

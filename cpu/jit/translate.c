@@ -706,6 +706,38 @@ static void emit_colds(struct tr *t)
     }
 }
 
+/* Was the instruction bound to the variant that leaves flags alone because nobody reads them? */
+static bool flags_are_dead(const struct tr *t, const struct insn *in, unsigned i)
+{
+    const struct insn_ops *ops = insn_row(in)->ops;
+    insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
+    for (unsigned k = 0; ops && k < 4; k++)
+        if ((fn == ops->rn[k] && fn != ops->r[k]) || (fn == ops->mn[k] && fn != ops->m[k]))
+            return true;
+    return false;
+}
+
+/* Test mode: garbage in the flags that the instruction would have set and that are taken for dead. */
+static void emit_poison(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    u32 kills = insn_row(in)->fl_write | insn_row(in)->fl_undef;
+    u64 garbage = (t->jb->lin + in->off) * 0x9e3779b97f4a7c15ull;
+    if (!t->j->test.flags_poison || !flags_are_dead(t, in, i))
+        return;
+    x_mov_imm(a, H_R14, garbage >> 56);
+    if (kills == F_ALL) { /* add r14b, imm */
+        put8(a, 0x41);
+        put8(a, 0x80);
+        put8(a, 0xc6);
+        put8(a, garbage >> 48 & 0xff);
+    } else if (kills == F_OSZAP) { /* inc r14b: CF stays */
+        put8(a, 0x41);
+        put8(a, 0xfe);
+        put8(a, 0xc6);
+    }
+}
+
 static bool ends_by_itself(const struct block *b)
 {
     const struct insn_row *r = insn_row(&b->insn[b->count - 1]);
@@ -733,6 +765,7 @@ static void emit_body(struct tr *t)
         }
         for (; colds < t->colds; colds++)
             t->cold[colds].back = t->a.p;
+        emit_poison(t, in, i);
     }
     if (closed)
         emit_end(t);
