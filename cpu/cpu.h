@@ -136,6 +136,7 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_SINGLE 0x100u /* blocks of one instruction: TF, shadows, breakpoints, icount ends */
 #define KEY_TLB_SHIFT 9     /* two bits: enum tlb_mode of data accesses */
 #define KEY_TLB_MODE(key) ((key) >> KEY_TLB_SHIFT & 3)
+#define KEY_SSE 0x800u /* neither #UD nor #NM for SSE: CR0.EM and TS are 0, CR4.OSFXSR is 1 */
 
 /* Requests: reasons to leave translated code at the next block boundary. */
 #define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */
@@ -217,7 +218,7 @@ struct cpu {
     bool wait_sipi;
     bool nmi_blocked;
 
-    union vec vec[16];
+    union vec vec[16] __attribute__((aligned(16)));
     u32 mxcsr;
     struct x87 x87;
 
@@ -260,6 +261,9 @@ struct cpu {
     bool jit_full;             /* code or data memory is used up: flush at the next chance */
     u16 jit_flags;             /* LAHF's AH and OF, while crossing into or out of translated code */
     u64 jit_rcx;               /* RCX during an access check */
+    const void *jit_target;    /* of an indirect CALL while its return address is pushed */
+    u32 jit_vec_off; /* 0: the host's vector registers and MXCSR are the guest's (translated code) */
+    u32 jit_mxcsr;   /* on its way to the host's */
     const void *const *jit_targets;
     struct block *from_block;  /* translated block whose jump the interpreter just ran; or NULL */
     gva_t from_lin;

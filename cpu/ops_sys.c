@@ -86,6 +86,7 @@ HANDLER(op_clts)
 {
     stat_count(&cpu->stats, STAT_MOV_TO_CR0, SERVED_EXIT);
     cpu->cr0 &= ~CR0_TS;
+    cpu_update_key(cpu);
     return LEAVE_NEXT(cpu, in);
 }
 OPS(clts)

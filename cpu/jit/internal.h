@@ -63,14 +63,18 @@ struct row_traits {
     bool writes_e, writes_g; /* E or G operand is a destination */
     u8 e_size;               /* bytes; 0: operand size */
     bool byte_g;
+    bool vec_ok; /* runs on the vector registers: translate_sse.c */
+    u8 vec_size; /* of its memory operand, in bytes */
+    bool vec_aligned, vec_store;
+    u8 vec_gpr; /* VEC_*: which operand is a general register */
 };
 
 struct jit {
     struct cpu *cpu;
     struct host_code code;
     u8 *next, *first; /* writable view */
-    u8 *stub_enter, *stub_helper, *stub_exit_record;
-    const void *targets[TARGETS]; /* entries, executable view; by the low 16 bits of the address */
+    u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter;
+    const void *targets[TARGETS]; /* entries, executable view; by target_slot */
     u8 *data;                     /* arena for jit_block and jit_site */
     u64 data_used;
     u8 *last; /* entry of the block emitted last */
@@ -96,3 +100,55 @@ void jit_rows_init(struct jit *j);
 int jit_run_handler(struct cpu *cpu, struct jit_site *site);
 /* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
 bool jit_uses_global_epoch(const struct jit_block *jb);
+
+/* ---- translating one block: translate.c, and translate_sse.c for vectors ----------------------- */
+
+/* Where a guest register lives; SLOT: in memory. */
+#define SLOT (-1)
+extern const s8 host_reg[16];
+
+static inline s32 slot(unsigned r)
+{
+    return STATE(gpr) + 8 * (s32)r;
+}
+
+struct tr {
+    struct jit *j;
+    struct asmbuf a;
+    struct jit_block *jb;
+    struct block *b;
+    bool is64;
+    unsigned mode; /* enum tlb_mode of data accesses */
+    bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
+    struct cold {
+        u8 *from;              /* end of the rel32 that comes here */
+        u8 *back;              /* where the code goes on */
+        struct jit_site *site; /* handler to run; NULL: exit to record `idx` */
+        unsigned idx;
+        unsigned undo; /* instructions to give back to `left` before it leaves */
+        bool vec_live; /* the hot code there has the vector registers */
+    } cold[BLOCK_MAX_INSNS * 3];
+    unsigned colds;
+};
+
+/* r15 = linear address of the memory operand. */
+void jit_emit_address(struct tr *t, const struct insn *in);
+/* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
+void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                        unsigned idx);
+/* A jump to code that is emitted after the block's end: runs the site's handler and comes back, or
+ * leaves to record idx. It takes RCX from jit_rcx. */
+void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);
+struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i);
+/* Leaves to the interpreter, which goes on with record i. */
+void jit_emit_exit_record(struct tr *t, unsigned i);
+
+/* Tells which rows run on the host's vector registers. */
+void jit_vec_rows_init(struct jit *j);
+/* False: the handler must run, nothing emitted. */
+bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i);
+/* Makes sure that the vector registers are the guest's, else leaves to record i. */
+void jit_emit_vec_enter(struct tr *t, unsigned i);
+/* Part of every way into C code: gives the vector registers back. Clobbers flags. */
+void jit_emit_vec_leave(struct asmbuf *a);
+void jit_emit_vec_stub(struct jit *j, struct asmbuf *a);

@@ -9,31 +9,8 @@
 #include "cpu/exec.h"
 #include "cpu/jit/internal.h"
 
-/* Where a guest register lives; SLOT: in memory. */
-#define SLOT (-1)
-static const s8 host_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12, H_R13, H_RSI, H_RDI,
-                                H_R8,  H_R9,  H_R10, H_R11, SLOT,  SLOT,  SLOT,  SLOT};
-
-static s32 slot(unsigned r)
-{
-    return STATE(gpr) + 8 * (s32)r;
-}
-
-struct tr {
-    struct jit *j;
-    struct asmbuf a;
-    struct jit_block *jb;
-    struct block *b;
-    bool is64;
-    unsigned mode; /* enum tlb_mode of data accesses */
-    struct cold {
-        u8 *from;              /* end of the rel32 that comes here */
-        u8 *back;              /* where the code goes on */
-        struct jit_site *site; /* handler to run; NULL: exit to record `idx` */
-        unsigned idx;
-    } cold[BLOCK_MAX_INSNS * 2];
-    unsigned colds;
-};
+const s8 host_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12, H_R13, H_RSI, H_RDI,
+                         H_R8,  H_R9,  H_R10, H_R11, SLOT,  SLOT,  SLOT,  SLOT};
 
 /* ---- rows
  * ---------------------------------------------------------------------------------------------- */
@@ -130,13 +107,14 @@ void jit_rows_init(struct jit *j)
 {
     for (unsigned i = 0; i < insn_row_count; i++)
         j->rows[i] = traits_of(&insn_rows[i]);
+    jit_vec_rows_init(j);
 }
 
 /* ---- addresses
  * --------------------------------------------------------------------------------------------- */
 
 /* r15 = linear address of the memory operand. */
-static void emit_address(struct tr *t, const struct insn *in)
+void jit_emit_address(struct tr *t, const struct insn *in)
 {
     struct asmbuf *a = &t->a;
     unsigned w = t->is64;
@@ -170,10 +148,10 @@ static void emit_address(struct tr *t, const struct insn *in)
 }
 
 /* A jump to code that is emitted after the block's end. */
-static void add_cold(struct tr *t, struct jit_site *site, unsigned idx)
+void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx)
 {
     u8 *after = x_jmp(&t->a, t->a.p);
-    t->cold[t->colds++] = (struct cold){.from = after, .site = site, .idx = idx};
+    t->cold[t->colds++] = (struct cold){.from = after, .site = site, .idx = idx, .vec_live = t->vec_live};
 }
 
 #define TLB_FIELD(mode, member)                                                                    \
@@ -189,8 +167,8 @@ static void load_indexed(struct asmbuf *a, unsigned reg, s32 disp)
 }
 
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
-static void emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
-                           unsigned idx)
+void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                        unsigned idx)
 {
     struct asmbuf *a = &t->a;
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
@@ -203,7 +181,7 @@ static void emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_s
     x_lea(a, 1, H_RCX, H_RCX, (s32)size - 1);
     x_shrx(a, H_RCX, H_RCX, H_RBP); /* by 12 */
     u8 *hit = x_jrcxz(a);
-    add_cold(t, site, idx);
+    jit_add_cold(t, site, idx);
     x_here(a, hit);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
 }
@@ -219,7 +197,7 @@ static const struct insn *op_jit_stop(struct cpu *cpu, const struct insn *in)
     return in;
 }
 
-static struct jit_site *new_site(struct tr *t, const struct insn *in, unsigned i)
+struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
 {
     struct jit_site *s = jit_data(t->j, sizeof *s);
     if (!s) {
@@ -242,7 +220,7 @@ static void emit_handler_call(struct tr *t, struct jit_site *s)
 }
 
 /* Leaves to the interpreter, which goes on with record i. */
-static void emit_exit_record(struct tr *t, unsigned i)
+void jit_emit_exit_record(struct tr *t, unsigned i)
 {
     x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)&t->b->insn[i]);
     x_mov_imm(&t->a, H_R15, (u64)(uintptr_t)t->jb);
@@ -394,9 +372,9 @@ static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
     if (in->mem) {
         if (!block_address_is_flat(t->b->key, in))
             return false;
-        struct jit_site *s = new_site(t, in, i);
-        emit_address(t, in);
-        emit_tlb_check(t, size, tr->writes_e, s, i);
+        struct jit_site *s = jit_new_site(t, in, i);
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, size, tr->writes_e, s, i);
     } else if (eh == SLOT) {
         eh = H_R15;
         x_load(a, 1, H_R15, H_RBP, slot(e.guest));
@@ -432,7 +410,7 @@ static bool emit_lea(struct tr *t, const struct insn *in)
         return false;
     struct insn flat = *in;
     flat.seg = SEG_NONE;
-    emit_address(t, &flat);
+    jit_emit_address(t, &flat);
     if (in->osz == 4 && t->is64)
         x_mov(&t->a, 0, H_R15, H_R15);
     store_reg(t, in->reg, H_R15);
@@ -451,9 +429,9 @@ static bool emit_push(struct tr *t, const struct insn *in, unsigned i, const str
     bool imm = r->opnd[0] == OPND_Iz || r->opnd[0] == OPND_Ib;
     if (in->osz != size || in->mem)
         return false;
-    struct jit_site *s = new_site(t, in, i);
+    struct jit_site *s = jit_new_site(t, in, i);
     x_lea(a, w, H_R15, H_R12, -(s32)size);
-    emit_tlb_check(t, size, true, s, i);
+    jit_emit_tlb_check(t, size, true, s, i);
     if (imm) {
         put_rex(a, w, 0, 0, H_R15, false);
         put8(a, 0xc7);
@@ -477,9 +455,9 @@ static bool emit_pop(struct tr *t, const struct insn *in, unsigned i)
     unsigned size = stack_slot_size(t), w = t->is64;
     if (in->osz != size || in->mem)
         return false;
-    struct jit_site *s = new_site(t, in, i);
+    struct jit_site *s = jit_new_site(t, in, i);
     x_lea(a, w, H_R15, H_R12, 0);
-    emit_tlb_check(t, size, false, s, i);
+    jit_emit_tlb_check(t, size, false, s, i);
     x_load(a, w, H_R14, H_R15, 0);
     x_lea(a, w, H_R12, H_R12, (s32)size);
     store_reg(t, in->rm, H_R14);
@@ -492,9 +470,9 @@ static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
     unsigned size = stack_slot_size(t), w = t->is64;
     if (in->osz != size)
         return false;
-    struct jit_site *s = new_site(t, in, i);
+    struct jit_site *s = jit_new_site(t, in, i);
     x_lea(a, w, H_R15, H_R13, 0);
-    emit_tlb_check(t, size, false, s, i);
+    jit_emit_tlb_check(t, size, false, s, i);
     x_load(a, w, H_R14, H_R15, 0);
     x_lea(a, w, H_R12, H_R13, (s32)size);
     x_mov(a, 1, H_R13, H_R14);
@@ -507,6 +485,8 @@ static bool emit_template(struct tr *t, const struct insn *in, unsigned i)
 {
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
+    if (tr->vec_ok)
+        return jit_emit_vec(t, in, i);
     if (r->cls != IDENT || !r->ops)
         return false;
     insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
@@ -594,7 +574,7 @@ static void emit_indirect(struct tr *t, unsigned i,
     x_patch(stale, a->p);
     x_patch(late, a->p);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    emit_exit_record(t, i);
+    jit_emit_exit_record(t, i);
 }
 
 static void commit_ret(struct tr *t, const struct insn *in)
@@ -609,7 +589,7 @@ static bool emit_ret(struct tr *t, const struct insn *in, unsigned i)
     if (in->osz != size)
         return false;
     x_lea(&t->a, t->is64, H_R15, H_R12, 0);
-    emit_tlb_check(t, size, false, NULL, i);
+    jit_emit_tlb_check(t, size, false, NULL, i);
     x_load(&t->a, t->is64, H_R15, H_R15, 0);
     emit_indirect(t, i, commit_ret, in);
     return true;
@@ -623,8 +603,8 @@ static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i)
     if (in->mem) {
         if (!block_address_is_flat(t->b->key, in))
             return false;
-        emit_address(t, in);
-        emit_tlb_check(t, in->osz, false, NULL, i);
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, in->osz, false, NULL, i);
         x_load(&t->a, t->is64, H_R15, H_R15, 0);
     } else if (host_reg[in->rm] == SLOT) {
         x_load(&t->a, 1, H_R15, H_RBP, slot(in->rm));
@@ -664,7 +644,7 @@ static void emit_end(struct tr *t)
     if (r->cls == CTRL && !strcmp(r->name, "jmp") && r->opnd[0] == OPND_Ev &&
         emit_jmp_e(t, in, last))
         return;
-    emit_exit_record(t, last);
+    jit_emit_exit_record(t, last);
 }
 
 /* The block goes on at the next address. */
@@ -685,6 +665,8 @@ static void emit_colds(struct tr *t)
             x_patch(c->from, a->p);
             x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
             emit_handler_call(t, c->site);
+            if (c->vec_live)
+                jit_emit_vec_enter(t, c->idx + 1);
             x_jmp(a, c->back);
             continue;
         }
@@ -692,12 +674,12 @@ static void emit_colds(struct tr *t)
         if (!is_site) { /* a check of the last instruction missed: rcx is saved */
             x_patch(c->from, a->p);
             x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-            emit_exit_record(t, c->idx);
+            jit_emit_exit_record(t, c->idx);
             continue;
         }
         if (!exits[c->idx]) {
             exits[c->idx] = a->p;
-            emit_exit_record(t, c->idx);
+            jit_emit_exit_record(t, c->idx);
         }
         if (a->full)
             return;
@@ -753,14 +735,15 @@ static void emit_body(struct tr *t)
         const struct insn *in = &b->insn[i];
         unsigned colds = t->colds;
         if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
-            emit_exit_record(t, i); /* its shadow reaches into the next block */
+            jit_emit_exit_record(t, i); /* its shadow reaches into the next block */
             return;
         }
         if (emit_template(t, in, i)) {
             t->j->stats.templates++;
         } else {
-            struct jit_site *s = new_site(t, in, i);
+            struct jit_site *s = jit_new_site(t, in, i);
             emit_handler_call(t, s);
+            t->vec_live = false;
             t->j->stats.helpers++;
         }
         for (; colds < t->colds; colds++)
@@ -808,7 +791,7 @@ static u8 *emit_link_push(struct tr *t, const struct insn *in)
     unsigned size = stack_slot_size(t), w = t->is64;
     u64 ret = t->jb->lin + in->off + in->len;
     x_lea(a, w, H_R15, H_R12, -(s32)size);
-    emit_tlb_check(t, size, true, NULL, 0);
+    jit_emit_tlb_check(t, size, true, NULL, 0);
     x_mov_imm(a, H_R14, w ? ret : (u32)ret);
     x_store(a, w, H_R14, H_R15, 0);
     x_lea(a, w, H_R12, H_R12, -(s32)size);
@@ -895,6 +878,7 @@ static void emit_spill(struct asmbuf *a)
     put8(a, 0xc0);
     put8(a, 0x66); /* mov [rbp + jit_flags], ax */
     x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
+    jit_emit_vec_leave(a);
 }
 
 static void emit_reload(struct asmbuf *a)
@@ -970,6 +954,7 @@ void jit_emit_stubs(struct jit *j)
     x_mov(&a, 1, H_RAX, H_R14);
     emit_return(&a);
 
+    jit_emit_vec_stub(j, &a);
     BUG_ON(a.full);
     j->next = a.p;
 }

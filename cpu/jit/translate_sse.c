@@ -1,0 +1,320 @@
+/*
+ * translate_sse.c: SSE instructions as themselves.
+ *
+ * Guest XMMn is the host's XMMn and the guest's MXCSR is the host's, from the first vector
+ * instruction that translated code comes to until C code runs: jit_vec_off is 0 in between. Every
+ * way out of translated code spills (jit_emit_vec_leave), so C code finds struct cpu complete and
+ * the host's MXCSR at its default. Blocks ask once, and again after each handler they call, so a
+ * loop without handlers keeps everything in registers; nothing is known about other blocks.
+ *
+ * An instruction is its own bytes with renamed general registers and [r15] for memory. What decides
+ * whether it may be: KEY_SSE (no #UD, no #NM), exceptions all masked (else the registers are never
+ * entered and the interpreter runs the instruction), and the alignment that the host would ask for.
+ *
+ * Not here: MMX (its registers are x87's), approximations (RCPPS, RSQRTPS differ between hosts),
+ * MASKMOVDQU, and the saving of state.
+ *
+ * Intel SDM vol. 1 chapters 10 to 12, vol. 2A 2.1 and 2.4.
+ */
+#include "cpu/exec.h"
+#include "cpu/jit/internal.h"
+#include <cpuid.h>
+
+#define MXCSR_DEFAULT 0x1f80u
+#define MXCSR_MASKS 0x1f80u
+
+#define VEC_REGS 16u
+
+/* Which operand is a general register: struct row_traits' vec_gpr. */
+enum { VEC_GPR_NONE, VEC_GPR_E, VEC_GPR_G };
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+extern const struct insn_ops ops_sse_movu_load, ops_sse_movu_store;
+
+static bool letter_is_vector(unsigned o)
+{
+    switch (o) {
+    case OPND_Vx:
+    case OPND_Vps:
+    case OPND_Vpd:
+    case OPND_Vss:
+    case OPND_Vsd:
+    case OPND_Vdq:
+    case OPND_Vq:
+    case OPND_Vd:
+    case OPND_Udq:
+    case OPND_Ups:
+    case OPND_Upd:
+    case OPND_Uq: return true;
+    default: return false;
+    }
+}
+
+static bool letter_is_mmx(unsigned o)
+{
+    switch (o) {
+    case OPND_Pq:
+    case OPND_Pd:
+    case OPND_Qq:
+    case OPND_Qd:
+    case OPND_Qpi:
+    case OPND_Nq: return true;
+    default: return false;
+    }
+}
+
+/* Bytes of the operand when it is memory; 0: it never is. Ey goes by REX.W. */
+static unsigned letter_mem_size(unsigned o)
+{
+    switch (o) {
+    case OPND_RdMb: return 1;
+    case OPND_RdMw:
+    case OPND_Ww: return 2;
+    case OPND_Wss:
+    case OPND_Wd:
+    case OPND_Ed:
+    case OPND_Ey: return 4;
+    case OPND_Wsd:
+    case OPND_Wq:
+    case OPND_Mq:
+    case OPND_Eq: return 8;
+    case OPND_Wx:
+    case OPND_Wps:
+    case OPND_Wpd:
+    case OPND_Wdq:
+    case OPND_Mdq: return 16;
+    default: return 0;
+    }
+}
+
+static bool letter_is_gpr_e(unsigned o)
+{
+    return o == OPND_Ed || o == OPND_Eq || o == OPND_Ey || o == OPND_RdMb || o == OPND_RdMw;
+}
+
+static bool host_has_sha(void)
+{
+    unsigned a, b = 0, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_SHA;
+}
+
+static bool host_has(unsigned gate)
+{
+    switch (gate) {
+    case GATE_SSE:
+    case GATE_SSE2: return true;
+    case GATE_SSE3: return __builtin_cpu_supports("sse3");
+    case GATE_SSSE3: return __builtin_cpu_supports("ssse3");
+    case GATE_SSE41: return __builtin_cpu_supports("sse4.1");
+    case GATE_SSE42: return __builtin_cpu_supports("sse4.2");
+    case GATE_AES: return __builtin_cpu_supports("aes");
+    case GATE_PCLMUL: return __builtin_cpu_supports("pclmul");
+    case GATE_SHA: return host_has_sha();
+    default: return false;
+    }
+}
+
+/* Helpers of the interpreter only because their implied operands are at fixed places, which are the
+ * same registers on the host. */
+static bool implied_operands_agree(const struct insn_row *r)
+{
+    return r->opnd[2] == OPND_XMM0 || r->opnd[1] == OPND_Wx || r->gate == GATE_SHA;
+}
+
+static void vec_traits(const struct insn_row *r, struct row_traits *t)
+{
+    bool vector = false;
+    if ((r->map != TB && r->map != T38 && r->map != T3A) || !host_has(r->gate) ||
+        (r->cls != IDENT && !(r->cls == HELPER && implied_operands_agree(r))))
+        return;
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned o = r->opnd[i], size = letter_mem_size(o);
+        if (letter_is_mmx(o))
+            return;
+        vector |= letter_is_vector(o);
+        if (size) {
+            t->vec_size = (u8)size;
+            t->vec_aligned = size == 16 && o != OPND_Wx;
+        }
+        if (letter_is_gpr_e(o))
+            t->vec_gpr = VEC_GPR_E;
+        else if (o == OPND_Gd || o == OPND_Gy)
+            t->vec_gpr = VEC_GPR_G;
+    }
+    t->vec_store = letter_mem_size(r->opnd[0]) != 0;
+    if (r->ops == &ops_sse_movu_load || r->ops == &ops_sse_movu_store)
+        t->vec_aligned = false;
+    t->vec_ok = vector;
+}
+
+void jit_vec_rows_init(struct jit *j)
+{
+    for (unsigned i = 0; i < insn_row_count; i++)
+        vec_traits(&insn_rows[i], &j->rows[i]);
+}
+
+/* ---- entering and leaving the registers ------------------------------------------------------ */
+
+/* An 0F instruction on 32 bits of the state: LDMXCSR /2, STMXCSR /3, MOVZX. */
+static void state_insn(struct asmbuf *a, unsigned opcode, unsigned reg, s32 disp)
+{
+    put8(a, 0x0f);
+    put8(a, opcode);
+    put_mem(a, reg, H_RBP, disp);
+}
+
+/* mov dword [state], v */
+static void state_set32(struct asmbuf *a, s32 disp, u32 v)
+{
+    put8(a, 0xc7);
+    put_mem(a, 0, H_RBP, disp);
+    put32(a, v);
+}
+
+static void move_all(struct asmbuf *a, bool load)
+{
+    for (unsigned i = 0; i < VEC_REGS; i++) { /* movaps */
+        put_rex(a, 0, i, 0, 0, false);
+        state_insn(a, load ? 0x28 : 0x29, i, STATE(vec) + (s32)(i * sizeof(union vec)));
+    }
+}
+_Static_assert(offsetof(struct cpu, vec) % 16 == 0, "MOVAPS");
+
+void jit_emit_vec_enter(struct tr *t, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_load(a, 0, H_RCX, H_RBP, STATE(jit_vec_off));
+    u8 *there = x_jrcxz(a);
+    x_mov_imm(a, H_R14, (u64)(uintptr_t)&t->b->insn[i]);
+    x_mov_imm(a, H_R15, (u64)(uintptr_t)t->jb);
+    x_call(a, t->j->stub_vec_enter);
+    x_here(a, there);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+
+/* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked. Clobbers RCX. */
+void jit_emit_vec_stub(struct jit *j, struct asmbuf *a)
+{
+    u8 *masks = a->p;
+    put32(a, MXCSR_MASKS);
+    j->stub_vec_enter = a->p;
+    state_insn(a, 0xb7, H_RCX, STATE(mxcsr)); /* its upper half is reserved: #GP on the host */
+    x_store(a, 0, H_RCX, H_RBP, STATE(jit_mxcsr));
+    put8(a, 0xf7); /* not ecx */
+    put8(a, 0xd0 | H_RCX);
+    put8(a, 0xc4); /* pext ecx, ecx, [rip + masks] */
+    put8(a, 0xe2);
+    put8(a, (~(unsigned)H_RCX & 15) << 3 | 2);
+    put8(a, 0xf5);
+    put8(a, H_RCX << 3 | 5);
+    x_rel32(a, masks);
+    u8 *masked = x_jrcxz(a);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    put8(a, 0x48); /* lea rsp, [rsp + 8]: the return address */
+    put8(a, 0x8d);
+    put8(a, 0x64);
+    put8(a, 0x24);
+    put8(a, 8);
+    x_jmp(a, j->stub_exit_record);
+    x_here(a, masked);
+    state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
+    move_all(a, true);
+    state_set32(a, STATE(jit_vec_off), 0);
+    put8(a, 0xc3);
+}
+
+void jit_emit_vec_leave(struct asmbuf *a)
+{
+    put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
+    put_mem(a, 7, H_RBP, STATE(jit_vec_off));
+    put8(a, 0);
+    u8 *off = x_jcc(a, 5, a->p); /* jne */
+    state_insn(a, 0xae, 3, STATE(mxcsr)); /* stmxcsr */
+    state_set32(a, STATE(jit_mxcsr), MXCSR_DEFAULT);
+    state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
+    move_all(a, false);
+    state_set32(a, STATE(jit_vec_off), 1);
+    if (!a->full)
+        x_patch(off, a->p);
+}
+
+/* ---- instructions ---------------------------------------------------------------------------- */
+
+/* r15 is a host address: of 16-byte alignment, as the guest's is then, or the handler runs. */
+static void emit_alignment_check(struct tr *t, struct jit_site *site, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov_imm(a, H_RCX, 60);
+    x_rorx(a, H_R14, H_R15, 4);
+    x_shrx(a, H_RCX, H_R14, H_RCX);
+    u8 *aligned = x_jrcxz(a);
+    jit_add_cold(t, site, i);
+    x_here(a, aligned);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+
+static void put_vec_insn(struct asmbuf *a, const struct insn *in, const struct insn_row *r,
+                         unsigned reg, unsigned rm)
+{
+    static const u8 prefix[] = {[P66] = 0x66, [PF3] = 0xf3, [PF2] = 0xf2};
+    if (r->pfx >= P66)
+        put8(a, prefix[r->pfx]);
+    put_rex(a, in->pfx & PFX_W, reg, 0, rm, false);
+    put8(a, 0x0f);
+    if (r->map != TB)
+        put8(a, r->map == T38 ? 0x38 : 0x3a);
+    put8(a, in->opcode);
+    if (in->mem)
+        put_mem(a, reg, rm, 0);
+    else
+        put8(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    for (unsigned i = 0; i < 3; i++)
+        if (r->opnd[i] == OPND_Ib)
+            put8(a, (u8)in->imm);
+}
+
+/* A general register's place on the host; `scratch` stands for one that lives in memory. */
+static unsigned gpr_place(unsigned guest, unsigned scratch)
+{
+    return host_reg[guest] == SLOT ? scratch : (unsigned)host_reg[guest];
+}
+
+bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
+{
+    const struct insn_row *r = insn_row(in);
+    const struct row_traits *tr = &t->j->rows[in->row];
+    struct asmbuf *a = &t->a;
+    unsigned reg = r->modrm & MRM_HAS_REG ? in->modrm >> 3 & 7 : in->reg, rm = in->rm;
+    bool gpr_e = tr->vec_gpr == VEC_GPR_E && !in->mem, gpr_g = tr->vec_gpr == VEC_GPR_G;
+
+    if (!(t->b->key & KEY_SSE) || (in->mem && !block_address_is_flat(t->b->key, in)))
+        return false;
+    if (!t->vec_live)
+        jit_emit_vec_enter(t, i);
+    t->vec_live = true;
+    if (in->mem) {
+        struct jit_site *site = jit_new_site(t, in, i);
+        bool wide = tr->vec_size == 4 && r->opnd[1] == OPND_Ey && in->pfx & PFX_W;
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, wide ? 8 : tr->vec_size, tr->vec_store, site, i);
+        if (tr->vec_aligned)
+            emit_alignment_check(t, site, i);
+        rm = H_R15;
+    }
+    if (gpr_e) {
+        rm = gpr_place(in->rm, H_R15);
+        if (host_reg[in->rm] == SLOT && !tr->vec_store)
+            x_load(a, 1, H_R15, H_RBP, slot(in->rm));
+    }
+    if (gpr_g)
+        reg = gpr_place(in->reg, H_R14);
+    put_vec_insn(a, in, r, reg, rm);
+    if (gpr_e && host_reg[in->rm] == SLOT && tr->vec_store)
+        x_store(a, 1, H_R15, H_RBP, slot(in->rm));
+    if (gpr_g && host_reg[in->reg] == SLOT)
+        x_store(a, 1, H_R14, H_RBP, slot(in->reg));
+    return true;
+}
