@@ -30,7 +30,8 @@ static _Noreturn void raise(struct cpu *cpu, const struct insn *in, struct pendi
         cpu->rip = insn_rip(cpu, in);
         cpu->left -= in->idx;
     }
-    cpu->dr6_pending = 0; /* an instruction that faults completes no access that a breakpoint could trap */
+    cpu->dr6_pending =
+        0; /* an instruction that faults completes no access that a breakpoint could trap */
     if (!cpu->delivering)
         cpu->fault_chain_len = 0;
     if (cpu->fault_chain_len < ARRAY_SIZE(cpu->fault_chain))
@@ -73,39 +74,6 @@ struct entry {
     u64 rip;    /* to return to */
     u32 eflags; /* image to push */
 };
-
-/* Where the frame goes: a stack that is not the CPU's yet. */
-struct frame {
-    struct seg ss;
-    u64 sp, mask;
-    unsigned cpl;
-    bool code64;
-    u32 ext;
-};
-
-static void frame_push(struct cpu *cpu, struct frame *f, u64 v, unsigned size)
-{
-    u64 sp = (f->sp - size) & f->mask;
-    gva_t va = sp;
-    if (f->code64) {
-        if (!cpu_canonical(cpu, va))
-            excp_fault_err(cpu, NULL, EXC_SS, f->ext);
-    } else {
-        u32 off = (u32)sp, last = off + size - 1;
-        bool down = f->ss.attr & BIT(2);
-        u32 top = f->ss.attr & SEG_DB ? 0xffffffffu : 0xffffu;
-        if (down ? off <= f->ss.limit || last > top || last < off
-                 : last > f->ss.limit || last < off)
-            excp_fault_err(cpu, NULL, EXC_SS,
-                           (f->ss.sel == cpu->seg[SEG_SS].sel ? 0 : SEL_ERR(f->ss.sel)) | f->ext);
-        va = (u32)(f->ss.base + off);
-    }
-    if (f->cpl == 3)
-        mem_write(cpu, NULL, va, v, size);
-    else
-        mem_write_sys(cpu, NULL, va, v, size);
-    f->sp = sp;
-}
 
 static void commit_flags(struct cpu *cpu, bool clear_if)
 {
@@ -188,7 +156,7 @@ static void push_v86_segments(struct cpu *cpu, struct frame *f, unsigned size)
 {
     static const u8 order[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
     for (unsigned i = 0; i < 4; i++)
-        frame_push(cpu, f, cpu->seg[order[i]].sel, size);
+        frame_push(cpu, NULL, f, cpu->seg[order[i]].sel, size);
 }
 
 static void enter_protected(struct cpu *cpu, const struct entry *e)
@@ -202,7 +170,7 @@ static void enter_protected(struct cpu *cpu, const struct entry *e)
     unsigned cpl = check_handler(cpu, &g, &d, e->ext);
     unsigned size = g.type & 8 ? 4 : 2;
     bool v86 = cpu_in_v86(cpu), inner = cpl < cpu->cpl || v86;
-    struct frame f = {.cpl = cpl, .ext = e->ext};
+    struct frame f = {.inner = inner, .supervisor = cpl != 3, .ext = e->ext};
 
     if (inner) {
         u16 sel;
@@ -216,14 +184,14 @@ static void enter_protected(struct cpu *cpu, const struct entry *e)
     if (v86)
         push_v86_segments(cpu, &f, size);
     if (inner) {
-        frame_push(cpu, &f, cpu->seg[SEG_SS].sel, size);
-        frame_push(cpu, &f, cpu->gpr[RSP], size);
+        frame_push(cpu, NULL, &f, cpu->seg[SEG_SS].sel, size);
+        frame_push(cpu, NULL, &f, cpu->gpr[RSP], size);
     }
-    frame_push(cpu, &f, e->eflags, size);
-    frame_push(cpu, &f, cpu->seg[SEG_CS].sel, size);
-    frame_push(cpu, &f, e->rip, size);
+    frame_push(cpu, NULL, &f, e->eflags, size);
+    frame_push(cpu, NULL, &f, cpu->seg[SEG_CS].sel, size);
+    frame_push(cpu, NULL, &f, e->rip, size);
     if (e->has_error)
-        frame_push(cpu, &f, e->error, size);
+        frame_push(cpu, NULL, &f, e->error, size);
     if (g.offset > desc_limit(&d))
         excp_fault_err(cpu, NULL, EXC_GP, e->ext);
     desc_set_accessed(cpu, NULL, &d);
@@ -249,7 +217,8 @@ static void enter_long(struct cpu *cpu, const struct entry *e)
     struct desc d;
     unsigned cpl = check_handler(cpu, &g, &d, e->ext);
     bool inner = cpl < cpu->cpl;
-    struct frame f = {.cpl = cpl, .code64 = true, .mask = ~0ull, .ext = e->ext};
+    struct frame f = {
+        .code64 = true, .mask = ~0ull, .inner = inner, .supervisor = cpl != 3, .ext = e->ext};
     u16 sel = 0;
 
     if (g.ist)
@@ -261,13 +230,13 @@ static void enter_long(struct cpu *cpu, const struct entry *e)
     if (!cpu_canonical(cpu, f.sp))
         excp_fault_err(cpu, NULL, EXC_SS, e->ext);
     f.sp &= ~0xfull;
-    frame_push(cpu, &f, cpu->seg[SEG_SS].sel, 8);
-    frame_push(cpu, &f, cpu->gpr[RSP], 8);
-    frame_push(cpu, &f, e->eflags, 8);
-    frame_push(cpu, &f, cpu->seg[SEG_CS].sel, 8);
-    frame_push(cpu, &f, e->rip, 8);
+    frame_push(cpu, NULL, &f, cpu->seg[SEG_SS].sel, 8);
+    frame_push(cpu, NULL, &f, cpu->gpr[RSP], 8);
+    frame_push(cpu, NULL, &f, e->eflags, 8);
+    frame_push(cpu, NULL, &f, cpu->seg[SEG_CS].sel, 8);
+    frame_push(cpu, NULL, &f, e->rip, 8);
     if (e->has_error)
-        frame_push(cpu, &f, e->error, 8);
+        frame_push(cpu, NULL, &f, e->error, 8);
     if (!cpu_canonical(cpu, g.offset))
         excp_fault_err(cpu, NULL, EXC_GP, e->ext);
     desc_set_accessed(cpu, NULL, &d);

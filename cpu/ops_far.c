@@ -124,37 +124,10 @@ static void check_gate_code(struct cpu *cpu, const struct insn *in, const struct
     *cpl = DESC_IS_CONFORMING(d) ? cpu->cpl : DESC_DPL(d);
 }
 
-/* A stack that a transfer fills before it becomes the current one. */
-struct new_stack {
-    struct seg ss;
-    u64 sp, mask;
-    bool code64, sys;
-};
-
-static void put(struct cpu *cpu, const struct insn *in, struct new_stack *s, u64 v, unsigned size)
-{
-    u64 sp = (s->sp - size) & s->mask;
-    gva_t va = sp;
-    if (!s->code64) {
-        u32 off = (u32)sp, last = off + size - 1;
-        bool down = s->ss.attr & BIT(2);
-        if (down ? off <= s->ss.limit || last < off : last > s->ss.limit || last < off)
-            excp_fault_err(cpu, in, EXC_SS, s->sys ? SEL_ERR(s->ss.sel) : 0);
-        va = (u32)(s->ss.base + off);
-    } else if (!cpu_canonical(cpu, va)) {
-        excp_fault_err(cpu, in, EXC_SS, 0);
-    }
-    if (s->sys)
-        mem_write_sys(cpu, in, va, v, size);
-    else
-        mem_write(cpu, in, va, v, size);
-    s->sp = sp;
-}
-
 static void call_inner(struct cpu *cpu, const struct insn *in, const struct call_gate *g,
                        struct desc *d, unsigned cpl)
 {
-    struct new_stack s = {.sys = true};
+    struct frame s = {.inner = true, .supervisor = true};
     u16 sel;
     s.sp = tss_stack(cpu, in, cpl, &sel, 0);
     s.code64 = cpu_in_long_mode(cpu);
@@ -167,15 +140,15 @@ static void call_inner(struct cpu *cpu, const struct insn *in, const struct call
         s.mask = s.ss.attr & SEG_DB ? 0xffffffff : 0xffff;
     }
     u64 old_sp = cpu->gpr[RSP] & stack_mask(cpu);
-    put(cpu, in, &s, cpu->seg[SEG_SS].sel, g->size);
-    put(cpu, in, &s, cpu->gpr[RSP], g->size);
+    frame_push(cpu, in, &s, cpu->seg[SEG_SS].sel, g->size);
+    frame_push(cpu, in, &s, cpu->gpr[RSP], g->size);
     for (unsigned i = g->params; i-- > 0;) {
         gva_t va = seg_addr(cpu, in, SEG_SS, (old_sp + i * g->size) & stack_mask(cpu), g->size,
                             ACCESS_READ);
-        put(cpu, in, &s, mem_read(cpu, in, va, g->size), g->size);
+        frame_push(cpu, in, &s, mem_read(cpu, in, va, g->size), g->size);
     }
-    put(cpu, in, &s, cpu->seg[SEG_CS].sel, g->size);
-    put(cpu, in, &s, insn_next_rip(cpu, in), g->size);
+    frame_push(cpu, in, &s, cpu->seg[SEG_CS].sel, g->size);
+    frame_push(cpu, in, &s, insn_next_rip(cpu, in), g->size);
     desc_set_accessed(cpu, in, d);
     cpu->seg[SEG_SS] = s.ss;
     if (s.mask == 0xffff)
@@ -190,12 +163,9 @@ static void call_inner(struct cpu *cpu, const struct insn *in, const struct call
 static void call_same(struct cpu *cpu, const struct insn *in, u16 sel, u64 off, unsigned size,
                       struct desc *d)
 {
-    struct new_stack s = {.ss = cpu->seg[SEG_SS],
-                          .sp = cpu->gpr[RSP],
-                          .mask = stack_mask(cpu),
-                          .code64 = cpu->key & KEY_CODE64};
-    put(cpu, in, &s, cpu->seg[SEG_CS].sel, size);
-    put(cpu, in, &s, insn_next_rip(cpu, in), size);
+    struct frame s = frame_current(cpu);
+    frame_push(cpu, in, &s, cpu->seg[SEG_CS].sel, size);
+    frame_push(cpu, in, &s, insn_next_rip(cpu, in), size);
     check_target(cpu, in, d, off);
     desc_set_accessed(cpu, in, d);
     set_sp(cpu, s.sp);
@@ -259,10 +229,9 @@ static const struct insn *far_transfer(struct cpu *cpu, const struct insn *in, s
     stat_count(&cpu->stats, STAT_FAR_XFER, SERVED_EXIT);
     if (cpu->key & KEY_REAL) {
         if (call) {
-            struct new_stack s = {
-                .ss = cpu->seg[SEG_SS], .sp = cpu->gpr[RSP], .mask = stack_mask(cpu)};
-            put(cpu, in, &s, cpu->seg[SEG_CS].sel, in->osz);
-            put(cpu, in, &s, insn_next_rip(cpu, in), in->osz);
+            struct frame s = frame_current(cpu);
+            frame_push(cpu, in, &s, cpu->seg[SEG_CS].sel, in->osz);
+            frame_push(cpu, in, &s, insn_next_rip(cpu, in), in->osz);
             if (p.off > cpu->seg[SEG_CS].limit)
                 excp_gp(cpu, in, 0);
             set_sp(cpu, s.sp);

@@ -94,7 +94,8 @@ struct seg seg_fetch_stack(struct cpu *cpu, const struct insn *in, u16 sel, unsi
 }
 
 /* Data segments and SS in protected mode; `fault` is #GP, or #TS in a task switch. */
-static struct seg fetch_data(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl, unsigned fault, u32 ext)
+static struct seg fetch_data(struct cpu *cpu, const struct insn *in, u16 sel, unsigned cpl,
+                             unsigned fault, u32 ext)
 {
     struct desc d;
     u32 err = SEL_ERR(sel) | ext;
@@ -205,4 +206,44 @@ u64 tss_ist(struct cpu *cpu, unsigned ist, u32 ext)
     if (off + 7 > cpu->tr.limit)
         bad_tss(cpu, NULL, ext);
     return mem_read_sys(cpu, NULL, cpu->tr.base + off, 8);
+}
+
+/* ---- frames -------------------------------------------------------------------------------------
+ */
+
+struct frame frame_current(const struct cpu *cpu)
+{
+    return (struct frame){.ss = cpu->seg[SEG_SS],
+                          .sp = cpu->gpr[RSP],
+                          .mask = stack_mask(cpu),
+                          .code64 = cpu->key & KEY_CODE64};
+}
+
+static bool beyond_limit(const struct seg *ss, u32 off, unsigned size)
+{
+    u32 last = off + size - 1;
+    if (last < off)
+        return true;
+    if (!(ss->attr & BIT(2)))
+        return last > ss->limit;
+    return off <= ss->limit || last > (ss->attr & SEG_DB ? 0xffffffffu : 0xffffu);
+}
+
+void frame_push(struct cpu *cpu, const struct insn *in, struct frame *f, u64 v, unsigned size)
+{
+    u64 sp = (f->sp - size) & f->mask;
+    gva_t va = sp;
+    if (f->code64) {
+        if (!cpu_canonical(cpu, va))
+            excp_fault_err(cpu, in, EXC_SS, f->ext);
+    } else {
+        if (beyond_limit(&f->ss, (u32)sp, size))
+            excp_fault_err(cpu, in, EXC_SS, (f->inner ? SEL_ERR(f->ss.sel) : 0) | f->ext);
+        va = (u32)(f->ss.base + sp);
+    }
+    if (f->supervisor)
+        mem_write_sys(cpu, in, va, v, size);
+    else
+        mem_write(cpu, in, va, v, size);
+    f->sp = sp;
 }

@@ -69,3 +69,17 @@ void seg_set_cs(struct cpu *cpu, u16 sel, const struct desc *d, unsigned cpl);
 /* The RSP/ESP and SS that the TSS holds for a privilege level; #TS when beyond its limit. */
 u64 tss_stack(struct cpu *cpu, const struct insn *in, unsigned cpl, u16 *ss, u32 ext);
 u64 tss_ist(struct cpu *cpu, unsigned ist, u32 ext);
+
+/* A stack frame that is filled before its stack becomes the CPU's: far calls, interrupts. */
+struct frame {
+    struct seg ss;
+    u64 sp, mask;    /* mask: width of the stack pointer */
+    bool code64;     /* canonical checks instead of limits */
+    bool inner;      /* of another privilege level: #SS names its selector */
+    bool supervisor; /* written as a supervisor whatever the CPL */
+    u32 ext;         /* EXT bit of #SS */
+};
+
+/* The CPU's current stack as a frame. */
+struct frame frame_current(const struct cpu *cpu);
+void frame_push(struct cpu *cpu, const struct insn *in, struct frame *f, u64 v, unsigned size);
