@@ -65,6 +65,12 @@ static inline bool jit_set_test(struct jit *j, const struct jit_test *t, struct 
     (void)j, (void)t;
     return jit_supported(e);
 }
+static inline const u8 *jit_last_code(const struct jit *j, u64 *bytes)
+{
+    (void)j;
+    *bytes = 0;
+    return NULL;
+}
 static inline void jit_destroy(struct jit *j)
 {
     (void)j;

@@ -1,10 +1,10 @@
 /*
- * oracle.h: the host CPU as the judge of our interpreter.
+ * oracle.h: the host CPU as the judge of both engines.
  *
- * One random instruction (oracle_gen.c) runs from one random state natively in a sandbox of a few
- * pages (oracle_native.c, oracle_stub.S), and on struct cpu in long mode with the same pages at the
- * same addresses (oracle_guest.c). test_oracle.c compares, and oracle_exceptions.h knows where
- * vendors differ. x86-64 Linux hosts only.
+ * One random instruction (oracle_gen.c), or a few in a row (oracle_sequence.c), run from one random
+ * state natively in a sandbox of a few pages (oracle_native.c, oracle_stub.S), and on struct cpu in
+ * long mode with the same pages at the same addresses (oracle_guest.c). oracle_compare.c compares,
+ * and oracle_exceptions.h knows where vendors differ. x86-64 Linux hosts only.
  *
  * Addresses (below 2 GiB, so that 32-bit code and absolute operands reach them):
  *
@@ -48,15 +48,19 @@ struct oracle_state {
     u8 fx[512] __attribute__((aligned(16))); /* as FXSAVE64 stores it */
 };
 
-/* One experiment: the instruction and the state before it. */
+#define ORACLE_SEQUENCE 12u /* instructions at most */
+
+/* One experiment: the instructions and the state before them. */
 struct oracle_case {
     unsigned code;  /* 32 or 64 */
-    unsigned row;
+    unsigned row;   /* of the instruction; of the last one */
     unsigned at;    /* offset of the code in CODE */
-    u8 bytes[24];   /* the instruction, and perhaps another behind it that overwrites all flags */
+    u8 bytes[ORACLE_SEQUENCE * INSN_MAX_BYTES + 16];
     unsigned len;
-    struct insn in;
-    bool flags_dead;
+    unsigned count; /* instructions */
+    struct insn in; /* as row */
+    bool flags_dead; /* one more stands behind it and overwrites all flags */
+    u64 undefined;   /* of a sequence: flags that its instructions leave open */
     struct oracle_state before;
     u8 data[ORACLE_DATA_BYTES];
 };
@@ -79,15 +83,49 @@ bool oracle_native_can(unsigned code);
 void oracle_native_run(const struct oracle_case *c, struct oracle_result *r);
 
 struct oracle_guest;
-/* NULL when the virtual CPU cannot be made. */
-struct oracle_guest *oracle_guest_open(void);
+enum oracle_engine {
+    ORACLE_INTERP,
+    ORACLE_JIT,      /* every block is translated before it first runs */
+    ORACLE_JIT_COLD, /* and no access check ever hits */
+};
+
+/* NULL when the virtual CPU cannot be made, or there is no such engine in this build or host. */
+struct oracle_guest *oracle_guest_open(enum oracle_engine engine);
 void oracle_guest_close(struct oracle_guest *g);
 u64 oracle_guest_gates(const struct oracle_guest *g);
 void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struct oracle_result *r);
+/* The host code that the translator made last. */
+const u8 *oracle_guest_code(const struct oracle_guest *g, u64 *bytes);
 
 /* A random instruction of the row and a random state for it; false when the row has no encoding in
  * code of this size that is safe to run. */
 bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates,
                      struct oracle_case *c);
+/* The same, but code, at, before and data are given: only the instruction is chosen. */
+bool oracle_generate_next(struct rng *rng, unsigned row, u64 gates, struct oracle_case *c);
+/* A state for a sequence: code and at are given. Registers often point to DATA. */
+void oracle_generate_state(struct rng *rng, struct oracle_case *c);
+/* Would the instruction after this state reach what only the host has? */
+bool oracle_state_is_safe(const struct oracle_state *s);
+
+/* Random instructions that run one after the other, grown one by one on the host CPU; *host is what
+ * it makes of them all. An instruction of which `reference`, the interpreter, makes something else
+ * is left out: it is a vendor difference, or the tests of single instructions report it. False:
+ * nothing came of it. */
+struct oracle_rows {
+    unsigned count;
+    u16 row[2048];
+};
+bool oracle_generate_sequence(struct rng *rng, const struct oracle_rows *rows, u64 gates,
+                              struct oracle_guest *reference, struct oracle_case *c,
+                              struct oracle_result *host);
+
+struct oracle_comparison {
+    const struct oracle_case *c;
+    const struct oracle_result *host, *ours;
+    const char *what; /* the first difference; NULL: none */
+    char detail[500];
+};
+void oracle_compare(struct oracle_comparison *m);
 
 #endif

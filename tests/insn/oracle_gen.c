@@ -349,6 +349,8 @@ bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates, st
 
     c->code = code;
     c->row = row;
+    c->count = 1;
+    c->undefined = 0;
     c->flags_dead = false;
     c->at = 0x100 + (unsigned)rng_below(rng, 64);
     if (!random_instruction(rng, c, gates, &behind))
@@ -370,4 +372,105 @@ bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates, st
     if (r->fl_write && one_in(rng, 4))
         kill_flags(c);
     return true;
+}
+
+/* ---- in the middle of a sequence, where the state is what it is ------------------------------ */
+
+void oracle_generate_state(struct rng *rng, struct oracle_case *c)
+{
+    random_state(rng, c);
+    for (unsigned i = 0; i < (c->code == 64 ? 16u : 8u); i++)
+        if (one_in(rng, 2))
+            c->before.gpr[i] = random_target(rng);
+    if (one_in(rng, 2))
+        c->before.gpr[RCX] = rng_below(rng, 40); /* repeats that end */
+    random_data(rng, c->data, random_target(rng));
+    random_data(rng, c->data, c->before.gpr[RSP]);
+}
+
+bool oracle_state_is_safe(const struct oracle_state *s)
+{
+    return !on_the_host_only(s->gpr[RSP]) && !(s->flags & EFLAGS_TF);
+}
+
+/* Makes a displacement of 32 bits of a shorter one. */
+static void lengthen_displacement(struct oracle_case *c, unsigned behind)
+{
+    const struct insn *in = &c->in;
+    if (in->mem && insn_rows[c->row].modrm && in->asz != 2 && in->base < 16)
+        c->bytes[behind - 1] = (u8)((c->bytes[behind - 1] & 0x3f) | 0x80);
+}
+
+/* Chooses the displacement so that the memory operand is at the target; false: out of reach. */
+static bool aim_displacement(struct oracle_case *c, unsigned behind, u64 target)
+{
+    const struct insn *in = &c->in;
+    bool sib = (in->modrm & 7) == 4;
+    u64 d = target - (effective_address(c) - (u64)(s64)in->disp);
+
+    if (in->base == REG_RIP) {
+        st_le32(c->bytes + behind, (u32)(target - (ORACLE_CODE + c->at + in->len)));
+        return true;
+    }
+    if (in->base != REG_NONE && in->modrm >> 6 != 2) /* it has none of 32 bits */
+        return effective_address(c) - ORACLE_DATA < ORACLE_DATA_BYTES - 16;
+    if (in->asz == 8 && (u64)(s64)(s32)d != d)
+        return false;
+    st_le32(c->bytes + behind + sib, (u32)d);
+    return true;
+}
+
+/* Do operands that no ModRM names stay away from what only the host has? */
+static bool implied_are_safe(const struct oracle_case *c, const struct insn_row *r)
+{
+    const u64 *gpr = c->before.gpr, mask = mask64(c->in.asz * 8u);
+    s64 bit = (s64)gpr[c->in.reg & 15];
+
+    if (r->cls == STRING || name_is(r, "maskmov"))
+        if (on_the_host_only(gpr[RSI] & mask) || on_the_host_only(gpr[RDI] & mask))
+            return false;
+    if (name_is(r, "xlat") && on_the_host_only((gpr[RBX] + (gpr[RAX] & 0xff)) & mask))
+        return false;
+    if ((name_is(r, "leave") || name_is(r, "enter")) && on_the_host_only(gpr[RBP]))
+        return false;
+    if (c->in.mem && name_is(r, "bt") && row_has_letter(r, OPND_Gv)) {
+        bit = (s64)sext((u64)bit, c->in.osz * 8);
+        return !on_the_host_only((effective_address(c) + (u64)(bit >> 3)) & mask);
+    }
+    return true;
+}
+
+/* POPF must not set TF, nor AC, which the translator leaves to the interpreter. */
+static bool pops_trap_flag(const struct oracle_case *c, const struct insn_row *r)
+{
+    u64 sp = c->before.gpr[RSP] - ORACLE_DATA;
+    return name_is(r, "popf") && sp < ORACLE_DATA_BYTES - 2 &&
+           (c->data[sp + 1] & 1 || c->data[sp + 2] & 4);
+}
+
+bool oracle_generate_next(struct rng *rng, unsigned row, u64 gates, struct oracle_case *c)
+{
+    const struct insn_row *r = &insn_rows[row];
+    u64 target = random_target(rng);
+    unsigned behind;
+
+    c->row = row;
+    c->count = 1;
+    c->undefined = 0;
+    c->flags_dead = false;
+    if (!random_instruction(rng, c, gates, &behind))
+        return false;
+    lengthen_displacement(c, behind);
+    if (decode(c->bytes, INSN_MAX_BYTES, c->code, false, gates, &c->in) != DECODE_OK)
+        return false;
+    if (c->in.mem && !r->modrm)
+        memcpy(c->bytes + behind, &target, c->in.asz);
+    else if (c->in.mem && !aim_displacement(c, behind, target) && !one_in(rng, 64))
+        return false;
+    if (decode(c->bytes, INSN_MAX_BYTES, c->code, false, gates, &c->in) != DECODE_OK ||
+        c->in.row != row)
+        return false;
+    c->len = c->in.len;
+    return !on_the_host_only(effective_address(c)) && implied_are_safe(c, r) &&
+           !pops_trap_flag(c, r);
 }

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "cpu/cpu.h"
+#include "cpu/jit/jit.h"
 #include "cpu/model.h"
 #include "mmu/dma.h"
 #include <stdlib.h>
@@ -72,7 +73,16 @@ static void set_mode(struct cpu *cpu, unsigned code)
     cpu_update_mode(cpu);
 }
 
-struct oracle_guest *oracle_guest_open(void)
+static bool set_engine(struct cpu *cpu, enum oracle_engine engine, struct err *e)
+{
+    struct jit_test t = {.hot = 1, .tlb_miss = engine == ORACLE_JIT_COLD, .flags_poison = true};
+
+    if (engine == ORACLE_INTERP)
+        return true;
+    return jit_supported(e) && jit_create(cpu, e) && jit_set_test(cpu->jit, &t, e);
+}
+
+struct oracle_guest *oracle_guest_open(enum oracle_engine engine)
 {
     struct oracle_guest *g = calloc(1, sizeof *g);
     struct err e = {0};
@@ -81,7 +91,7 @@ struct oracle_guest *oracle_guest_open(void)
         return NULL;
     clock_init(&g->clock, CLOCK_ICOUNT);
     g->cpu = cpu_create(model_find("x86-64-v2", &e), &g->phys, &g->clock, &hooks, g, &e);
-    if (!g->cpu)
+    if (!g->cpu || !set_engine(g->cpu, engine, &e))
         return NULL;
     g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
     build_tables(&g->phys);
@@ -94,6 +104,9 @@ struct oracle_guest *oracle_guest_open(void)
 
 void oracle_guest_close(struct oracle_guest *g)
 {
+    if (!g)
+        return;
+    jit_destroy(g->cpu->jit);
     cpu_destroy(g->cpu);
     phys_destroy(&g->phys);
     free(g);
@@ -102,6 +115,11 @@ void oracle_guest_close(struct oracle_guest *g)
 u64 oracle_guest_gates(const struct oracle_guest *g)
 {
     return g->cpu->gates;
+}
+
+const u8 *oracle_guest_code(const struct oracle_guest *g, u64 *bytes)
+{
+    return jit_last_code(g->cpu->jit, bytes);
 }
 
 /* ---- floating point state as FXSAVE lays it out, SDM vol. 1 table 10-2 ----------------------- */
@@ -170,10 +188,10 @@ static void take_trap(const struct cpu *cpu, struct oracle_result *r)
     r->rip = f->rip - ORACLE_CODE;
 }
 
-/* One block normally; an instruction that leaves its block makes it two or three. */
+/* One block normally; an instruction that leaves its block makes it two. */
 static void run_to_stub(struct cpu *cpu, struct oracle_result *r, unsigned end)
 {
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 4 * ORACLE_SEQUENCE; i++) {
         bool trap = cpu_run(cpu, 1) == STOP_TRIPLE_FAULT;
         if (cpu->rip == ORACLE_STUB) /* perhaps with the fault of fetching there */
             break;
