@@ -6,7 +6,9 @@
 #include "frontends/run.h"
 #include "frontends/signals.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static void print_version(void)
 {
@@ -38,12 +40,22 @@ static int print_text(const struct options *o)
     return finish(EXIT_OK);
 }
 
+/* A standard stream that was closed must not be the next file that is opened: the console would be
+ * written into it. What takes its place refuses every access. */
+static void occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
     struct err e = {0};
     bool listed;
 
+    occupy_standard_streams();
     signals_init();
     if (!options_parse(&o, argc, argv, &e) || !config_lists(&o, stdout, &listed, &e)) {
         err_print(&e);

@@ -48,6 +48,7 @@ void signals_init(void)
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write, like a full disk */
     handle(SIGUSR1, wake);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
         handle(ends[i], end);
