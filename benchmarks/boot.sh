@@ -1,10 +1,10 @@
 #!/bin/sh
 # boot.sh: CPU time of Debian's boot in both engines, against qemu-system-x86_64 -accel tcg
 #
-# CPU time (user and system) from start to user space and power-off, with the same kernel, initrd and
-# memory, in interleaved rounds: jit, interp, QEMU. Prints median and spread (half the distance of the
-# quartiles) of each, and of the ratios within the rounds. Arguments: number of rounds (default 5),
-# and -json FILE. MEM: MiB of memory. `./px bench boot [N]` builds and fetches first.
+# CPU time (user and system) from start to user space and power-off, with the same kernel, initrd
+# and memory, in interleaved rounds: jit, interp, QEMU. Prints median and spread (half the distance
+# of the quartiles) of each, and of the ratios within the rounds. Arguments: number of rounds
+# (default 5), and -json FILE. MEM: MiB of memory. `./px bench boot [N]` builds and fetches first.
 set -u
 runs=5
 json=
@@ -24,7 +24,9 @@ command -v qemu-system-x86_64 >/dev/null || {
     echo "bench boot: no qemu-system-x86_64. Hint: apt-get install qemu-system-x86" >&2
     exit 3
 }
-case $runs in *[!0-9]* | '' | 0) echo "bench boot: '$runs' is not a number of runs" >&2; exit 2 ;; esac
+case $runs in
+*[!0-9]* | '' | 0) echo "bench boot: '$runs' is not a number of runs" >&2; exit 2 ;;
+esac
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
@@ -87,7 +89,7 @@ speed() {
 
 row() { printf '  %-22s %8s +- %s\n' "$1" "$2" "$3"; }
 
-echo "Debian's boot to user space and power-off, -m $mem, median of $runs interleaved rounds, CPU seconds:"
+echo "Debian's boot to user space and power-off, -m $mem: CPU seconds, median of $runs rounds"
 # shellcheck disable=SC2046 # two words each
 {
     row "parallax -accel jit" $(median <"$dir/jit")
@@ -96,7 +98,7 @@ echo "Debian's boot to user space and power-off, -m $mem, median of $runs interl
     row "tcg / jit" $(by qemu jit)
     row "tcg / interp" $(by qemu interp)
 }
-echo "  guest instructions, millions per second of CPU time: jit $(speed jit), interp $(speed interp)"
+echo "  guest instructions per second of CPU time: jit $(speed jit) M, interp $(speed interp) M"
 echo "  $(qemu-system-x86_64 --version | head -n 1)"
 [ -z "$json" ] || {
     # "NAME": VALUE; a spread after it is left out.

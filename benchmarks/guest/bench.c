@@ -3,14 +3,14 @@
  *
  * bench [-n CALLS] [-t US] [-b BATCHES] GROUP[/NAME]...
  *
- * Prints "bench GROUP NAME NS_PER_OP OPS CHECKSUM". The time is that of the fastest of several short
- * batches: others on the host only ever make one slower. Without -n, the number of calls in a batch
- * is found so that a batch takes -t microseconds.
+ * Prints "bench GROUP NAME NS_PER_OP OPS CHECKSUM". The time is that of the fastest of several
+ * short batches: others on the host only ever make one slower. Without -n, the number of calls in a
+ * batch is found so that a batch takes -t microseconds.
  */
 #include "benchmarks/guest/bench.h"
 
 struct settings {
-    uint64_t calls;    /* in a batch; 0: as many as fill batch_ns */
+    uint64_t calls; /* in a batch; 0: as many as fill batch_ns */
     uint64_t batch_ns;
     uint64_t batches;
 };
@@ -68,7 +68,7 @@ static void report(const char *group, const char *name, double ns, uint64_t ops,
 {
     char line[160], digits[32], *p = line;
     uint64_t hundredths = (uint64_t)(int64_t)(ns * 100 + 0.5);
-    const char *parts[] = { "bench ", group, " ", name, " " };
+    const char *parts[] = {"bench ", group, " ", name, " "};
 
     for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
         for (const char *s = parts[i]; *s && p < line + 80; s++)
@@ -205,7 +205,7 @@ static void list(void)
 
 int main(int argc, char **argv)
 {
-    struct settings set = { .batch_ns = 4000000, .batches = 8 };
+    struct settings set = {.batch_ns = 4000000, .batches = 8};
 
     (void)argc;
     if (argv[1] && equal(argv[1], "nothing")) /* what the exec benchmark executes */

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /*
- * One measured piece of work. run does it `units` times and returns a checksum that is the same each
- * time, on every machine: a wrong result ends the measurement.
+ * One measured piece of work. run does it `units` times and returns a checksum that is the same
+ * each time, on every machine: a wrong result ends the measurement.
  */
 struct bench {
     const char *name;
@@ -57,7 +57,7 @@ static inline uint64_t bits_of(double d)
     union {
         double d;
         uint64_t u;
-    } v = { .d = d };
+    } v = {.d = d};
     return v.u;
 }
 

@@ -14,7 +14,8 @@ static bool setup(void)
 {
     if (area)
         return true;
-    void *p = mmap(NULL, AREA, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p =
+        mmap(NULL, AREA, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (p == MAP_FAILED)
         return false;
@@ -33,7 +34,7 @@ static uint32_t call(const uint8_t *at, uint32_t v)
 /* lea eax, [rdi + disp32]; ret: the displacement changes before each call. */
 static uint64_t patch(void)
 {
-    static const uint8_t code[] = { 0x8d, 0x87, 0, 0, 0, 0, 0xc3 };
+    static const uint8_t code[] = {0x8d, 0x87, 0, 0, 0, 0, 0xc3};
     uint64_t sum = 0;
 
     if (area[0] != code[0])
@@ -49,7 +50,8 @@ static uint64_t patch(void)
 /* Eight instructions of 5 bytes and a return, at another place each time. */
 static uint64_t generate(void)
 {
-    static const uint8_t opcodes[] = { 0x05 /* add */, 0x35 /* xor */, 0x2d /* sub */, 0x0d /* or */ };
+    static const uint8_t opcodes[] = {0x05 /* add */, 0x35 /* xor */, 0x2d /* sub */,
+                                      0x0d /* or */};
     static uint32_t place;
     uint64_t sum = 0;
 
@@ -74,7 +76,7 @@ static uint64_t generate(void)
 }
 
 const struct bench code_benches[] = {
-    { "patch", UNITS, setup, patch },
-    { "generate", UNITS, setup, generate },
-    { NULL, 0, NULL, NULL },
+    {"patch", UNITS, setup, patch},
+    {"generate", UNITS, setup, generate},
+    {NULL, 0, NULL, NULL},
 };

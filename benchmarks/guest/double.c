@@ -143,8 +143,8 @@ const struct bench double_benches[] = {
 #else
 const struct bench x87_double_benches[] = {
 #endif
-    { "lu", 1, setup_lu, lu },
-    { "fft", 1, setup_fft, fft },
-    { "mandelbrot", 1, NULL, mandelbrot },
-    { NULL, 0, NULL, NULL },
+    {"lu", 1, setup_lu, lu},
+    {"fft", 1, setup_fft, fft},
+    {"mandelbrot", 1, NULL, mandelbrot},
+    {NULL, 0, NULL, NULL},
 };

@@ -1,4 +1,4 @@
-/* integer.c: integer code as compilers make it. Each works on a few KiB, in some ten microseconds. */
+/* integer.c: integer code as compilers make it, on a few KiB each. */
 #include "benchmarks/guest/bench.h"
 
 /* ---- sieve ---- */
@@ -29,9 +29,9 @@ static uint8_t text[TEXT_SIZE];
 
 static bool setup_text(void)
 {
-    static const char *const words[] = { "translate", "the ",  "guest ", "of ", "block",  "page\n",
-                                         "register ", "and ",  "flags ", "in ", "memory", ". ",
-                                         "interrupt", "call ", "return", "to " };
+    static const char *const words[] = {"translate", "the ",  "guest ", "of ", "block",  "page\n",
+                                        "register ", "and ",  "flags ", "in ", "memory", ". ",
+                                        "interrupt", "call ", "return", "to "};
     uint32_t r = 1;
     unsigned n = 0;
 
@@ -90,8 +90,8 @@ static void sha_block(uint32_t h[8], const uint8_t *p)
 
 static uint64_t sha256(void)
 {
-    uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
     for (unsigned i = 0; i < TEXT_SIZE; i += 64)
         sha_block(h, text + i);
@@ -143,7 +143,7 @@ static uint64_t quicksort(void)
 
 static uint64_t bignum(void)
 {
-    uint32_t limbs[64] = { 1 };
+    uint32_t limbs[64] = {1};
     unsigned used = 1;
 
     for (uint32_t f = 2; f <= 250; f++) {
@@ -193,7 +193,8 @@ static uint64_t division(void)
     uint32_t r = 3;
 
     for (unsigned i = 0; i < 64; i++) {
-        unsigned long a = (unsigned long)next_random(&r) * 30030, b = (unsigned long)next_random(&r) * 2310;
+        unsigned long a = (unsigned long)next_random(&r) * 30030,
+                      b = (unsigned long)next_random(&r) * 2310;
 
         while (b) {
             unsigned long t = a % b;
@@ -209,7 +210,7 @@ static uint64_t division(void)
 
 /* ---- recursion ---- */
 
-__attribute__((noinline, noclone)) static unsigned fib(unsigned n)
+__attribute__((noinline)) static unsigned fib(unsigned n)
 {
     unsigned a;
 
@@ -256,8 +257,8 @@ static struct shape shapes[256];
 
 static bool setup_shapes(void)
 {
-    static uint32_t (*const areas[])(const struct shape *) = { area_rectangle, area_square, area_triangle,
-                                                               area_frame };
+    static uint32_t (*const areas[])(const struct shape *) = {area_rectangle, area_square,
+                                                              area_triangle, area_frame};
     uint32_t r = 5;
 
     for (unsigned i = 0; i < 256; i++) {
@@ -281,18 +282,25 @@ static uint64_t dispatch(void)
 
 /* ---- an interpreter around a switch ---- */
 
-enum { OP_HALT, OP_PUSH, OP_LOAD, OP_STORE, OP_ADD, OP_SUB, OP_AND, OP_SHIFT, OP_TRIPLE, OP_JZ, OP_JMP };
+/* clang-format off */
+enum {
+    OP_HALT, OP_PUSH, OP_LOAD, OP_STORE, OP_ADD, OP_SUB, OP_AND, OP_SHIFT, OP_TRIPLE, OP_JZ, OP_JMP,
+};
 
 /* The length of the Collatz sequence of variable 0, in variable 1. */
 static const uint8_t collatz[] = {
-    /* 0 */ OP_LOAD, 0, OP_PUSH, 1, OP_SUB, OP_JZ, 36, /* 7 */ OP_LOAD, 1, OP_PUSH, 1, OP_ADD, OP_STORE, 1,
-    /* 14 */ OP_LOAD, 0, OP_PUSH, 1, OP_AND, OP_JZ, 28, /* 21 */ OP_LOAD, 0, OP_TRIPLE, OP_STORE, 0, OP_JMP, 0,
-    /* 28 */ OP_LOAD, 0, OP_SHIFT, OP_STORE, 0, OP_JMP, 0, 0, /* 36 */ OP_HALT,
+    /*  0 */ OP_LOAD, 0, OP_PUSH, 1, OP_SUB, OP_JZ, 36,
+    /*  7 */ OP_LOAD, 1, OP_PUSH, 1, OP_ADD, OP_STORE, 1,
+    /* 14 */ OP_LOAD, 0, OP_PUSH, 1, OP_AND, OP_JZ, 28,
+    /* 21 */ OP_LOAD, 0, OP_TRIPLE, OP_STORE, 0, OP_JMP, 0,
+    /* 28 */ OP_LOAD, 0, OP_SHIFT, OP_STORE, 0, OP_JMP, 0, 0,
+    /* 36 */ OP_HALT,
 };
+/* clang-format on */
 
 static uint32_t interpret(const uint8_t *code, uint32_t v0)
 {
-    uint32_t stack[16], vars[2] = { v0, 0 };
+    uint32_t stack[16], vars[2] = {v0, 0};
     uint32_t *sp = stack;
 
     for (const uint8_t *pc = code;;) {
@@ -301,9 +309,18 @@ static uint32_t interpret(const uint8_t *code, uint32_t v0)
         case OP_PUSH: *sp++ = *pc++; break;
         case OP_LOAD: *sp++ = vars[*pc++]; break;
         case OP_STORE: vars[*pc++] = *--sp; break;
-        case OP_ADD: sp--; sp[-1] += *sp; break;
-        case OP_SUB: sp--; sp[-1] -= *sp; break;
-        case OP_AND: sp--; sp[-1] &= *sp; break;
+        case OP_ADD:
+            sp--;
+            sp[-1] += *sp;
+            break;
+        case OP_SUB:
+            sp--;
+            sp[-1] -= *sp;
+            break;
+        case OP_AND:
+            sp--;
+            sp[-1] &= *sp;
+            break;
         case OP_SHIFT: sp[-1] >>= 1; break;
         case OP_TRIPLE: sp[-1] = sp[-1] * 3 + 1; break;
         case OP_JZ: pc = *--sp ? pc + 1 : code + *pc; break;
@@ -378,7 +395,8 @@ static unsigned compress(const uint8_t *in, unsigned size, uint8_t *out)
 
             at = heads[h];
             heads[h] = (uint16_t)i;
-            while (at != 0xffff && i + length < size && length < 255 && in[at + length] == in[i + length])
+            while (at != 0xffff && i + length < size && length < 255 &&
+                   in[at + length] == in[i + length])
                 length++;
         }
         if (length >= 4) {
@@ -403,7 +421,7 @@ static unsigned expand(const uint8_t *in, unsigned size, uint8_t *out)
         if (in[i]) {
             const uint8_t *from = out + (in[i + 2] | (unsigned)in[i + 3] << 8);
 
-            for (unsigned k = in[i + 1]; k; k--)
+            for (unsigned k = in [i + 1]; k; k--)
                 out[n++] = *from++;
             i += 4;
         } else {
@@ -426,16 +444,16 @@ static uint64_t compression(void)
 }
 
 const struct bench integer_benches[] = {
-    { "sieve", 1, NULL, sieve },
-    { "sha256", 1, setup_text, sha256 },
-    { "quicksort", 1, NULL, quicksort },
-    { "bignum", 1, NULL, bignum },
-    { "crc", 1, setup_crc, crc },
-    { "division", 1, NULL, division },
-    { "recursion", 1, NULL, recursion },
-    { "dispatch", 1, setup_shapes, dispatch },
-    { "interpreter", 1, NULL, interpreter },
-    { "strings", 1, setup_text, strings },
-    { "compression", 1, setup_text, compression },
-    { NULL, 0, NULL, NULL },
+    {"sieve", 1, NULL, sieve},
+    {"sha256", 1, setup_text, sha256},
+    {"quicksort", 1, NULL, quicksort},
+    {"bignum", 1, NULL, bignum},
+    {"crc", 1, setup_crc, crc},
+    {"division", 1, NULL, division},
+    {"recursion", 1, NULL, recursion},
+    {"dispatch", 1, setup_shapes, dispatch},
+    {"interpreter", 1, NULL, interpreter},
+    {"strings", 1, setup_text, strings},
+    {"compression", 1, setup_text, compression},
+    {NULL, 0, NULL, NULL},
 };

@@ -131,11 +131,11 @@ static uint64_t rep_movs(void)
 }
 
 const struct bench memory_benches[] = {
-    { "chase-1M", STEPS, setup_small, chase_small },
-    { "chase-64M", STEPS, setup_large, chase_large },
-    { "page-stride", LARGE / 4096, setup_stride, stride },
-    { "memcpy", 1, setup_block, library_copy },
-    { "copy-loop", 1, setup_block, copy_loop },
-    { "rep-movs", 1, setup_block, rep_movs },
-    { NULL, 0, NULL, NULL },
+    {"chase-1M", STEPS, setup_small, chase_small},
+    {"chase-64M", STEPS, setup_large, chase_large},
+    {"page-stride", LARGE / 4096, setup_stride, stride},
+    {"memcpy", 1, setup_block, library_copy},
+    {"copy-loop", 1, setup_block, copy_loop},
+    {"rep-movs", 1, setup_block, rep_movs},
+    {NULL, 0, NULL, NULL},
 };

@@ -68,7 +68,7 @@ static uint64_t packed_integer(void)
 }
 
 const struct bench packed_benches[] = {
-    { "packed-single", 1, setup, packed_single },
-    { "packed-integer", 1, setup, packed_integer },
-    { NULL, 0, NULL, NULL },
+    {"packed-single", 1, setup, packed_single},
+    {"packed-integer", 1, setup, packed_integer},
+    {NULL, 0, NULL, NULL},
 };

@@ -18,6 +18,7 @@
 #include "benchmarks/guest/bench.h"
 
 enum { TOKENS = 16, RING = 4, PAGES = 64, PAGE = 4096, PIPE_BYTES = 4096 };
+enum { RING_TOKENS = RING * TOKENS };
 
 static bool setup_one_cpu(void)
 {
@@ -35,8 +36,9 @@ static uint64_t finish(pid_t pid)
 {
     int status;
 
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? (uint64_t)WEXITSTATUS(status)
-                                                                         : 255;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+               ? (uint64_t)WEXITSTATUS(status)
+               : 255;
 }
 
 static uint64_t fork_exit(void)
@@ -65,8 +67,8 @@ static uint64_t shell(void)
     pid_t pid = fork();
 
     if (pid == 0) {
-        execl(busybox ? busybox : "/bin/busybox", "sh", "-c", "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); done; exit $i",
-              (char *)NULL);
+        execl(busybox ? busybox : "/bin/busybox", "sh", "-c",
+              "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); done; exit $i", (char *)NULL);
         _exit(127);
     }
     return finish(pid);
@@ -257,16 +259,16 @@ static uint64_t create_delete(void)
 
 /* The rows that fork stand before the one that makes threads: a C library forks faster then. */
 const struct bench process_benches[] = {
-    { "fork-exit", 1, setup_one_cpu, fork_exit },
-    { "fork-exec", 1, setup_one_cpu, fork_exec },
-    { "sh", 1, setup_one_cpu, shell },
-    { "switch-pipe", 2 * TOKENS, setup_two, pass_tokens },
-    { "switch-ring", RING * TOKENS, setup_more, pass_tokens },
-    { "page-fault", PAGES, setup_region, page_fault },
-    { "mmap", 16, NULL, map_unmap },
-    { "mprotect", 16, setup_region, protect },
-    { "pipe-4K", 4, setup_pipe, pipe_bytes },
-    { "create-delete", 1, NULL, create_delete },
-    { "threads", 4, setup_one_cpu, threads },
-    { NULL, 0, NULL, NULL },
+    {"fork-exit", 1, setup_one_cpu, fork_exit},
+    {"fork-exec", 1, setup_one_cpu, fork_exec},
+    {"sh", 1, setup_one_cpu, shell},
+    {"switch-pipe", 2 * TOKENS, setup_two, pass_tokens},
+    {"switch-ring", RING_TOKENS, setup_more, pass_tokens},
+    {"page-fault", PAGES, setup_region, page_fault},
+    {"mmap", 16, NULL, map_unmap},
+    {"mprotect", 16, setup_region, protect},
+    {"pipe-4K", 4, setup_pipe, pipe_bytes},
+    {"create-delete", 1, NULL, create_delete},
+    {"threads", 4, setup_one_cpu, threads},
+    {NULL, 0, NULL, NULL},
 };

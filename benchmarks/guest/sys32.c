@@ -40,7 +40,7 @@ uint64_t sys_now_ns(void)
 {
     struct {
         int32_t sec, nsec;
-    } t = { 0, 0 };
+    } t = {0, 0};
 
     call(SYS_CLOCK_GETTIME, 1 /* CLOCK_MONOTONIC */, (long)&t, 0, 0, 0);
     return (uint64_t)t.sec * 1000000000u + (uint64_t)t.nsec;
@@ -84,7 +84,7 @@ void *memset(void *to, int c, size_t n)
 }
 
 const struct group groups[] = {
-    { "i386", integer_benches },
-    { "i387", x87_double_benches },
-    { NULL, NULL },
+    {"i386", integer_benches},
+    {"i387", x87_double_benches},
+    {NULL, NULL},
 };

@@ -90,7 +90,7 @@ static uint64_t select_pipes(void)
     uint64_t good = 0;
 
     for (int i = 0; i < UNITS; i++) {
-        struct timeval none = { 0, 0 };
+        struct timeval none = {0, 0};
         fd_set set;
 
         FD_ZERO(&set);
@@ -115,12 +115,8 @@ static uint64_t clock_read(void)
 }
 
 const struct bench syscall_benches[] = {
-    { "null", UNITS, NULL, null_call },
-    { "read", UNITS, setup_files, read_byte },
-    { "write", UNITS, setup_files, write_byte },
-    { "stat", UNITS, NULL, stat_file },
-    { "open-close", UNITS, NULL, open_close },
-    { "select", UNITS, setup_pipes, select_pipes },
-    { "clock_gettime", UNITS, NULL, clock_read },
-    { NULL, 0, NULL, NULL },
+    {"null", UNITS, NULL, null_call},           {"read", UNITS, setup_files, read_byte},
+    {"write", UNITS, setup_files, write_byte},  {"stat", UNITS, NULL, stat_file},
+    {"open-close", UNITS, NULL, open_close},    {"select", UNITS, setup_pipes, select_pipes},
+    {"clock_gettime", UNITS, NULL, clock_read}, {NULL, 0, NULL, NULL},
 };

@@ -79,7 +79,7 @@ static uint64_t transcendentals(void)
 }
 
 const struct bench x87_benches[] = {
-    { "n-body", 1, NULL, n_body },
-    { "transcendentals", 1, NULL, transcendentals },
-    { NULL, 0, NULL, NULL },
+    {"n-body", 1, NULL, n_body},
+    {"transcendentals", 1, NULL, transcendentals},
+    {NULL, 0, NULL, NULL},
 };
