@@ -44,6 +44,8 @@ struct jit_block {
     gva_t lin;
     bool dead;
     u8 *entry;       /* writable view */
+    u8 *vec_entry;   /* where the vector registers are the guest's already; NULL: no such place */
+    bool vec_live;   /* they are at the end */
     u8 *site[2];     /* end of the rel32 of each jump out; NULL: none */
     u8 *unlinked[2]; /* where it goes while unlinked */
     struct jit_block *to[2];
@@ -147,6 +149,9 @@ void jit_emit_exit_record(struct tr *t, unsigned i);
 void jit_vec_rows_init(struct jit *j);
 /* False: the handler must run, nothing emitted. */
 bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i);
+/* The start of a block of n instructions: makes sure that the vector registers are the guest's if
+ * one of them needs it, and notes where that is known. */
+void jit_emit_vec_begin(struct tr *t, unsigned n);
 /* Makes sure that the vector registers are the guest's, else leaves to record i. */
 void jit_emit_vec_enter(struct tr *t, unsigned i);
 /* Part of every way into C code: gives the vector registers back. Clobbers flags. */

@@ -731,6 +731,7 @@ static void emit_body(struct tr *t)
     struct block *b = t->b;
     bool closed = ends_by_itself(b);
     unsigned n = closed ? b->count - 1u : b->count;
+    jit_emit_vec_begin(t, n);
     for (unsigned i = 0; i < n && !t->a.full; i++) {
         const struct insn *in = &b->insn[i];
         unsigned colds = t->colds;
@@ -770,6 +771,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     emit_colds(&t);
     if (t.a.full)
         return false;
+    jb->vec_live = t.vec_live;
     j->stats.host_bytes += (u64)(t.a.p - start);
     j->next = t.a.p;
     return true;
@@ -831,7 +833,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     x_store(a, 1, H_R15, H_RBP, STATE(left));
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     u8 *push_miss = from->is_call ? emit_link_push(&t, in) : NULL;
-    x_jmp(a, to->entry);
+    x_jmp(a, from->vec_live && to->vec_entry ? to->vec_entry : to->entry);
     if (a->full)
         return false;
     if (push_miss) { /* give the instructions back: the interpreter runs the call */

@@ -4,8 +4,8 @@
  * Guest XMMn is the host's XMMn and the guest's MXCSR is the host's, from the first vector
  * instruction that translated code comes to until C code runs: jit_vec_off is 0 in between. Every
  * way out of translated code spills (jit_emit_vec_leave), so C code finds struct cpu complete and
- * the host's MXCSR at its default. Blocks ask once, and again after each handler they call, so a
- * loop without handlers keeps everything in registers; nothing is known about other blocks.
+ * the host's MXCSR at its default. Blocks ask at their start, and again after each handler they
+ * call; a link from a block that ends with the registers skips the question.
  *
  * An instruction is its own bytes with renamed general registers and [r15] for memory. What decides
  * whether it may be: KEY_SSE (no #UD, no #NM), exceptions all masked (else the registers are never
@@ -194,6 +194,20 @@ void jit_emit_vec_enter(struct tr *t, unsigned i)
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
 }
 
+void jit_emit_vec_begin(struct tr *t, unsigned n)
+{
+    unsigned i = 0;
+    if (!(t->b->key & KEY_SSE))
+        return;
+    while (i < n && !t->j->rows[t->b->insn[i].row].vec_ok && insn_row(&t->b->insn[i])->cls == IDENT)
+        i++;
+    if (i == n || !t->j->rows[t->b->insn[i].row].vec_ok)
+        return;
+    jit_emit_vec_enter(t, 0);
+    t->vec_live = true;
+    t->jb->vec_entry = t->a.p;
+}
+
 /* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked. Clobbers RCX. */
 void jit_emit_vec_stub(struct jit *j, struct asmbuf *a)
 {
@@ -230,7 +244,7 @@ void jit_emit_vec_leave(struct asmbuf *a)
     put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
     put_mem(a, 7, H_RBP, STATE(jit_vec_off));
     put8(a, 0);
-    u8 *off = x_jcc(a, 5, a->p); /* jne */
+    u8 *off = x_jcc(a, 5, a->p);          /* jne */
     state_insn(a, 0xae, 3, STATE(mxcsr)); /* stmxcsr */
     state_set32(a, STATE(jit_mxcsr), MXCSR_DEFAULT);
     state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
@@ -242,18 +256,16 @@ void jit_emit_vec_leave(struct asmbuf *a)
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
-/* r15 is a host address: of 16-byte alignment, as the guest's is then, or the handler runs. */
-static void emit_alignment_check(struct tr *t, struct jit_site *site, unsigned i)
+/*
+ * A 16-byte operand that is not aligned (r15: linear address) is made to miss the check: its low
+ * four bits, added at the top, make the address one that no page has. So the handler raises #GP, and
+ * what hits is aligned on the host too, where pages lie as they do here. Flags stay.
+ */
+static void emit_misaligned_misses(struct asmbuf *a)
 {
-    struct asmbuf *a = &t->a;
-    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_mov_imm(a, H_RCX, 60);
-    x_rorx(a, H_R14, H_R15, 4);
-    x_shrx(a, H_RCX, H_R14, H_RCX);
-    u8 *aligned = x_jrcxz(a);
-    jit_add_cold(t, site, i);
-    x_here(a, aligned);
-    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov_imm(a, H_R14, 60);
+    x_shlx(a, H_R14, H_R15, H_R14);
+    x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
 }
 
 static void put_vec_insn(struct asmbuf *a, const struct insn *in, const struct insn_row *r,
@@ -299,9 +311,9 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
         struct jit_site *site = jit_new_site(t, in, i);
         bool wide = tr->vec_size == 4 && r->opnd[1] == OPND_Ey && in->pfx & PFX_W;
         jit_emit_address(t, in);
-        jit_emit_tlb_check(t, wide ? 8 : tr->vec_size, tr->vec_store, site, i);
         if (tr->vec_aligned)
-            emit_alignment_check(t, site, i);
+            emit_misaligned_misses(a);
+        jit_emit_tlb_check(t, wide ? 8 : tr->vec_size, tr->vec_store, site, i);
         rm = H_R15;
     }
     if (gpr_e) {

@@ -170,14 +170,25 @@ static inline void x_rorx(struct asmbuf *a, unsigned dst, unsigned src, unsigned
     put8(a, imm);
 }
 
-/* shrx dst, src, count (BMI2), 64-bit */
-static inline void x_shrx(struct asmbuf *a, unsigned dst, unsigned src, unsigned count)
+/* shrx, shlx dst, src, count (BMI2), 64-bit; pp: 3 right, 1 left */
+static inline void x_shift_x(struct asmbuf *a, unsigned pp, unsigned dst, unsigned src,
+                             unsigned count)
 {
     put8(a, 0xc4);
     put8(a, (dst & 8 ? 0 : 0x80) | 0x40 | (src & 8 ? 0 : 0x20) | 2);
-    put8(a, 0x80 | (~count & 15) << 3 | 3);
+    put8(a, 0x80 | (~count & 15) << 3 | pp);
     put8(a, 0xf7);
     put8(a, 0xc0 | (dst & 7) << 3 | (src & 7));
+}
+
+static inline void x_shrx(struct asmbuf *a, unsigned dst, unsigned src, unsigned count)
+{
+    x_shift_x(a, 3, dst, src, count);
+}
+
+static inline void x_shlx(struct asmbuf *a, unsigned dst, unsigned src, unsigned count)
+{
+    x_shift_x(a, 1, dst, src, count);
 }
 
 /* movzx dst32, byte of src */
