@@ -3,14 +3,14 @@
 #
 # run.sh [-n] [-r ROUNDS] [-json FILE] [-e ENGINES] GROUP[/NAME]... | all | list
 #
-# One round runs the programs natively and then once in a guest for each engine; rounds follow each
-# other, so that what slows the host for a while slows every engine. summary.awk makes the table:
-# medians over the rounds of the ratios within each round. A wrong checksum, a missing row or a guest
-# that does not end fails the run. `./px bench GROUP` builds and fetches first.
+# One round runs the programs natively and then once in a guest for each engine; rounds follow
+# each other, so that what slows the host for a while slows every engine. summary.awk makes the
+# table: medians over the rounds of the ratios within each round. A wrong checksum, a missing row
+# or a guest that does not end fails the run. `./px bench GROUP` builds and fetches first.
 #
-# -n: only check the arguments. ENGINES: some of native,jit,interp,tcg (default: all). Environment:
-# PARALLAX, the program; BENCH_OPTIONS, options of the guest programs (bench.c); GUEST_SECONDS, limit
-# for one guest.
+# -n: only check the arguments. ENGINES: some of native,jit,interp,tcg (default: all).
+# Environment: PARALLAX, the program; BENCH_OPTIONS, options of the guest programs (bench.c);
+# GUEST_SECONDS, limit for one guest.
 set -u
 here=$(dirname "$0")
 guests=build/guests
@@ -115,8 +115,8 @@ make_initrd() {
     rm -rf "$out/root"
 }
 
-# Shell commands that run groups $2... with the programs in directory $1, one process for each: what
-# one group leaves behind does not slow the next.
+# Shell commands that run groups $2... with the programs in directory $1, one process for each:
+# what one group leaves behind does not slow the next.
 commands() {
     at=$1
     shift
@@ -143,7 +143,8 @@ run_native() {
     shift
     scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) || die "no directory for files"
     text=$(commands "$PWD/$out" "$@")
-    (cd "$scratch" && BENCH_BUSYBOX=$busybox timeout -s KILL "$limit" sh -c "$text") >"$dir/console" 2>&1
+    (cd "$scratch" && BENCH_BUSYBOX=$busybox timeout -s KILL "$limit" sh -c "$text") \
+        >"$dir/console" 2>&1
     rm -rf "$scratch"
     keep "$dir/console" "$round" native
 }
@@ -153,13 +154,15 @@ run_native() {
 run_guest() {
     round=$1 engine=$2 suffix=$3
     shift 3
-    append="console=ttyS0 mitigations=off plx.cmd=mount -t tmpfs t /tmp; cd /tmp; $(commands /bench "$@")"
+    append="console=ttyS0 mitigations=off plx.cmd=mount -t tmpfs t /tmp; cd /tmp; "
+    append="$append$(commands /bench "$@")"
     case $engine in
     jit | interp)
         set -- "$program" -accel "$engine" -timeout "$limit"
         ;;
     tcg-*)
-        set -- qemu-system-x86_64 -accel tcg,thread=single -cpu "${engine#tcg-}" -display none -no-reboot
+        set -- qemu-system-x86_64 -accel tcg,thread=single -cpu "${engine#tcg-}" -display none \
+            -no-reboot
         ;;
     esac
     timeout -s KILL "$limit" "$@" -m 512 -kernel "$guests/vmlinuz-$suffix" \
