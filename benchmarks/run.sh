@@ -83,7 +83,7 @@ done
 
 # ---- the programs and their RAM disks --------------------------------------------------------
 
-# No vectors but those that the source asks for, and loops stay loops: a group is what its name says.
+# No vectors but those of the source, and loops stay loops: a group is what its name says.
 compile() {
     flags="-std=gnu11 -O2 -fno-tree-vectorize -fno-tree-loop-distribute-patterns -static -I."
     g=benchmarks/guest
