@@ -2,7 +2,7 @@
  * ops_muldiv.c: MUL, IMUL, DIV, IDIV, ADCX, ADOX, MULX.
  *
  * Intel SDM vol. 2. MUL and IMUL set CF and OF and leave SF, ZF, AF and PF, which are undefined, as
- * they were (AMD processors do); DIV and IDIV leave all flags.
+ * they were; DIV and IDIV set AF and leave the others: all undefined, and so on AMD processors.
  */
 #include "cpu/ops_int.h"
 
@@ -111,6 +111,7 @@ static u128 get_dividend(const struct cpu *cpu, unsigned size)
 /* Quotient to AL, AX, EAX, RAX; remainder to AH, DX, EDX, RDX. */
 static void set_quotient(struct cpu *cpu, u64 quotient, u64 remainder, unsigned size)
 {
+    cpu->flags.aux |= AUX_AF;
     if (size == 1) {
         set_reg16(cpu, RAX, (u16)((quotient & 0xff) | (remainder & 0xff) << 8));
         return;

@@ -207,10 +207,14 @@ static const struct tlb2_entry *l2_store(struct tlb *t, struct phys *p, gva_t pa
     return e;
 }
 
-bool tlb_is_global(const struct tlb *t, gva_t va)
+bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va)
 {
     const struct tlb2_entry *e = l2_find(t, va & PAGE_MASK);
-    return e && e->gpa & L2_GLOBAL;
+    if (e)
+        return e->gpa & L2_GLOBAL;
+    struct walk_result r;
+    walk(p, ps, va, (struct walk_access){.kind = ACCESS_EXEC}, &r);
+    return r.ok && r.global;
 }
 
 /* May this access use the cached rights without a walk? A walk decides what is denied, because it

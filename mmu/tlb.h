@@ -73,8 +73,8 @@ static inline unsigned tlb_index(gva_t va)
     return (unsigned)(va >> PAGE_SHIFT) & (TLB_SLOTS - 1);
 }
 
-/* Was the page's translation for instruction fetch a global one? False when it is not known. */
-bool tlb_is_global(const struct tlb *t, gva_t va);
+/* Is the page's translation a global one? */
+bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va);
 
 void tlb_init(struct tlb *t);
 void tlb_flush_all(struct tlb *t);       /* everything, global too */

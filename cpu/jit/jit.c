@@ -60,6 +60,12 @@ static u64 current_epoch(const struct cpu *cpu, const struct jit_block *jb)
     return jit_uses_global_epoch(jb) ? cpu->tlb.epoch_global : cpu->tlb.epoch;
 }
 
+/* As emit_indirect computes it. */
+static unsigned target_slot(gva_t lin)
+{
+    return (unsigned)(lin + (lin >> 16)) & (TARGETS - 1);
+}
+
 static void link_from(struct cpu *cpu, struct jit_block *to);
 static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t lin);
 
@@ -75,7 +81,7 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
             return b->first_fn(cpu, in);
     }
     head_of(jb)->epoch = current_epoch(cpu, jb);
-    j->targets[jb->lin & (TARGETS - 1)] = rx_of(j, jb->entry);
+    j->targets[target_slot(jb->lin)] = rx_of(j, jb->entry);
     if (cpu->from_block)
         link_from(cpu, jb);
     flags_to_host(cpu);
@@ -182,7 +188,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     if (jb) {
         jb->block = b;
         jb->lin = lin;
-        jb->global = tlb_is_global(&cpu->tlb, lin);
+        jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin);
     }
     if (!jb || !jit_emit_block(j, jb)) {
         cpu->jit_full = true; /* flushed by the run loop, where no translated code is running */

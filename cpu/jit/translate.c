@@ -151,7 +151,8 @@ void jit_emit_address(struct tr *t, const struct insn *in)
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx)
 {
     u8 *after = x_jmp(&t->a, t->a.p);
-    t->cold[t->colds++] = (struct cold){.from = after, .site = site, .idx = idx, .vec_live = t->vec_live};
+    t->cold[t->colds++] =
+        (struct cold){.from = after, .site = site, .idx = idx, .vec_live = t->vec_live};
 }
 
 #define TLB_FIELD(mode, member)                                                                    \
@@ -479,7 +480,65 @@ static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
-extern const struct insn_ops ops_nop, ops_sti;
+extern const struct insn_ops ops_nop, ops_sti, ops_mov_e_s, ops_div_e;
+
+/* MOV r, Sreg. */
+static bool emit_mov_sreg(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    if (in->mem || in->osz == 2 || in->reg > SEG_GS)
+        return false;
+    put8(a, 0x44); /* movzx r14d, word [seg.sel] */
+    put8(a, 0x0f);
+    put8(a, 0xb7);
+    put_mem(a, H_R14, H_RBP,
+            STATE(seg) + (s32)(in->reg * sizeof(struct seg) + offsetof(struct seg, sel)));
+    store_reg(t, in->rm, H_R14);
+    return true;
+}
+
+/* Jumps to the cold path of the site unless RCX is 0 (want_zero), or if it is. */
+static void guard_rcx(struct tr *t, bool want_zero, struct jit_site *s, unsigned i)
+{
+    u8 *zero = x_jrcxz(&t->a);
+    if (want_zero) {
+        jit_add_cold(t, s, i);
+        x_here(&t->a, zero);
+        return;
+    }
+    put8(&t->a, 0xeb); /* jmp over the cold jump */
+    put8(&t->a, 5);
+    x_here(&t->a, zero);
+    jit_add_cold(t, s, i);
+}
+
+/*
+ * DIV of 32 and 64 bits by a register, when the dividend's high half is 0 and the divisor is not:
+ * that cannot fault. Everything else is the handler's. RCX as divisor is too.
+ */
+static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned w = in->osz == 8;
+    if (in->mem || in->osz < 4 || in->rm == RCX || in->rm == RDX)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    int h = host_reg[in->rm];
+    if (h == SLOT) {
+        x_load(a, 1, H_R15, H_RBP, slot(in->rm));
+        h = H_R15;
+    }
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov(a, w, H_RCX, H_RDX);
+    guard_rcx(t, true, s, i);
+    x_mov(a, w, H_RCX, (unsigned)h);
+    guard_rcx(t, false, s, i);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    put_rex(a, w, 0, 0, (unsigned)h, false);
+    put8(a, 0xf7);
+    put8(a, 0xc0 | 6 << 3 | ((unsigned)h & 7));
+    return true;
+}
 
 static bool emit_template(struct tr *t, const struct insn *in, unsigned i)
 {
@@ -487,6 +546,10 @@ static bool emit_template(struct tr *t, const struct insn *in, unsigned i)
     const struct row_traits *tr = &t->j->rows[in->row];
     if (tr->vec_ok)
         return jit_emit_vec(t, in, i);
+    if (r->ops == &ops_mov_e_s)
+        return emit_mov_sreg(t, in);
+    if (r->ops == &ops_div_e)
+        return emit_div(t, in, i);
     if (r->cls != IDENT || !r->ops)
         return false;
     insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
@@ -524,6 +587,21 @@ static bool is_jcc(const struct insn_row *r)
                                  (r->map == TB && (r->opcode & 0xf0) == 0x80));
 }
 
+/* A CALL pushes its return address when nothing else can go wrong but the store itself. */
+static void commit_call(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64, cold = t->colds;
+    u64 ret = t->jb->lin + in->off + in->len;
+    x_store(a, 1, H_R14, H_RBP, STATE(jit_target));
+    x_lea(a, w, H_R15, H_R12, -(s32)size);
+    jit_emit_tlb_check(t, size, true, NULL, in->idx);
+    t->cold[cold].undo = t->b->count;
+    x_mov_imm(a, H_R14, w ? ret : (u32)ret);
+    x_store(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R12, -(s32)size);
+}
+
 /*
  * The guards of an indirect jump whose target is in r15: takes the entry from the table and goes
  * there if it stands for this address, the mapping is still right and the slice not over. Else
@@ -535,7 +613,9 @@ static void emit_indirect(struct tr *t, unsigned i,
     struct asmbuf *a = &t->a;
     bool global = !(t->b->key & KEY_CPL3); /* other code of the kernel is not in the table */
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_movzx16(a, H_R14, H_R15);
+    x_rorx(a, H_R14, H_R15, 16);
+    x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
+    x_movzx16(a, H_R14, H_R14);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_targets));
     put_rex(a, 1, H_R14, H_R14, H_RCX, false); /* mov r14, [rcx + r14 * 8] */
     put8(a, 0x8b);
@@ -565,9 +645,14 @@ static void emit_indirect(struct tr *t, unsigned i,
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     if (commit)
         commit(t, in);
-    put8(a, 0x41); /* jmp r14 */
-    put8(a, 0xff);
-    put8(a, 0xe6);
+    if (commit == commit_call) {
+        put8(a, 0xff); /* jmp [rbp + jit_target] */
+        put_mem(a, 4, H_RBP, STATE(jit_target));
+    } else {
+        put8(a, 0x41); /* jmp r14 */
+        put8(a, 0xff);
+        put8(a, 0xe6);
+    }
     if (a->full)
         return;
     x_patch(miss, a->p);
@@ -595,8 +680,8 @@ static bool emit_ret(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
-/* r15 = the operand of an indirect JMP. */
-static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i)
+/* Indirect JMP or CALL: r15 = the operand. */
+static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i, bool call)
 {
     if (in->osz != stack_slot_size(t))
         return false;
@@ -611,7 +696,7 @@ static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i)
     } else {
         x_mov(&t->a, 1, H_R15, (unsigned)host_reg[in->rm]);
     }
-    emit_indirect(t, i, NULL, in);
+    emit_indirect(t, i, call ? commit_call : NULL, in);
     return true;
 }
 
@@ -641,8 +726,8 @@ static void emit_end(struct tr *t)
     }
     if (r->cls == CTRL && !strcmp(r->name, "ret") && emit_ret(t, in, last))
         return;
-    if (r->cls == CTRL && !strcmp(r->name, "jmp") && r->opnd[0] == OPND_Ev &&
-        emit_jmp_e(t, in, last))
+    if (r->cls == CTRL && r->opnd[0] == OPND_Ev &&
+        emit_jmp_e(t, in, last, !strcmp(r->name, "call")))
         return;
     jit_emit_exit_record(t, last);
 }
@@ -699,7 +784,8 @@ static bool flags_are_dead(const struct tr *t, const struct insn *in, unsigned i
     return false;
 }
 
-/* Test mode: garbage in the flags that the instruction would have set and that are taken for dead. */
+/* Test mode: garbage in the flags that the instruction would have set and that are taken for dead.
+ */
 static void emit_poison(struct tr *t, const struct insn *in, unsigned i)
 {
     struct asmbuf *a = &t->a;
