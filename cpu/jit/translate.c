@@ -514,18 +514,21 @@ static void guard_rcx(struct tr *t, bool want_zero, struct jit_site *s, unsigned
 
 /*
  * DIV of 32 and 64 bits by a register, when the dividend's high half is 0 and the divisor is not:
- * that cannot fault. Everything else is the handler's. RCX as divisor is too.
+ * that cannot fault. Everything else is the handler's.
  */
 static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
 {
     struct asmbuf *a = &t->a;
     unsigned w = in->osz == 8;
-    if (in->mem || in->osz < 4 || in->rm == RCX || in->rm == RDX)
+    if (in->mem || in->osz < 4 || in->rm == RDX)
         return false;
     struct jit_site *s = jit_new_site(t, in, i);
     int h = host_reg[in->rm];
     if (h == SLOT) {
         x_load(a, 1, H_R15, H_RBP, slot(in->rm));
+        h = H_R15;
+    } else if (h == H_RCX) { /* the guards use it */
+        x_mov(a, 1, H_R15, H_RCX);
         h = H_R15;
     }
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
