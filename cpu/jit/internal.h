@@ -79,6 +79,7 @@ struct jit {
     const void *targets[TARGETS]; /* entries, executable view; by target_slot */
     u8 *data;                     /* arena for jit_block and jit_site */
     u64 data_used;
+    const u8 *mxcsr_masks; /* a constant in code memory */
     u8 *last; /* entry of the block emitted last */
     struct row_traits *rows;
     struct jit_test test;

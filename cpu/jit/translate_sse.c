@@ -30,7 +30,8 @@ enum { VEC_GPR_NONE, VEC_GPR_E, VEC_GPR_G };
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-extern const struct insn_ops ops_sse_movu_load, ops_sse_movu_store;
+extern const struct insn_ops ops_sse_movu_load, ops_sse_movu_store, ops_sse_ldmxcsr,
+    ops_sse_stmxcsr;
 
 static bool letter_is_vector(unsigned o)
 {
@@ -73,6 +74,7 @@ static unsigned letter_mem_size(unsigned o)
     case OPND_Ww: return 2;
     case OPND_Wss:
     case OPND_Wd:
+    case OPND_Md:
     case OPND_Ed:
     case OPND_Ey: return 4;
     case OPND_Wsd:
@@ -122,11 +124,16 @@ static bool implied_operands_agree(const struct insn_row *r)
     return r->opnd[2] == OPND_XMM0 || r->opnd[1] == OPND_Wx || r->gate == GATE_SHA;
 }
 
+static bool is_mxcsr_row(const struct insn_row *r)
+{
+    return r->ops == &ops_sse_ldmxcsr || r->ops == &ops_sse_stmxcsr;
+}
+
 static void vec_traits(const struct insn_row *r, struct row_traits *t)
 {
-    bool vector = false;
+    bool vector = is_mxcsr_row(r);
     if ((r->map != TB && r->map != T38 && r->map != T3A) || !host_has(r->gate) ||
-        (r->cls != IDENT && !(r->cls == HELPER && implied_operands_agree(r))))
+        (r->cls != IDENT && !implied_operands_agree(r) && !is_mxcsr_row(r)))
         return;
     for (unsigned i = 0; i < 3; i++) {
         unsigned o = r->opnd[i], size = letter_mem_size(o);
@@ -142,7 +149,7 @@ static void vec_traits(const struct insn_row *r, struct row_traits *t)
         else if (o == OPND_Gd || o == OPND_Gy)
             t->vec_gpr = VEC_GPR_G;
     }
-    t->vec_store = letter_mem_size(r->opnd[0]) != 0;
+    t->vec_store = letter_mem_size(r->opnd[0]) != 0 && r->ops != &ops_sse_ldmxcsr;
     if (r->ops == &ops_sse_movu_load || r->ops == &ops_sse_movu_store)
         t->vec_aligned = false;
     t->vec_ok = vector;
@@ -181,6 +188,18 @@ static void move_all(struct asmbuf *a, bool load)
 }
 _Static_assert(offsetof(struct cpu, vec) % 16 == 0, "MOVAPS");
 
+/* not ecx; pext ecx, ecx, [rip + disp32 that follows]: 0 if MXCSR in ECX masks all exceptions. */
+static void put_unmasked(struct asmbuf *a)
+{
+    put8(a, 0xf7);
+    put8(a, 0xd0 | H_RCX);
+    put8(a, 0xc4);
+    put8(a, 0xe2);
+    put8(a, (~(unsigned)H_RCX & 15) << 3 | 2);
+    put8(a, 0xf5);
+    put8(a, H_RCX << 3 | 5);
+}
+
 void jit_emit_vec_enter(struct tr *t, unsigned i)
 {
     struct asmbuf *a = &t->a;
@@ -211,18 +230,12 @@ void jit_emit_vec_begin(struct tr *t, unsigned n)
 /* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked. Clobbers RCX. */
 void jit_emit_vec_stub(struct jit *j, struct asmbuf *a)
 {
-    u8 *masks = a->p;
+    const u8 *masks = j->mxcsr_masks = a->p;
     put32(a, MXCSR_MASKS);
     j->stub_vec_enter = a->p;
     state_insn(a, 0xb7, H_RCX, STATE(mxcsr)); /* its upper half is reserved: #GP on the host */
     x_store(a, 0, H_RCX, H_RBP, STATE(jit_mxcsr));
-    put8(a, 0xf7); /* not ecx */
-    put8(a, 0xd0 | H_RCX);
-    put8(a, 0xc4); /* pext ecx, ecx, [rip + masks] */
-    put8(a, 0xe2);
-    put8(a, (~(unsigned)H_RCX & 15) << 3 | 2);
-    put8(a, 0xf5);
-    put8(a, H_RCX << 3 | 5);
+    put_unmasked(a);
     x_rel32(a, masks);
     u8 *masked = x_jrcxz(a);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
@@ -258,8 +271,8 @@ void jit_emit_vec_leave(struct asmbuf *a)
 
 /*
  * A 16-byte operand that is not aligned (r15: linear address) is made to miss the check: its low
- * four bits, added at the top, make the address one that no page has. So the handler raises #GP, and
- * what hits is aligned on the host too, where pages lie as they do here. Flags stay.
+ * four bits, added at the top, make the address one that no page has. So the handler raises #GP,
+ * and what hits is aligned on the host too, where pages lie as they do here. Flags stay.
  */
 static void emit_misaligned_misses(struct asmbuf *a)
 {
@@ -288,6 +301,26 @@ static void put_vec_insn(struct asmbuf *a, const struct insn *in, const struct i
             put8(a, (u8)in->imm);
 }
 
+/* [r15] -> MXCSR, unless a reserved bit is set or an exception unmasked: both are the handler's. */
+static void emit_ldmxcsr(struct tr *t, struct jit_site *site, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    x_load(a, 0, H_R14, H_R15, 0);
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_store(a, 0, H_R14, H_RBP, STATE(jit_mxcsr)); /* what is checked is what is loaded */
+    x_mov(a, 0, H_RCX, H_R14);
+    put_unmasked(a);
+    x_rel32(a, t->j->mxcsr_masks);
+    x_mov_imm(a, H_R15, 16);
+    x_shrx(a, H_R14, H_R14, H_R15);
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R14, 0, 0);
+    u8 *good = x_jrcxz(a);
+    jit_add_cold(t, site, i);
+    x_here(a, good);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    state_insn(a, 0xae, 2, STATE(jit_mxcsr));
+}
+
 /* A general register's place on the host; `scratch` stands for one that lives in memory. */
 static unsigned gpr_place(unsigned guest, unsigned scratch)
 {
@@ -304,6 +337,8 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
 
     if (!(t->b->key & KEY_SSE) || (in->mem && !block_address_is_flat(t->b->key, in)))
         return false;
+    if (r->ops == &ops_sse_ldmxcsr && !(t->j->cpu->gates & BIT64(GATE_SSE2)))
+        return false; /* MXCSR without DAZ */
     if (!t->vec_live)
         jit_emit_vec_enter(t, i);
     t->vec_live = true;
@@ -315,6 +350,10 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
             emit_misaligned_misses(a);
         jit_emit_tlb_check(t, wide ? 8 : tr->vec_size, tr->vec_store, site, i);
         rm = H_R15;
+        if (r->ops == &ops_sse_ldmxcsr) {
+            emit_ldmxcsr(t, site, i);
+            return true;
+        }
     }
     if (gpr_e) {
         rm = gpr_place(in->rm, H_R15);
