@@ -762,6 +762,11 @@ static void emit_colds(struct tr *t)
         if (!is_site) { /* a check of the last instruction missed: rcx is saved */
             x_patch(c->from, a->p);
             x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+            if (c->undo) {
+                x_load(a, 1, H_R14, H_RBP, STATE(left));
+                x_lea(a, 1, H_R14, H_R14, (s32)c->undo);
+                x_store(a, 1, H_R14, H_RBP, STATE(left));
+            }
             jit_emit_exit_record(t, c->idx);
             continue;
         }
