@@ -894,31 +894,97 @@ static u8 *emit_link_push(struct tr *t, const struct insn *in)
     return t->cold[0].from;
 }
 
-bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
-                   bool same_page)
+/*
+ * A block that ends with a comparison of registers and a conditional jump can have its flags back
+ * by comparing once more, so that its guards may be ordinary instructions. NULL: it is not such a
+ * block.
+ */
+static const struct insn *flags_recipe(const struct tr *t)
 {
-    struct tr t = {.j = j, .jb = from, .b = from->block};
-    struct asmbuf *a = &t.a;
-    const struct insn *in = &t.b->insn[t.b->count - 1];
-    t.is64 = t.b->key & KEY_CODE64;
-    t.mode = KEY_TLB_MODE(t.b->key);
-    *a = (struct asmbuf){.p = j->next, .end = j->code.rw + j->code.bytes};
-    u8 *path = a->p, *stale = NULL, *epoch_imm = NULL;
+    const struct block *b = t->b;
+    if (b->count < 2 || !is_jcc(insn_row(&b->insn[b->count - 1])))
+        return NULL;
+    const struct insn *cmp = &b->insn[b->count - 2];
+    const struct insn_row *r = insn_row(cmp);
+    bool compares = !strcmp(r->name, "cmp") || !strcmp(r->name, "test");
+    bool high_byte = cmp->osz == 1 && ((cmp->rm | cmp->reg) & 7);
+    return compares && !cmp->mem && !high_byte && t->j->rows[cmp->row].template_ok ? cmp : NULL;
+}
+
+static void emit_recipe(struct tr *t, const struct insn *cmp)
+{
+    const struct insn_row *r = insn_row(cmp);
+    if (r->modrm == MRM_NONE)
+        emit_short_form(t, cmp, r);
+    else
+        emit_modrm_form(t, cmp, cmp->idx, r, &t->j->rows[cmp->row]);
+}
+
+/* op qword [rbp + left], n: /0 adds, /5 subtracts */
+static void emit_left(struct asmbuf *a, unsigned op, unsigned n)
+{
+    put_rex(a, 1, 0, 0, H_RBP, false);
+    put8(a, 0x83);
+    put_mem(a, op, H_RBP, STATE(left));
+    put8(a, n);
+}
+_Static_assert(BLOCK_MAX_INSNS <= 127, "counts are signed bytes");
+
+/* The path of jit_emit_link with flags to spare. */
+static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
+                            const struct jit_block *to, bool same_page, u8 **epoch_imm)
+{
+    struct asmbuf *a = &t->a;
+    u8 *stale = NULL;
+    if (!same_page) {
+        bool global = jit_uses_global_epoch(to);
+        const struct tlb *tlb = &t->j->cpu->tlb;
+        x_load(a, 0, H_R15, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+        put8(a, 0x41); /* add r15d, imm32 */
+        put8(a, 0x81);
+        put8(a, 0xc7);
+        put32(a, (u32) - (global ? tlb->epoch_global : tlb->epoch));
+        *epoch_imm = a->p;
+        stale = x_jcc(a, 5, a->p); /* jne */
+    }
+    emit_left(a, 5, t->b->count);
+    u8 *late = x_jcc(a, 8, a->p); /* js */
+    emit_recipe(t, cmp);
+    x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
+    if (a->full)
+        return false;
+    x_patch(late, a->p);
+    emit_left(a, 0, t->b->count);
+    if (stale)
+        x_patch(stale, a->p);
+    emit_recipe(t, cmp);
+    x_jmp(a, t->jb->unlinked[side]);
+    return !a->full;
+}
+
+/* The path that leaves flags alone. */
+static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_block *to,
+                              bool same_page, u8 **epoch_imm)
+{
+    struct asmbuf *a = &t->a;
+    const struct block *b = t->b;
+    const struct tlb *tlb = &t->j->cpu->tlb;
     bool global = jit_uses_global_epoch(to);
+    u8 *stale = NULL;
 
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     if (!same_page) {
         x_load(a, 0, H_RCX, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
         put8(a, 0x8d); /* lea ecx, [rcx + imm32] */
         put8(a, 0x80 | H_RCX << 3 | H_RCX);
-        put32(a, (u32) - (global ? j->cpu->tlb.epoch_global : j->cpu->tlb.epoch));
-        epoch_imm = a->p;
+        put32(a, (u32) - (global ? tlb->epoch_global : tlb->epoch));
+        *epoch_imm = a->p;
         u8 *current = x_jrcxz(a);
         stale = x_jmp(a, a->p);
         x_here(a, current);
     }
     x_load(a, 1, H_R15, H_RBP, STATE(left));
-    x_lea(a, 1, H_R15, H_R15, -(s32)t.b->count);
+    x_lea(a, 1, H_R15, H_R15, -(s32)b->count);
     x_mov_imm(a, H_RCX, 63);
     x_shrx(a, H_RCX, H_R15, H_RCX);
     u8 *in_time = x_jrcxz(a);
@@ -926,27 +992,41 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     x_here(a, in_time);
     x_store(a, 1, H_R15, H_RBP, STATE(left));
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    u8 *push_miss = from->is_call ? emit_link_push(&t, in) : NULL;
-    x_jmp(a, from->vec_live && to->vec_entry ? to->vec_entry : to->entry);
+    u8 *push_miss = t->jb->is_call ? emit_link_push(t, &b->insn[b->count - 1]) : NULL;
+    x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
     if (a->full)
         return false;
     if (push_miss) { /* give the instructions back: the interpreter runs the call */
         x_patch(push_miss, a->p);
         x_load(a, 1, H_RCX, H_RBP, STATE(left));
-        x_lea(a, 1, H_RCX, H_RCX, (s32)t.b->count);
+        x_lea(a, 1, H_RCX, H_RCX, (s32)b->count);
         x_store(a, 1, H_RCX, H_RBP, STATE(left));
     }
     if (stale)
         x_patch(stale, a->p);
     x_patch(late, a->p);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_jmp(a, from->unlinked[side]);
-    if (a->full)
+    x_jmp(a, t->jb->unlinked[side]);
+    return !a->full;
+}
+
+bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
+                   bool same_page)
+{
+    struct tr t = {.j = j, .jb = from, .b = from->block};
+    t.is64 = t.b->key & KEY_CODE64;
+    t.mode = KEY_TLB_MODE(t.b->key);
+    t.a = (struct asmbuf){.p = j->next, .end = j->code.rw + j->code.bytes};
+    u8 *path = t.a.p, *epoch_imm = NULL;
+    const struct insn *cmp = flags_recipe(&t);
+
+    if (!(cmp ? emit_cheap_link(&t, cmp, side, to, same_page, &epoch_imm)
+              : emit_careful_link(&t, side, to, same_page, &epoch_imm)))
         return false;
     from->path[side] = path;
     from->path_epoch[side] = epoch_imm;
     x_patch(from->site[side], path);
-    j->next = a->p;
+    j->next = t.a.p;
     return true;
 }
 
