@@ -60,6 +60,27 @@ static bool check_accel(const char *text, struct err *e)
     return err_hint(e, "there are 'interp', the portable interpreter, and 'jit', the translator");
 }
 
+/* -check makes both engines itself, and needs the time that only -icount makes the same for both. */
+static bool parse_engine(struct config *c, const struct options *o, struct err *e)
+{
+    const char *accel = o->value[OPT_ACCEL];
+
+    if (accel && !check_accel(accel, e))
+        return false;
+    c->check = o->given[OPT_CHECK];
+    c->vm.accel = accel;
+    c->vm.jit_test = o->value[OPT_JIT_TEST];
+    if (c->check && accel) {
+        err_usage(e, "-check runs both engines: -accel has no effect with it");
+        return err_hint(e, "leave -accel away");
+    }
+    if (c->vm.jit_test && !c->check && (!accel || strcmp(accel, "jit"))) {
+        err_usage(e, "-jit-test has no effect without the translator");
+        return err_hint(e, "add -accel jit, or -check");
+    }
+    return true;
+}
+
 static bool check_display(const char *text, struct err *e)
 {
     if (!strcmp(text, "none"))
@@ -75,11 +96,10 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
         return false;
     if (o->given[OPT_SMP] && !check_smp(o->value[OPT_SMP], e))
         return false;
-    if (o->given[OPT_ACCEL] && !check_accel(o->value[OPT_ACCEL], e))
+    if (!parse_engine(c, o, e))
         return false;
     if (o->given[OPT_DISPLAY] && !check_display(o->value[OPT_DISPLAY], e))
         return false;
-    c->vm.accel = o->value[OPT_ACCEL];
     c->vm.cpu_model = o->value[OPT_CPU];
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];
@@ -114,7 +134,7 @@ static bool parse_time(struct config *c, const struct options *o, struct err *e)
     c->timeout_ns = o->command == CMD_COMPARE ? DEFAULT_COMPARE_TIMEOUT_NS : 0;
     if (o->given[OPT_TIMEOUT] && !options_seconds(OPT_TIMEOUT, o->value[OPT_TIMEOUT], &c->timeout_ns, e))
         return false;
-    c->vm.icount = o->given[OPT_ICOUNT];
+    c->vm.icount = o->given[OPT_ICOUNT] || c->check;
     if (!o->given[OPT_SEED])
         return true;
     if (!c->vm.icount) {

@@ -17,6 +17,7 @@ struct config {
     u64 timeout_ns;       /* 0: none */
     const char *serial;   /* stream of COM1; never NULL */
     const char *debugcon; /* NULL: none */
+    bool check;           /* both engines in lockstep */
     bool stats, stats_json;
     const char *stats_file; /* NULL: standard error */
 };

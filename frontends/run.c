@@ -10,6 +10,7 @@
 #include "frontends/report.h"
 #include "frontends/signals.h"
 #include "frontends/until.h"
+#include "machine/check.h"
 
 #include <string.h>
 
@@ -170,7 +171,10 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
     int code;
 
     signals_set_vm(r->vm);
-    why = vm_run(r->vm, r->config.timeout_ns);
+    if (!r->config.check)
+        why = vm_run(r->vm, r->config.timeout_ns);
+    else if (!check_run(r->vm, r->config.timeout_ns, &why, stderr, e))
+        return e->exit_code;
     wall = host_now_ns() - wall;
     cpu = host_cpu_ns() - cpu;
     chardev_restore_terminal();

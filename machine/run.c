@@ -95,6 +95,8 @@ static u64 slice_length(struct vm *vm)
 static bool idle(struct vm *vm)
 {
     u64 deadline = clock_next_deadline_ns(&vm->clock), now = clock_now_ns(&vm->clock);
+    if (deadline == CLOCK_NEVER && vm->follows)
+        return true;
     if (deadline == CLOCK_NEVER && !has_streams(vm))
         return false;
     if (vm->cfg.icount && deadline != CLOCK_NEVER) {
@@ -114,7 +116,7 @@ static bool idle(struct vm *vm)
     return true;
 }
 
-static void look_around(struct vm *vm)
+void vm_look_around(struct vm *vm)
 {
     u64 now = host_now_ns();
     if (now < vm->next_poll_ns)
@@ -155,9 +157,30 @@ static bool handle_board_requests(struct vm *vm, enum vm_stop *why)
     return vm->cfg.no_reboot || !vm_boot(vm, &e);
 }
 
-static bool over_limit(const struct vm *vm)
+bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
 {
-    return vm->host_deadline_ns && host_now_ns() >= vm->host_deadline_ns;
+    clock_run_timers(&vm->clock);
+    if (handle_board_requests(vm, why))
+        return true;
+    handle_cpu_requests(vm);
+
+    u64 insns = slice_length(vm);
+    pv_enter(vm->pv, vm->cpu);
+    enum cpu_stop s = cpu_run(vm->cpu, insns < max_insns ? insns : max_insns);
+    pv_leave(vm->pv, vm->cpu, vm->cpu->halted);
+    *why = s == STOP_TRIPLE_FAULT ? VM_TRIPLE_FAULT : VM_HUNG;
+    if (s == STOP_HALTED && vm->cpu->halted && !vm->stop)
+        return (!can_be_woken(vm) && !cpu_pending(vm->cpu)) || !idle(vm);
+    return s == STOP_TRIPLE_FAULT;
+}
+
+bool vm_stop_asked(struct vm *vm, enum vm_stop *why)
+{
+    bool late = vm->host_deadline_ns && host_now_ns() >= vm->host_deadline_ns;
+    *why = vm->stop ? VM_STOPPED : VM_TIMEOUT;
+    late = late || vm->stop;
+    vm->stop = false;
+    return late;
 }
 
 enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
@@ -165,28 +188,10 @@ enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
     enum vm_stop why;
     vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
     for (;;) {
-        if (vm->stop) {
-            vm->stop = false;
-            return VM_STOPPED;
-        }
-        if (over_limit(vm))
-            return VM_TIMEOUT;
-        clock_run_timers(&vm->clock);
-        look_around(vm);
-        if (handle_board_requests(vm, &why))
+        if (vm_stop_asked(vm, &why))
             return why;
-        handle_cpu_requests(vm);
-
-        pv_enter(vm->pv, vm->cpu);
-        enum cpu_stop s = cpu_run(vm->cpu, slice_length(vm));
-        pv_leave(vm->pv, vm->cpu, vm->cpu->halted);
-        if (s == STOP_TRIPLE_FAULT)
-            return VM_TRIPLE_FAULT;
-        if (s == STOP_HALTED && vm->cpu->halted && !vm->stop) {
-            if (!can_be_woken(vm) && !cpu_pending(vm->cpu))
-                return VM_HUNG;
-            if (!idle(vm))
-                return VM_HUNG;
-        }
+        vm_look_around(vm);
+        if (vm_turn(vm, ~0ull, &why))
+            return why;
     }
 }

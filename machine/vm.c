@@ -2,6 +2,7 @@
 #include "bios/boot.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
+#include "machine/jit_test.h"
 #include "machine/vm_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,15 @@ static void init_time(struct vm *vm)
     }
 }
 
+static bool create_jit(struct vm *vm, struct err *e)
+{
+    struct jit_test t;
+    if (!jit_supported(e) || !jit_create(vm->cpu, e))
+        return false;
+    return !vm->cfg.jit_test || (jit_test_parse(vm->cfg.jit_test, &t, e) &&
+                                 jit_set_test(vm->cpu->jit, &t, e));
+}
+
 static bool create_parts(struct vm *vm, const struct cpu_model *model, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;
@@ -141,7 +151,7 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
     if (!vm->cpu)
         return false;
     init_time(vm);
-    if (cfg->accel && !strcmp(cfg->accel, "jit") && (!jit_supported(e) || !jit_create(vm->cpu, e)))
+    if (cfg->accel && !strcmp(cfg->accel, "jit") && !create_jit(vm, e))
         return false;
     if (cfg->icount) {
         rng_seed(&vm->cpu->rng, cfg->seed);

@@ -20,6 +20,7 @@ struct vm_config {
     const char *cpu_model;                /* NULL: default */
     const char *pv;                       /* "kvm,-pv-eoi"; NULL: none */
     const char *accel; /* "interp", "jit"; NULL: interp */
+    const char *jit_test; /* modes of the translator for tests, "tlb-miss,cache=1M"; NULL: none */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
     bool demo_guest;

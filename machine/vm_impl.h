@@ -26,7 +26,18 @@ struct vm {
     u64 warp_ns;          /* icount: time skipped while halted */
     u64 host_deadline_ns; /* 0: none */
     u64 next_poll_ns;     /* host time of the next look at file descriptors */
+    bool follows;         /* the second machine of a check (check.h): input comes from the first */
 };
 
 /* Puts CPU, chips and memory into the state in which the guest starts. */
 bool vm_boot(struct vm *vm, struct err *e);
+
+/* ---- the run loop in parts: run.c, and check.c for two machines in step ------------------------ */
+
+/* Timers, requests and one slice of at most max_insns instructions. True: *why says why the machine
+ * stops. */
+bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why);
+/* Was vm_stop called, or is the limit of host time over? */
+bool vm_stop_asked(struct vm *vm, enum vm_stop *why);
+/* Looks at file descriptors, if it is time to. */
+void vm_look_around(struct vm *vm);

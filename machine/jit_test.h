@@ -1,0 +1,7 @@
+/* jit_test.h: the words of -jit-test. */
+#pragma once
+
+#include "cpu/jit/jit.h"
+
+/* "tlb-miss,flags-poison,wrong,hot=1,cache=1M": any of them, in any order. */
+bool jit_test_parse(const char *text, struct jit_test *t, struct err *e);
