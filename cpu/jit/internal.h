@@ -115,6 +115,15 @@ static inline s32 slot(unsigned r)
     return STATE(gpr) + 8 * (s32)r;
 }
 
+/* What the flags of a point in the code came from, if it can be repeated (recover.c). */
+struct flag_source {
+    enum { SRC_NONE, SRC_COMPARE, SRC_LOGIC, SRC_ADD, SRC_SUB } kind;
+    const struct insn *in;
+    u32 regs;        /* guest registers that must not change meanwhile */
+    u8 dest, other;
+    bool has_imm;
+};
+
 struct tr {
     struct jit *j;
     struct asmbuf a;
@@ -123,6 +132,9 @@ struct tr {
     bool is64;
     unsigned mode; /* enum tlb_mode of data accesses */
     bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
+    struct flag_source flags;
+    bool flags_spent; /* the host's flags are not the guest's: repeat the source to have them */
+    bool may_spend;   /* an access check of the current instruction may do that */
     struct cold {
         u8 *from;              /* end of the rel32 that comes here */
         u8 *back;              /* where the code goes on */
@@ -130,6 +142,8 @@ struct tr {
         unsigned idx;
         unsigned undo; /* instructions to give back to `left` before it leaves */
         bool vec_live; /* the hot code there has the vector registers */
+        bool quick;    /* from the quick check: RCX is there, the flags are not */
+        struct flag_source flags;
     } cold[BLOCK_MAX_INSNS * 3];
     unsigned colds;
 };
@@ -145,6 +159,14 @@ void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);
 struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i);
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i);
+
+/* Repeats a comparison of registers. */
+void jit_emit_again(struct tr *t, const struct insn *in);
+/* Makes the flags again, from their source; now, if they are spent; around each instruction. */
+void jit_emit_flags(struct tr *t, const struct flag_source *s);
+void jit_want_flags(struct tr *t);
+void jit_flags_before(struct tr *t, const struct insn *in);
+void jit_flags_after(struct tr *t, const struct insn *in, bool inlined);
 
 /* Tells which rows run on the host's vector registers. */
 void jit_vec_rows_init(struct jit *j);

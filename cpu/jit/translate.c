@@ -168,10 +168,45 @@ static void load_indexed(struct asmbuf *a, unsigned reg, s32 disp)
 }
 
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
+/* op r15, [rbp + r14 * 8 + disp] */
+static void op_indexed(struct asmbuf *a, unsigned opcode, s32 disp)
+{
+    put_rex(a, 1, H_R15, H_R14, H_RBP, false);
+    put8(a, opcode);
+    put_sib(a, H_R15, H_RBP, H_R14, 3, disp);
+}
+
+/* The check for when the flags can be had back: half the work, RCX stays. */
+static void quick_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                        unsigned idx)
+{
+    struct asmbuf *a = &t->a;
+    x_rorx(a, H_R14, H_R15, 12);
+    x_movzx8(a, H_R14, H_R14);
+    op_indexed(a, 0x03, write ? TLB_FIELD(t->mode, neg_w) : TLB_FIELD(t->mode, neg_r)); /* add */
+    put8(a, 0x49); /* cmp r15, 4096 - size */
+    put8(a, 0x81);
+    put8(a, 0xff);
+    put32(a, (u32)PAGE_SIZE - size);
+    u8 *after = x_jcc(a, 7, a->p); /* ja */
+    t->cold[t->colds++] = (struct cold){.from = after,
+                                        .site = site,
+                                        .idx = idx,
+                                        .quick = true,
+                                        .vec_live = t->vec_live,
+                                        .flags = t->flags};
+    op_indexed(a, 0x03, TLB_FIELD(t->mode, host));
+    t->flags_spent = true;
+}
+
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
                         unsigned idx)
 {
     struct asmbuf *a = &t->a;
+    if (t->may_spend) {
+        quick_check(t, size, write, site, idx);
+        return;
+    }
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     x_rorx(a, H_R14, H_R15, 12);
     x_movzx8(a, H_R14, H_R14);
@@ -744,6 +779,15 @@ static void emit_fall_through(struct tr *t)
     t->cold[t->colds++] = (struct cold){.from = after, .idx = t->b->count};
 }
 
+/* RCX and flags as they were before the check that missed. */
+static void emit_cold_state(struct tr *t, const struct cold *c)
+{
+    if (c->quick)
+        jit_emit_flags(t, &c->flags);
+    else
+        x_load(&t->a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+
 static void emit_colds(struct tr *t)
 {
     struct asmbuf *a = &t->a;
@@ -752,7 +796,7 @@ static void emit_colds(struct tr *t)
         const struct cold *c = &t->cold[n];
         if (c->site) {
             x_patch(c->from, a->p);
-            x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+            emit_cold_state(t, c);
             emit_handler_call(t, c->site);
             if (c->vec_live)
                 jit_emit_vec_enter(t, c->idx + 1);
@@ -762,7 +806,7 @@ static void emit_colds(struct tr *t)
         bool is_site = c->from == t->jb->site[0] || c->from == t->jb->site[1];
         if (!is_site) { /* a check of the last instruction missed: rcx is saved */
             x_patch(c->from, a->p);
-            x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+            emit_cold_state(t, c);
             if (c->undo) {
                 x_load(a, 1, H_R14, H_RBP, STATE(left));
                 x_lea(a, 1, H_R14, H_R14, (s32)c->undo);
@@ -831,21 +875,27 @@ static void emit_body(struct tr *t)
         const struct insn *in = &b->insn[i];
         unsigned colds = t->colds;
         if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
+            jit_want_flags(t);
             jit_emit_exit_record(t, i); /* its shadow reaches into the next block */
             return;
         }
-        if (emit_template(t, in, i)) {
+        jit_flags_before(t, in);
+        bool inlined = emit_template(t, in, i);
+        if (inlined) {
             t->j->stats.templates++;
         } else {
+            jit_want_flags(t);
             struct jit_site *s = jit_new_site(t, in, i);
             emit_handler_call(t, s);
             t->vec_live = false;
             t->j->stats.helpers++;
         }
+        jit_flags_after(t, in, inlined);
         for (; colds < t->colds; colds++)
             t->cold[colds].back = t->a.p;
         emit_poison(t, in, i);
     }
+    jit_want_flags(t);
     if (closed)
         emit_end(t);
     else
@@ -912,7 +962,7 @@ static const struct insn *flags_recipe(const struct tr *t)
     return compares && !cmp->mem && !high_byte && t->j->rows[cmp->row].template_ok ? cmp : NULL;
 }
 
-static void emit_recipe(struct tr *t, const struct insn *cmp)
+void jit_emit_again(struct tr *t, const struct insn *cmp)
 {
     const struct insn_row *r = insn_row(cmp);
     if (r->modrm == MRM_NONE)
@@ -950,7 +1000,7 @@ static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
     }
     emit_left(a, 5, t->b->count);
     u8 *late = x_jcc(a, 8, a->p); /* js */
-    emit_recipe(t, cmp);
+    jit_emit_again(t, cmp);
     x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
     if (a->full)
         return false;
@@ -958,7 +1008,7 @@ static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
     emit_left(a, 0, t->b->count);
     if (stale)
         x_patch(stale, a->p);
-    emit_recipe(t, cmp);
+    jit_emit_again(t, cmp);
     x_jmp(a, t->jb->unlinked[side]);
     return !a->full;
 }

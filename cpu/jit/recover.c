@@ -1,0 +1,208 @@
+/*
+ * recover.c: having the guest's flags back after an access check has spent them.
+ *
+ * The quick access check needs ordinary arithmetic. It may be used where the instruction that made
+ * the current flags can be repeated from registers that still hold what it read or wrote: then the
+ * cold path repeats it before a fault shows the flags, and straight-line code repeats it only in
+ * front of an instruction that wants them. Where that is not so, the check that spares flags is
+ * used.
+ */
+#include "cpu/jit/internal.h"
+
+#define ALL_REGS 0xffffffffu
+
+/* ---- what an instruction does to registers and flags
+ * ----------------------------------------------- */
+
+static unsigned number(unsigned r, bool byte)
+{
+    return byte ? r / 8 : r;
+}
+
+static bool is_letter(const struct insn_row *r, enum insn_opnd o)
+{
+    return r->opnd[0] == o || r->opnd[1] == o || r->opnd[2] == o;
+}
+
+static bool has_g(const struct insn_row *r)
+{
+    return is_letter(r, OPND_Gb) || is_letter(r, OPND_Gv) || is_letter(r, OPND_Gd) ||
+           is_letter(r, OPND_Gq) || is_letter(r, OPND_Gy);
+}
+
+/* General registers that a template changes, as bits; all when it is not known. */
+static u32 written(const struct insn *in, const struct insn_row *r, const struct row_traits *tr)
+{
+    u32 m = 0;
+    if (!strcmp(r->name, "push"))
+        return BIT(RSP);
+    if (!strcmp(r->name, "pop"))
+        return in->mem ? ALL_REGS : BIT(RSP) | BIT(in->rm);
+    if (!strcmp(r->name, "lea"))
+        return BIT(in->reg);
+    if (!strcmp(r->name, "nop"))
+        return 0;
+    if (!tr->template_ok || r->opnd[0] == OPND__ || r->opnd[0] == OPND_Zv ||
+        r->opnd[0] == OPND_Zb || r->opcode == 0xf6 || r->opcode == 0xf7 ||
+        !strcmp(r->name, "cmpxchg"))
+        return ALL_REGS;
+    if (tr->writes_g)
+        m |= BIT(number(in->reg, tr->byte_g));
+    if (tr->writes_e && !in->mem)
+        m |= BIT(number(in->rm, tr->e_size == 1));
+    return m;
+}
+
+static bool constant_shift(const struct insn *in, const struct insn_row *r)
+{
+    bool shift = !strcmp(r->name, "shl") || !strcmp(r->name, "shr") || !strcmp(r->name, "sar");
+    return shift && r->opnd[1] == OPND_Ib && in->imm & (in->osz == 8 ? 63 : 31);
+}
+
+/* AF and OF where they are undefined are a function of the operation on the host, too. */
+static bool replaces_flags(const struct insn *in, const struct insn_row *r)
+{
+    if ((r->fl_write | (r->fl_undef & (F_A | F_O))) != F_ALL)
+        return false;
+    return !r->fl_read || constant_shift(in, r);
+}
+
+/* ---- how the flags can be made again
+ * ------------------------------------------------------------------ */
+
+static bool wide(const struct insn *in)
+{
+    return in->osz >= 4;
+}
+
+static bool high_byte(const struct insn *in)
+{
+    return in->osz == 1 && ((in->rm | in->reg) & 7);
+}
+
+static struct flag_source source_of(const struct insn *in, const struct insn_row *r,
+                                    const struct row_traits *tr)
+{
+    struct flag_source s = {.kind = SRC_NONE};
+    bool byte = in->osz == 1, g = has_g(r), g_first = g && tr->writes_g;
+    unsigned e = number(in->rm, byte), reg = number(in->reg, byte);
+    if (!tr->template_ok || high_byte(in))
+        return s;
+    s.in = in;
+    if (!strcmp(r->name, "cmp") || !strcmp(r->name, "test")) {
+        if (in->mem)
+            return s;
+        s.kind = SRC_COMPARE;
+        s.regs = BIT(e) | (g ? BIT(reg) : 0);
+    } else if (!strcmp(r->name, "and") || !strcmp(r->name, "or") || !strcmp(r->name, "xor")) {
+        if (in->mem && !g_first)
+            return s;
+        s.kind = SRC_LOGIC;
+        s.dest = (u8)(g_first ? reg : e);
+        s.regs = BIT(s.dest);
+    } else if ((!strcmp(r->name, "add") || !strcmp(r->name, "sub")) && wide(in) && !in->mem) {
+        s.dest = (u8)(g_first ? reg : e);
+        s.other = (u8)(g_first ? e : reg);
+        if ((g && s.dest == s.other) || (!g && in->imm == INT32_MIN))
+            return s;
+        s.kind = r->name[0] == 'a' ? SRC_ADD : SRC_SUB;
+        s.has_imm = !g;
+        s.regs = BIT(s.dest) | (g ? BIT(s.other) : 0);
+    }
+    return s;
+}
+
+/* r = guest register */
+static void fetch(struct asmbuf *a, unsigned r, unsigned guest)
+{
+    if (host_reg[guest] == SLOT)
+        x_load(a, 1, r, H_RBP, slot(guest));
+    else
+        x_mov(a, 1, r, (unsigned)host_reg[guest]);
+}
+
+static void op_rr(struct asmbuf *a, unsigned w, unsigned opcode, unsigned dst, unsigned src)
+{
+    put_rex(a, w, src, 0, dst, false);
+    put8(a, opcode);
+    put8(a, 0xc0 | (src & 7) << 3 | (dst & 7));
+}
+
+#define OP_ADD 0x01
+#define OP_SUB 0x29
+#define OP_TEST 0x85
+
+/* Undoes an addition or subtraction in r14, and does it again. */
+static void emit_again(struct asmbuf *a, const struct flag_source *s)
+{
+    unsigned w = s->in->osz == 8, op = s->kind == SRC_ADD ? OP_ADD : OP_SUB;
+    unsigned inverse = s->kind == SRC_ADD ? OP_SUB : OP_ADD;
+    fetch(a, H_R14, s->dest);
+    if (s->has_imm)
+        x_mov_imm(a, H_R15, (u64)(s64)s->in->imm);
+    else
+        fetch(a, H_R15, s->other);
+    op_rr(a, 1, inverse, H_R14, H_R15);
+    op_rr(a, w, op, H_R14, H_R15);
+}
+
+static void emit_test(struct asmbuf *a, const struct flag_source *s)
+{
+    unsigned size = s->in->osz;
+    fetch(a, H_R14, s->dest);
+    if (size == 2)
+        put8(a, 0x66);
+    put_rex(a, size == 8, H_R14, 0, H_R14, false);
+    put8(a, size == 1 ? OP_TEST - 1 : OP_TEST);
+    put8(a, 0xc0 | (H_R14 & 7) << 3 | (H_R14 & 7));
+}
+
+void jit_emit_flags(struct tr *t, const struct flag_source *s)
+{
+    switch (s->kind) {
+    case SRC_NONE: break;
+    case SRC_COMPARE: jit_emit_again(t, s->in); break;
+    case SRC_LOGIC: emit_test(&t->a, s); break;
+    case SRC_ADD:
+    case SRC_SUB: emit_again(&t->a, s); break;
+    }
+}
+
+/* ---- along a block
+ * ------------------------------------------------------------------------------------------ */
+
+void jit_want_flags(struct tr *t)
+{
+    if (!t->flags_spent)
+        return;
+    jit_emit_flags(t, &t->flags);
+    t->flags_spent = false;
+}
+
+void jit_flags_before(struct tr *t, const struct insn *in)
+{
+    const struct insn_row *r = insn_row(in);
+    const struct row_traits *tr = &t->j->rows[in->row];
+    bool plain = tr->template_ok || (r->cls == IDENT && r->ops && r->ops->stack) ||
+                 !strcmp(r->name, "lea") || !strcmp(r->name, "nop");
+    bool replaces = replaces_flags(in, r), touches = r->fl_read | r->fl_write | r->fl_undef;
+    bool loses_source = !replaces && written(in, r, tr) & t->flags.regs;
+    t->may_spend = plain && t->flags.kind != SRC_NONE && !loses_source && (replaces || !touches);
+    if (!plain || (touches && !replaces) || loses_source)
+        jit_want_flags(t);
+}
+
+void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
+{
+    const struct insn_row *r = insn_row(in);
+    const struct row_traits *tr = &t->j->rows[in->row];
+    t->may_spend = false;
+    if (!inlined) {
+        t->flags.kind = SRC_NONE;
+    } else if (replaces_flags(in, r)) {
+        t->flags = source_of(in, r, tr);
+        t->flags_spent = false;
+    } else if (r->fl_write | r->fl_undef || written(in, r, tr) & t->flags.regs) {
+        t->flags.kind = SRC_NONE;
+    }
+}
