@@ -133,8 +133,7 @@ u64 model_xcr0(const struct cpu_model *m)
     return model_has(m, CPUID_1_ECX, F1C_XSAVE) ? 3 : 1;
 }
 
-/* ---- the instruction
- * ------------------------------------------------------------------------------------ */
+/* ---- the instruction ------------------------------------------------------------------------- */
 
 static void put_string(u32 *r, const char *s, size_t at, size_t size)
 {

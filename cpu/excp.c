@@ -6,8 +6,7 @@
 #include "cpu/seg.h"
 #include "cpu/task.h"
 
-/* ---- raising
- * ------------------------------------------------------------------------------------------ */
+/* ---- raising --------------------------------------------------------------------------------- */
 
 static bool contributory(unsigned v)
 {
@@ -62,8 +61,7 @@ _Noreturn void excp_page_fault(struct cpu *cpu, const struct insn *in, gva_t va,
           (struct pending_excp){.vector = EXC_PF, .has_error = true, .error = pfec, .cr2 = va});
 }
 
-/* ---- delivery
- * -------------------------------------------------------------------------------------------- */
+/* ---- delivery -------------------------------------------------------------------------------- */
 
 struct entry {
     unsigned vector;

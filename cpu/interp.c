@@ -89,8 +89,7 @@ const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
     return enter(cpu, block_find(cpu, linear_ip(cpu)));
 }
 
-/* ---- between blocks
- * ------------------------------------------------------------------------------- */
+/* ---- between blocks -------------------------------------------------------------------------- */
 
 /* Debug traps, NMI, INTR, in this order. True: something was delivered. */
 static bool deliver_events(struct cpu *cpu)

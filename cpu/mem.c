@@ -225,8 +225,7 @@ void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsi
     write_checked(cpu, in, va, v, size, true);
 }
 
-/* ---- byte ranges
- * ---------------------------------------------------------------------------------- */
+/* ---- byte ranges ----------------------------------------------------------------------------- */
 
 /* The one or two pages of [va, va + len). */
 struct span {
@@ -326,8 +325,7 @@ void mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
         mem_write_bytes(cpu, in, m->va, m->buf, m->size);
 }
 
-/* ---- stack
- * ------------------------------------------------------------------------------------------ */
+/* ---- stack ----------------------------------------------------------------------------------- */
 
 void stack_push(struct cpu *cpu, const struct insn *in, u64 v, unsigned size)
 {

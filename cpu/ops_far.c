@@ -75,8 +75,7 @@ static void jump_real(struct cpu *cpu, const struct insn *in, struct far_ptr p)
     cpu->rip = p.off;
 }
 
-/* ---- call gates
- * ---------------------------------------------------------------------------------------- */
+/* ---- call gates ------------------------------------------------------------------------------ */
 
 struct call_gate {
     u16 sel;
@@ -282,8 +281,7 @@ const struct insn_ops ops_jmp_far_mem = {.any = op_jmp_far_mem};
 const struct insn_ops ops_call_far_imm = {.any = op_call_far_imm};
 const struct insn_ops ops_call_far_mem = {.any = op_call_far_mem};
 
-/* ---- returns
- * ---------------------------------------------------------------------------------------------- */
+/* ---- returns --------------------------------------------------------------------------------- */
 
 /* Reads stack slots without popping them. */
 struct stack_reader {
@@ -509,8 +507,7 @@ HANDLER(op_iret)
 }
 const struct insn_ops ops_iret = {.any = op_iret};
 
-/* ---- software interrupts
- * ------------------------------------------------------------------------------------- */
+/* ---- software interrupts --------------------------------------------------------------------- */
 
 HANDLER(op_int_n)
 {
@@ -547,8 +544,7 @@ HANDLER(op_int1)
 }
 const struct insn_ops ops_int1 = {.any = op_int1};
 
-/* ---- fast system calls
- * ------------------------------------------------------------------------------------------ */
+/* ---- fast system calls ----------------------------------------------------------------------- */
 
 static void flat_segment(struct cpu *cpu, enum seg_id s, u16 sel, u16 attr)
 {

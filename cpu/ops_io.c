@@ -96,8 +96,7 @@ const struct insn_ops ops_out_imm_eax = {.any = op_out_imm_eax};
 const struct insn_ops ops_out_dx_al = {.any = op_out_dx_al};
 const struct insn_ops ops_out_dx_eax = {.any = op_out_dx_eax};
 
-/* ---- strings
- * --------------------------------------------------------------------------------------------- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 static void advance(struct cpu *cpu, const struct insn *in, unsigned r, unsigned size)
 {

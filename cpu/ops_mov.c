@@ -113,8 +113,7 @@ const struct insn_ops ops_movnti = {
     .s = {NULL, NULL, mov_eg_s32, mov_eg_s64},
 };
 
-/* ---- MOVZX, MOVSX, MOVSXD
- * ------------------------------------------------------------------------ */
+/* ---- MOVZX, MOVSX, MOVSXD -------------------------------------------------------------------- */
 
 /* `from` bits of E become `to` bits of G; ext is the C type of the source as it is extended. */
 #define EXTEND(name, ext, from, to)                                                                \

@@ -31,8 +31,7 @@ static unsigned cr_size(const struct cpu *cpu)
     return cpu->key & KEY_CODE64 ? 8 : 4;
 }
 
-/* ---- control registers
- * -------------------------------------------------------------------------------- */
+/* ---- control registers ----------------------------------------------------------------------- */
 
 HANDLER(op_mov_r_cr)
 {
@@ -110,8 +109,7 @@ HANDLER(op_lmsw)
 }
 OPS(lmsw)
 
-/* ---- debug registers
- * ----------------------------------------------------------------------------------- */
+/* ---- debug registers ------------------------------------------------------------------------- */
 
 static unsigned dr_number(struct cpu *cpu, const struct insn *in)
 {
@@ -163,8 +161,7 @@ HANDLER(op_mov_dr_r)
 }
 OPS(mov_dr_r)
 
-/* ---- TLB and caches
- * --------------------------------------------------------------------------------------- */
+/* ---- TLB and caches -------------------------------------------------------------------------- */
 
 HANDLER(op_invlpg)
 {
@@ -209,8 +206,7 @@ HANDLER(op_wbinvd)
 }
 OPS(wbinvd)
 
-/* ---- descriptor tables
- * ---------------------------------------------------------------------------------------- */
+/* ---- descriptor tables ----------------------------------------------------------------------- */
 
 static const struct insn *store_table(struct cpu *cpu, const struct insn *in, u64 base, u32 limit)
 {
@@ -325,8 +321,7 @@ HANDLER(op_ltr)
 }
 OPS(ltr)
 
-/* ---- MSRs, time, identification
- * ----------------------------------------------------------------------------- */
+/* ---- MSRs, time, identification -------------------------------------------------------------- */
 
 HANDLER(op_rdmsr)
 {
@@ -470,8 +465,7 @@ HANDLER(op_swapgs)
 }
 OPS(swapgs)
 
-/* ---- waiting, hypercalls
- * ---------------------------------------------------------------------------------------- */
+/* ---- waiting, hypercalls --------------------------------------------------------------------- */
 
 HANDLER(op_hlt)
 {

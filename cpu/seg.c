@@ -168,8 +168,7 @@ void seg_set_cs(struct cpu *cpu, u16 sel, const struct desc *d, unsigned cpl)
     cpu->cpl = (u8)cpl;
 }
 
-/* ---- stacks in the TSS
- * ------------------------------------------------------------------------------ */
+/* ---- stacks in the TSS ----------------------------------------------------------------------- */
 
 static _Noreturn void bad_tss(struct cpu *cpu, const struct insn *in, u32 ext)
 {

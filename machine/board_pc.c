@@ -9,8 +9,7 @@
 /* Numbers of the sources of a shared ISA line. */
 enum { SOURCE_CHIP, SOURCE_HPET, SOURCE_PIIX3, SOURCE_SCI, SOURCE_TESTDEV };
 
-/* ---- wires
- * --------------------------------------------------------------------------------------------- */
+/* ---- wires ----------------------------------------------------------------------------------- */
 
 static void set_isa_line(void *opaque, unsigned n, bool level)
 {

@@ -53,8 +53,7 @@ void vm_explain(const struct vm *vm, FILE *out)
                 r->enabled ? "" : " (off)");
 }
 
-/* ---- stops
- * ---------------------------------------------------------------------------------------------- */
+/* ---- stops ----------------------------------------------------------------------------------- */
 
 static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
 {

@@ -18,8 +18,7 @@
 #define SLICE_MAX 40000u /* about 0.2 ms: what a late timer may be late by */
 #define ICOUNT_SLICE_MAX 1000000u
 
-/* ---- streams
- * -------------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static struct chardev *chardevs(const struct vm *vm, unsigned i)
 {

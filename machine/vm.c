@@ -10,8 +10,7 @@
 /* 2000-01-01: what the clock of a reproducible run begins with. */
 #define ICOUNT_WALL_BASE 946684800ull
 
-/* ---- what the CPU asks
- * --------------------------------------------------------------------------------- */
+/* ---- what the CPU asks ----------------------------------------------------------------------- */
 
 static u32 hook_io_read(void *opaque, u16 port, unsigned size)
 {

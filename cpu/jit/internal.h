@@ -80,7 +80,7 @@ struct jit {
     u8 *data;                     /* arena for jit_block and jit_site */
     u64 data_used;
     const u8 *mxcsr_masks; /* a constant in code memory */
-    u8 *last; /* entry of the block emitted last */
+    u8 *last;              /* entry of the block emitted last */
     struct row_traits *rows;
     struct jit_test test;
     struct jit_stats stats;
@@ -104,7 +104,8 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site);
 /* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
 bool jit_uses_global_epoch(const struct jit_block *jb);
 
-/* ---- translating one block: translate.c, and translate_sse.c for vectors ----------------------- */
+/* ---- translating one block: translate.c, and translate_sse.c for vectors -----------------------
+ */
 
 /* Where a guest register lives; SLOT: in memory. */
 #define SLOT (-1)
@@ -119,7 +120,7 @@ static inline s32 slot(unsigned r)
 struct flag_source {
     enum { SRC_NONE, SRC_COMPARE, SRC_LOGIC, SRC_ADD, SRC_SUB } kind;
     const struct insn *in;
-    u32 regs;        /* guest registers that must not change meanwhile */
+    u32 regs; /* guest registers that must not change meanwhile */
     u8 dest, other;
     bool has_imm;
 };
@@ -164,6 +165,7 @@ void jit_emit_exit_record(struct tr *t, unsigned i);
 void jit_emit_again(struct tr *t, const struct insn *in);
 /* Makes the flags again, from their source; now, if they are spent; around each instruction. */
 void jit_emit_flags(struct tr *t, const struct flag_source *s);
+struct flag_source jit_flag_source(const struct tr *t, const struct insn *in);
 void jit_want_flags(struct tr *t);
 void jit_flags_before(struct tr *t, const struct insn *in);
 void jit_flags_after(struct tr *t, const struct insn *in, bool inlined);

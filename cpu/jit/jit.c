@@ -7,8 +7,7 @@
 #define DATA_BYTES (64 * MIB)
 #define MAX_ADDRESSES 8 /* translations of one block for different linear addresses */
 
-/* ---- flags between their two forms
- * ---------------------------------------------------------------- */
+/* ---- flags between their two forms ----------------------------------------------------------- */
 
 /* cpu->jit_flags: AH of LAHF in the high byte, OF in the low. */
 static void flags_to_host(struct cpu *cpu)
@@ -37,8 +36,7 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site)
     return go_on;
 }
 
-/* ---- entering
- * --------------------------------------------------------------------------------------- */
+/* ---- entering -------------------------------------------------------------------------------- */
 
 typedef const struct insn *(*enter_fn)(struct cpu *cpu, const void *code);
 
@@ -99,8 +97,7 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
 #endif
 }
 
-/* ---- linking
- * ------------------------------------------------------------------------------------------ */
+/* ---- linking --------------------------------------------------------------------------------- */
 
 static void unlink_side(struct jit *j, struct jit_block *from, unsigned side)
 {
@@ -153,8 +150,7 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
     j->stats.links++;
 }
 
-/* ---- making
- * ---------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 void *jit_data(struct jit *j, u64 bytes)
 {
@@ -231,9 +227,7 @@ void jit_kill(struct cpu *cpu, struct block *b)
     }
 }
 
-/* ---- life
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* What empty slots of the table of targets point to: a head that matches nothing. */
 static u8 *emit_no_target(struct jit *j)

@@ -11,8 +11,7 @@
 
 #define ALL_REGS 0xffffffffu
 
-/* ---- what an instruction does to registers and flags
- * ----------------------------------------------- */
+/* ---- what an instruction does to registers and flags ----------------------------------------- */
 
 static unsigned number(unsigned r, bool byte)
 {
@@ -67,8 +66,7 @@ static bool replaces_flags(const struct insn *in, const struct insn_row *r)
     return !r->fl_read || constant_shift(in, r);
 }
 
-/* ---- how the flags can be made again
- * ------------------------------------------------------------------ */
+/* ---- how the flags can be made again --------------------------------------------------------- */
 
 static bool wide(const struct insn *in)
 {
@@ -168,8 +166,12 @@ void jit_emit_flags(struct tr *t, const struct flag_source *s)
     }
 }
 
-/* ---- along a block
- * ------------------------------------------------------------------------------------------ */
+struct flag_source jit_flag_source(const struct tr *t, const struct insn *in)
+{
+    return source_of(in, insn_row(in), &t->j->rows[in->row]);
+}
+
+/* ---- along a block --------------------------------------------------------------------------- */
 
 void jit_want_flags(struct tr *t)
 {

@@ -12,8 +12,7 @@
 const s8 host_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12, H_R13, H_RSI, H_RDI,
                          H_R8,  H_R9,  H_R10, H_R11, SLOT,  SLOT,  SLOT,  SLOT};
 
-/* ---- rows
- * ---------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static bool letter_is_e(unsigned o)
 {
@@ -110,8 +109,7 @@ void jit_rows_init(struct jit *j)
     jit_vec_rows_init(j);
 }
 
-/* ---- addresses
- * --------------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 /* r15 = linear address of the memory operand. */
 void jit_emit_address(struct tr *t, const struct insn *in)
@@ -223,9 +221,7 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
 }
 _Static_assert(TLB_SLOTS == 256, "the index is one byte of the page number");
 
-/* ---- handlers
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 static const struct insn *op_jit_stop(struct cpu *cpu, const struct insn *in)
 {
@@ -263,9 +259,7 @@ void jit_emit_exit_record(struct tr *t, unsigned i)
     x_jmp(&t->a, t->j->stub_exit_record);
 }
 
-/* ---- re-encoding
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- re-encoding ----------------------------------------------------------------------------- */
 
 struct operand {
     int host;  /* host register, or SLOT */
@@ -429,8 +423,7 @@ static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
     return true;
 }
 
-/* ---- templates of their own
- * ---------------------------------------------------------------------------------------- */
+/* ---- templates of their own ------------------------------------------------------------------ */
 
 static void store_reg(struct tr *t, unsigned guest, unsigned from)
 {
@@ -609,9 +602,7 @@ static bool emit_template(struct tr *t, const struct insn *in, unsigned i)
     return r->modrm == MRM_NONE ? emit_short_form(t, in, r) : emit_modrm_form(t, in, i, r, tr);
 }
 
-/* ---- ends of blocks
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- ends of blocks -------------------------------------------------------------------------- */
 
 /* Cold: an unlinked jump leaves to the interpreter, which runs the jump and links. */
 static void end_site(struct tr *t, unsigned side, u8 *after)
@@ -865,6 +856,26 @@ static bool ends_by_itself(const struct block *b)
     return r->cls == CTRL || r->cls == SYSTEM || b->insn[b->count - 1].row == ROW_INVALID;
 }
 
+static void emit_insn(struct tr *t, const struct insn *in, unsigned i)
+{
+    unsigned colds = t->colds;
+    jit_flags_before(t, in);
+    bool inlined = emit_template(t, in, i);
+    if (inlined) {
+        t->j->stats.templates++;
+    } else {
+        jit_want_flags(t);
+        struct jit_site *s = jit_new_site(t, in, i);
+        emit_handler_call(t, s);
+        t->vec_live = false;
+        t->j->stats.helpers++;
+    }
+    jit_flags_after(t, in, inlined);
+    for (; colds < t->colds; colds++)
+        t->cold[colds].back = t->a.p;
+    emit_poison(t, in, i);
+}
+
 static void emit_body(struct tr *t)
 {
     struct block *b = t->b;
@@ -873,27 +884,12 @@ static void emit_body(struct tr *t)
     jit_emit_vec_begin(t, n);
     for (unsigned i = 0; i < n && !t->a.full; i++) {
         const struct insn *in = &b->insn[i];
-        unsigned colds = t->colds;
         if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
             jit_want_flags(t);
             jit_emit_exit_record(t, i); /* its shadow reaches into the next block */
             return;
         }
-        jit_flags_before(t, in);
-        bool inlined = emit_template(t, in, i);
-        if (inlined) {
-            t->j->stats.templates++;
-        } else {
-            jit_want_flags(t);
-            struct jit_site *s = jit_new_site(t, in, i);
-            emit_handler_call(t, s);
-            t->vec_live = false;
-            t->j->stats.helpers++;
-        }
-        jit_flags_after(t, in, inlined);
-        for (; colds < t->colds; colds++)
-            t->cold[colds].back = t->a.p;
-        emit_poison(t, in, i);
+        emit_insn(t, in, i);
     }
     jit_want_flags(t);
     if (closed)
@@ -922,9 +918,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     return true;
 }
 
-/* ---- links
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 bool jit_uses_global_epoch(const struct jit_block *jb)
 {
@@ -1061,6 +1055,44 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
     return !a->full;
 }
 
+/*
+ * A block that jumps to itself gets its code a second time, as a loop: there the flags at the top
+ * are known to come from its own comparison, so that every access check is the quick one, and the
+ * way back is the slice check alone. Other ways out go through the jump of the first copy.
+ */
+static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
+{
+    struct asmbuf *a = &t->a;
+    const struct block *b = t->b;
+    const struct insn *jump = &b->insn[b->count - 1];
+    const u8 *first_jump = t->jb->site[1] - 6; /* jcc rel32 */
+    u8 *path = a->p;
+
+    emit_left(a, 5, b->count);
+    u8 *late_in = x_jcc(a, 8, a->p); /* js */
+    u8 *top = a->p;
+    t->flags = jit_flag_source(t, cmp);
+    t->flags_spent = true;
+    for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
+        emit_insn(t, &b->insn[i], i);
+    jit_want_flags(t);
+    x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
+    emit_left(a, 5, b->count);
+    x_jcc(a, 9, top); /* jns */
+    if (a->full)
+        return false;
+    x_patch(late_in, a->p);
+    emit_left(a, 0, b->count);
+    jit_emit_again(t, cmp);
+    x_jmp(a, t->jb->unlinked[side]);
+    emit_colds(t);
+    if (a->full)
+        return false;
+    t->j->next = a->p;
+    x_patch(t->jb->site[side], path);
+    return true;
+}
+
 bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
                    bool same_page)
 {
@@ -1071,6 +1103,11 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     u8 *path = t.a.p, *epoch_imm = NULL;
     const struct insn *cmp = flags_recipe(&t);
 
+    if (cmp && from == to && same_page && !from->vec_entry && !from->vec_live) {
+        from->path[side] = path;
+        from->path_epoch[side] = NULL;
+        return emit_loop(&t, cmp, side);
+    }
     if (!(cmp ? emit_cheap_link(&t, cmp, side, to, same_page, &epoch_imm)
               : emit_careful_link(&t, side, to, same_page, &epoch_imm)))
         return false;
@@ -1079,109 +1116,4 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     x_patch(from->site[side], path);
     j->next = t.a.p;
     return true;
-}
-
-/* ---- stubs
- * ----------------------------------------------------------------------------------------------------------------
- */
-
-static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
-
-static void push_pop(struct asmbuf *a, unsigned reg, bool push)
-{
-    if (reg & 8)
-        put8(a, 0x41);
-    put8(a, (push ? 0x50 : 0x58) | (reg & 7));
-}
-
-static void emit_spill(struct asmbuf *a)
-{
-    for (unsigned r = 0; r < 16; r++)
-        if (host_reg[r] != SLOT)
-            x_store(a, 1, (unsigned)host_reg[r], H_RBP, slot(r));
-    put8(a, 0x9f); /* lahf */
-    put8(a, 0x0f); /* seto al */
-    put8(a, 0x90);
-    put8(a, 0xc0);
-    put8(a, 0x66); /* mov [rbp + jit_flags], ax */
-    x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
-    jit_emit_vec_leave(a);
-}
-
-static void emit_reload(struct asmbuf *a)
-{
-    put8(a, 0x0f); /* movzx eax, word [rbp + jit_flags] */
-    put8(a, 0xb7);
-    put_mem(a, H_RAX, H_RBP, STATE(jit_flags));
-    put8(a, 0x04); /* add al, 127: OF */
-    put8(a, 127);
-    put8(a, 0x9e); /* sahf: the others */
-    for (unsigned r = 0; r < 16; r++)
-        if (host_reg[r] != SLOT)
-            x_load(a, 1, (unsigned)host_reg[r], H_RBP, slot(r));
-}
-
-static void emit_sub_rsp8(struct asmbuf *a, bool sub)
-{
-    put8(a, 0x48); /* lea rsp, [rsp -+ 8] */
-    put8(a, 0x8d);
-    put8(a, 0x64);
-    put8(a, 0x24);
-    put8(a, (u8)(sub ? -8 : 8));
-}
-
-/* rax: what op_enter_jit gets. */
-static void emit_return(struct asmbuf *a)
-{
-    emit_sub_rsp8(a, false);
-    for (unsigned i = sizeof saved; i-- > 0;)
-        push_pop(a, saved[i], false);
-    put8(a, 0xc3);
-}
-
-void jit_emit_stubs(struct jit *j)
-{
-    struct asmbuf a = {.p = j->next, .end = j->code.rw + j->code.bytes};
-
-    j->stub_enter = a.p; /* (rdi cpu, rsi code) */
-    for (unsigned i = 0; i < sizeof saved; i++)
-        push_pop(&a, saved[i], true);
-    emit_sub_rsp8(&a, true);
-    x_lea(&a, 1, H_RBP, H_RDI, STATE_BIAS);
-    x_mov(&a, 1, H_R14, H_RSI);
-    emit_reload(&a);
-    put8(&a, 0x41); /* jmp r14 */
-    put8(&a, 0xff);
-    put8(&a, 0xe6);
-
-    j->stub_helper = a.p; /* r14: struct jit_site */
-    emit_spill(&a);
-    x_lea(&a, 1, H_RDI, H_RBP, -STATE_BIAS);
-    x_mov(&a, 1, H_RSI, H_R14);
-    emit_sub_rsp8(&a, true);
-    x_mov_imm(&a, H_RAX, (u64)(uintptr_t)jit_run_handler);
-    put8(&a, 0xff); /* call rax */
-    put8(&a, 0xd0);
-    emit_sub_rsp8(&a, false);
-    x_mov(&a, 0, H_RCX, H_RAX);
-    u8 *leave = x_jrcxz(&a);
-    emit_reload(&a);
-    put8(&a, 0xc3);
-    x_here(&a, leave);
-    emit_sub_rsp8(&a, false); /* the return address into the block */
-    x_mov_imm(&a, H_RAX, 0);
-    emit_return(&a);
-
-    j->stub_exit_record = a.p; /* r14: record, r15: struct jit_block */
-    emit_spill(&a);
-    x_load(&a, 1, H_RAX, H_R15, (s32)offsetof(struct jit_block, block));
-    x_store(&a, 1, H_RAX, H_RBP, STATE(block));
-    x_load(&a, 1, H_RAX, H_R15, (s32)offsetof(struct jit_block, lin));
-    x_store(&a, 1, H_RAX, H_RBP, slot(REG_RIP));
-    x_mov(&a, 1, H_RAX, H_R14);
-    emit_return(&a);
-
-    jit_emit_vec_stub(j, &a);
-    BUG_ON(a.full);
-    j->next = a.p;
 }
