@@ -106,9 +106,7 @@ int board_intr_ack(struct board *b)
     return b->lapic ? lapic_ack(b->lapic) : ack_extint(b);
 }
 
-/* ---- parts
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- parts ----------------------------------------------------------------------------------- */
 
 /* Creates a chip and puts it at the end of the list, so that resets go in order of creation. */
 static void *add(struct board *b, const struct dev_class *cls, const char *props, struct err *e)

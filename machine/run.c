@@ -75,9 +75,7 @@ static bool has_streams(const struct vm *vm)
     return false;
 }
 
-/* ---- time
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 /* Instructions until the next deadline, roughly: the guest runs some 0.2 of them per nanosecond. */
 static u64 slice_length(struct vm *vm)
@@ -124,9 +122,7 @@ void vm_look_around(struct vm *vm)
     poll_streams(vm, 0);
 }
 
-/* ---- the loop
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static bool can_be_woken(const struct vm *vm)
 {

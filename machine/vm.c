@@ -112,9 +112,7 @@ static const struct cpu_hooks hooks = {
     .tsc_changed = hook_tsc_changed,
 };
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* One instruction is one nanosecond, so virtual time is the instruction count plus what was skipped
  * while the CPU was halted. */
@@ -258,9 +256,7 @@ bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque)
     return true;
 }
 
-/* ---- questions
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 int vm_exit_code(const struct vm *vm, enum vm_stop why)
 {
