@@ -11,8 +11,16 @@
 #define L2_GLOBAL BIT64(4)
 #define L2_RIGHTS (PAGE_SIZE - 1)
 
-/* A tag for slot `i` that no address looking up slot `i` can match: its page belongs elsewhere. */
+/* A tag for slot `i` that no address looking up slot `i` can match: its page belongs elsewhere, and
+ * far away, for the translator's check is of the last byte too: a tag of the next page would match an
+ * access that begins before that page and ends in it. */
 static gva_t empty_tag(unsigned i)
+{
+    return (gva_t)(i ^ TLB_SLOTS / 2) << PAGE_SHIFT;
+}
+
+/* The same for the ITLB, where whole tags are compared. */
+static gva_t empty_itlb_tag(unsigned i)
 {
     return (gva_t)(i ^ 1) << PAGE_SHIFT;
 }
@@ -28,7 +36,7 @@ static void l1_clear(struct tlb *t)
     for (unsigned u = 0; u < 2; u++)
         if (t->modes_used & USED_ITLB(u))
             for (unsigned i = 0; i < ITLB_SLOTS; i++)
-                t->itlb[u][i].tag = empty_tag(i);
+                t->itlb[u][i].tag = empty_itlb_tag(i);
     t->modes_used = 0;
 }
 
@@ -46,7 +54,7 @@ static void l1_clear_nonglobal(struct tlb *t)
     for (unsigned u = 0; u < 2; u++)
         if (t->modes_used & USED_ITLB(u))
             for (unsigned i = 0; i < ITLB_SLOTS; i++)
-                t->itlb[u][i].tag = empty_tag(i);
+                t->itlb[u][i].tag = empty_itlb_tag(i);
     t->modes_used &= ~(USED_ITLB(0) | USED_ITLB(1));
 }
 
@@ -64,7 +72,7 @@ static void l1_clear_region(struct tlb *t, gva_t va, unsigned shift)
     for (unsigned u = 0; u < 2; u++)
         for (unsigned i = 0; i < ITLB_SLOTS; i++)
             if (t->itlb[u][i].tag >> shift == va >> shift)
-                t->itlb[u][i].tag = empty_tag(i);
+                t->itlb[u][i].tag = empty_itlb_tag(i);
 }
 
 static void fetches_changed(struct tlb *t)
@@ -117,7 +125,7 @@ static void drop_l1(struct tlb *t, gva_t va)
     unsigned i = tlb_index(va), x = va >> PAGE_SHIFT & (ITLB_SLOTS - 1);
     for (unsigned m = 0; m < TLB_MODES; m++)
         t->l1[m].neg_r[i] = t->l1[m].neg_w[i] = -empty_tag(i);
-    t->itlb[0][x].tag = t->itlb[1][x].tag = empty_tag(x);
+    t->itlb[0][x].tag = t->itlb[1][x].tag = empty_itlb_tag(x);
 }
 
 /* Large pages are cached in 4 KiB pieces, and INVLPG must drop all of them (SDM 4.10.4.1). The
