@@ -382,6 +382,8 @@ void oracle_generate_state(struct rng *rng, struct oracle_case *c)
     for (unsigned i = 0; i < (c->code == 64 ? 16u : 8u); i++)
         if (one_in(rng, 2))
             c->before.gpr[i] = random_target(rng);
+        else if (one_in(rng, 32)) /* the end of a page that is not mapped */
+            c->before.gpr[i] = (rng_below(rng, 255) + 1) * PAGE_SIZE - rng_below(rng, 24);
     if (one_in(rng, 2))
         c->before.gpr[RCX] = rng_below(rng, 40); /* repeats that end */
     random_data(rng, c->data, random_target(rng));

@@ -314,16 +314,18 @@ int main(void)
     return 77;
 #endif
     Suite *s = suite_create("oracle");
-    TCase *tc = tcase_create("oracle");
+    TCase *single = tcase_create("single"), *sequence = tcase_create("sequence");
     SRunner *runner;
     int failures;
 
-    tcase_set_timeout(tc, 0);
-    tcase_add_test(tc, random_64_bit_instructions_do_what_the_host_cpu_does);
-    tcase_add_test(tc, random_32_bit_instructions_do_what_the_host_cpu_does);
-    tcase_add_test(tc, random_64_bit_sequences_do_what_the_host_cpu_does);
-    tcase_add_test(tc, random_32_bit_sequences_do_what_the_host_cpu_does);
-    suite_add_tcase(s, tc);
+    tcase_set_timeout(single, 0);
+    tcase_add_test(single, random_64_bit_instructions_do_what_the_host_cpu_does);
+    tcase_add_test(single, random_32_bit_instructions_do_what_the_host_cpu_does);
+    suite_add_tcase(s, single);
+    tcase_set_timeout(sequence, 0);
+    tcase_add_test(sequence, random_64_bit_sequences_do_what_the_host_cpu_does);
+    tcase_add_test(sequence, random_32_bit_sequences_do_what_the_host_cpu_does);
+    suite_add_tcase(s, sequence);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
