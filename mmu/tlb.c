@@ -12,8 +12,8 @@
 #define L2_RIGHTS (PAGE_SIZE - 1)
 
 /* A tag for slot `i` that no address looking up slot `i` can match: its page belongs elsewhere, and
- * far away, for the translator's check is of the last byte too: a tag of the next page would match an
- * access that begins before that page and ends in it. */
+ * far away: the translator looks at an access's last byte, and a tag of the next page would match
+ * one that begins before that page and ends in it. */
 static gva_t empty_tag(unsigned i)
 {
     return (gva_t)(i ^ TLB_SLOTS / 2) << PAGE_SHIFT;

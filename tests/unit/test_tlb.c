@@ -5,7 +5,7 @@
 
 #define WIDEST 64u
 
-/* The translator's check (cpu/jit): is the page of the last byte, counted from the tag, the first? */
+/* The translator's check (cpu/jit) of an access's last byte, counted from the tag. */
 static bool hits(u64 neg, gva_t va, unsigned size)
 {
     return (va + neg + size - 1) >> PAGE_SHIFT == 0;
