@@ -105,7 +105,8 @@ bool oracle_generate(struct rng *rng, unsigned row, unsigned code, u64 gates,
 bool oracle_generate_next(struct rng *rng, unsigned row, u64 gates, struct oracle_case *c);
 /* A state for a sequence: code and at are given. Registers often point to DATA. */
 void oracle_generate_state(struct rng *rng, struct oracle_case *c);
-/* Would the instruction after this state reach what only the host has? */
+/* May an instruction run after this state? Not with a stack on what only the host has, nor with TF or
+ * AC, which POPF may have found on the code page. */
 bool oracle_state_is_safe(const struct oracle_state *s);
 
 /* Random instructions that run one after the other, grown one by one on the host CPU; *host is what

@@ -392,7 +392,7 @@ void oracle_generate_state(struct rng *rng, struct oracle_case *c)
 
 bool oracle_state_is_safe(const struct oracle_state *s)
 {
-    return !on_the_host_only(s->gpr[RSP]) && !(s->flags & EFLAGS_TF);
+    return !on_the_host_only(s->gpr[RSP]) && !(s->flags & (EFLAGS_TF | EFLAGS_AC));
 }
 
 /* Makes a displacement of 32 bits of a shorter one. */
