@@ -80,8 +80,8 @@ static void take_state(const ucontext_t *uc, struct oracle_result *r)
 static void on_trap(int sig, siginfo_t *info, void *frame)
 {
     (void)info;
-    /* The kernel leaves AC as it was, and the C library does not align: a fault in the handler would
-     * come back for ever. */
+    /* The kernel leaves AC as it was, and the C library does not align: a fault in the handler
+     * would come back for ever. */
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(u64)EFLAGS_AC);
     if (!box.running) {
         signal(sig, SIG_DFL); /* a crash of the test itself */
