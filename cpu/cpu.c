@@ -6,6 +6,7 @@
 #include "cpu/block.h"
 #include "cpu/debug.h"
 #include "cpu/excp.h"
+#include "cpu/fpu.h"
 #include "cpu/model.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,9 +72,7 @@ void cpu_set_seg(struct cpu *cpu, enum seg_id s, u16 sel, u64 base, u32 limit, u
 
 static void reset_fpu(struct cpu *cpu)
 {
-    memset(&cpu->x87, 0, sizeof cpu->x87);
-    cpu->x87.cw = 0x40; /* after RESET#; FNINIT makes it 0x37F */
-    cpu->x87.empty = 0; /* tags 5555h: zero, valid */
+    x87_reset(&cpu->x87);
     memset(cpu->vec, 0, sizeof cpu->vec);
     cpu->mxcsr = 0x1f80;
     cpu->xcr0 = 1;

@@ -176,11 +176,6 @@ void tlb_flush_page(struct tlb *t, gva_t va)
         drop_region(t, va, 21);
 }
 
-void tlb_flush_host(struct tlb *t)
-{
-    l1_clear(t);
-}
-
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa)
 {
     const u8 *page = phys_host(p, gpa & PAGE_MASK);

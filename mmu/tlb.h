@@ -80,8 +80,6 @@ void tlb_init(struct tlb *t);
 void tlb_flush_all(struct tlb *t);       /* everything, global too */
 void tlb_flush_nonglobal(struct tlb *t); /* MOV CR3 */
 void tlb_flush_page(struct tlb *t, gva_t va);
-/* Host pointers became stale or write tags must go (code, dirty log); translations stay. */
-void tlb_flush_host(struct tlb *t);
 /* No store to this page may take the fast path any more. */
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa);
 
