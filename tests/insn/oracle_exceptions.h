@@ -175,6 +175,19 @@ static inline bool inexactness_of_transcendental(const struct oracle_view *v)
            !(ld_le16(v->c->before.fx) & 0x20);
 }
 
+/*
+ * FYL2X of a power of two by a denormal: exact, so that a masked underflow is not reported (SDM
+ * vol. 1 8.5.5: tiny and inexact). AMD's processors call every FYL2X but that of 1 inexact.
+ */
+static inline bool underflow_of_exact_fyl2x(const struct oracle_view *v)
+{
+    const u8 *st0 = v->c->before.fx + 32, *st1 = v->c->before.fx + 48;
+    u16 differing = ld_le16(v->host->after.fx + 2) ^ ld_le16(v->ours->after.fx + 2);
+    return !strcmp(v->r->name, "fyl2x") && view_is(v, "x87 status") && ld_le64(st0) == BIT64(63) &&
+           !(ld_le16(st1 + 8) & 0x7fff) && ld_le64(st1) && ld_le16(v->c->before.fx) & 0x10 &&
+           (differing & ~0x220) == 0x10 && ld_le16(v->host->after.fx + 2) & 0x20;
+}
+
 /* F2XM1 beyond [-1, 1], FYL2XP1 beyond its interval around 0: undefined. */
 static inline bool transcendental_out_of_range(const struct oracle_view *v)
 {
@@ -294,6 +307,8 @@ static const struct {
     {last_place_of_transcendental, "transcendental results are good to one unit in the last place"},
     {inexactness_of_transcendental,
      "transcendental results are approximations, so is their inexactness"},
+    {underflow_of_exact_fyl2x,
+     "SDM, underflow: not reported for an exact result while masked; AMD calls it inexact"},
     {transcendental_out_of_range, "the source is out of range: the result is undefined"},
     {compare_with_unmasked_invalid, "SDM, FCOM: with an unmasked invalid operation the condition "
                                     "codes are not set; AMD sets them"},
