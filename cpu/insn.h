@@ -119,6 +119,33 @@ enum insn_class {
 #define A_A64 BIT(20)
 #define A_B0 BIT(21)     /* REX.B must be 0 (NOP and PAUSE; 90 with REX.B is XCHG) */
 #define A_NOREP BIT(22)  /* neither F2 nor F3 may precede, 66 may (MOVBE) */
+#define A_SRC1 BIT(23)   /* op1 is only read; else, with an E or G operand there, it is written */
+#define A_DST2 BIT(24)   /* op2 is written, too (XCHG) */
+
+/*
+ * What else the translator knows of a row: T(NAME) in the attr column. Without one it re-encodes IDENT
+ * rows whose operands are E, G, Z, AL, rAX and immediates, and calls the handler of others. The rows of
+ * vectors and x87 are known by their operands.
+ *   ADD SUB LOGIC COMPARE SHIFT   re-encoded; how their flags can be made again (jit/recover.c)
+ *   MUL CMPXCHG FIXED   re-encoded; they write registers that no operand names
+ *   BITS                bit strings: a memory operand lies anywhere; registers are re-encoded
+ *   LEA to LEAVE        functions of their own that leave flags alone; what follows: others
+ */
+#define INSN_TEMPLATES(X)                                                                          \
+    X(NONE) X(ADD) X(SUB) X(LOGIC) X(COMPARE) X(SHIFT) X(MUL) X(CMPXCHG) X(FIXED) X(BITS) X(LEA)   \
+    X(NOP) X(PUSH) X(POP) X(LEAVE) X(MOV_SREG) X(DIV) X(JCC) X(JMP) X(CALL) X(JMP_E) X(CALL_E)     \
+    X(RET)
+
+enum insn_template {
+#define X(t) T_##t,
+    INSN_TEMPLATES(X)
+#undef X
+    T_COUNT
+};
+
+#define T_SHIFT_BITS 26 /* where they begin in attr */
+#define T(name) ((u32)T_##name << T_SHIFT_BITS)
+_Static_assert(T_COUNT <= 64, "six bits of attr");
 
 /* CPUID gates: a row whose gate the model lacks is #UD (or, BSF/TZCNT, the older row). */
 #define INSN_GATES(X)                                                                              \
@@ -212,6 +239,11 @@ struct insn {
 };
 
 _Static_assert(sizeof(struct insn) <= 40, "a record is 32 bytes on 64-bit hosts");
+
+static inline enum insn_template row_template(const struct insn_row *r)
+{
+    return (enum insn_template)(r->attr >> T_SHIFT_BITS);
+}
 
 static inline const struct insn_row *insn_row(const struct insn *in)
 {

@@ -104,7 +104,7 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site);
 /* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
 bool jit_uses_global_epoch(const struct jit_block *jb);
 
-/* ---- translating one block: translate.c, and translate_sse.c for vectors -----------------------
+/* ---- translating one block --------------------------------------------------------------------
  */
 
 /* Where a guest register lives; SLOT: in memory. */
@@ -158,11 +158,27 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
  * leaves to record idx. It takes RCX from jit_rcx. */
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);
 struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i);
+void jit_emit_handler_call(struct tr *t, struct jit_site *s);
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i);
 
-/* Repeats a comparison of registers. */
-void jit_emit_again(struct tr *t, const struct insn *in);
+/* One instruction, by its template or its handler. */
+void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i);
+/* False: the handler must run, nothing emitted. */
+bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i);
+bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i);
+/* What ends the block: its last instruction, or the next address. */
+void jit_emit_end(struct tr *t);
+void jit_emit_fall_through(struct tr *t);
+/* The code of t->cold. */
+void jit_emit_colds(struct tr *t);
+
+/* Bytes that PUSH, CALL and their like move. */
+static inline unsigned stack_slot_size(const struct tr *t)
+{
+    return t->is64 ? 8 : 4;
+}
+
 /* Makes the flags again, from their source; now, if they are spent; around each instruction. */
 void jit_emit_flags(struct tr *t, const struct flag_source *s);
 struct flag_source jit_flag_source(const struct tr *t, const struct insn *in);

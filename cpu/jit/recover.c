@@ -18,33 +18,38 @@ static unsigned number(unsigned r, bool byte)
     return byte ? r / 8 : r;
 }
 
-static bool is_letter(const struct insn_row *r, enum insn_opnd o)
-{
-    return r->opnd[0] == o || r->opnd[1] == o || r->opnd[2] == o;
-}
-
 static bool has_g(const struct insn_row *r)
 {
-    return is_letter(r, OPND_Gb) || is_letter(r, OPND_Gv) || is_letter(r, OPND_Gd) ||
-           is_letter(r, OPND_Gq) || is_letter(r, OPND_Gy);
+    for (unsigned i = 0; i < 3; i++)
+        switch (r->opnd[i]) {
+        case OPND_Gb:
+        case OPND_Gv:
+        case OPND_Gd:
+        case OPND_Gq:
+        case OPND_Gy: return true;
+        default: break;
+        }
+    return false;
 }
 
 /* General registers that a template changes, as bits; all when it is not known. */
 static u32 written(const struct insn *in, const struct insn_row *r, const struct row_traits *tr)
 {
     u32 m = 0;
-    if (!strcmp(r->name, "push"))
-        return BIT(RSP);
-    if (!strcmp(r->name, "pop"))
-        return in->mem ? ALL_REGS : BIT(RSP) | BIT(in->rm);
-    if (!strcmp(r->name, "lea"))
-        return BIT(in->reg);
-    if (!strcmp(r->name, "nop"))
-        return 0;
-    if (!tr->template_ok || r->opnd[0] == OPND__ || r->opnd[0] == OPND_Zv ||
-        r->opnd[0] == OPND_Zb || r->opcode == 0xf6 || r->opcode == 0xf7 ||
-        !strcmp(r->name, "cmpxchg"))
+    switch (row_template(r)) {
+    case T_PUSH: return BIT(RSP);
+    case T_POP: return in->mem ? ALL_REGS : BIT(RSP) | BIT(in->rm);
+    case T_LEA: return BIT(in->reg);
+    case T_NOP: return 0;
+    case T_MUL:
+    case T_CMPXCHG:
+    case T_FIXED: return ALL_REGS;
+    default: break;
+    }
+    if (!tr->template_ok)
         return ALL_REGS;
+    if (r->opnd[0] == OPND_Zv || r->opnd[0] == OPND_Zb)
+        m |= BIT(number(in->rm, r->opnd[0] == OPND_Zb)) | (r->attr & A_DST2 ? BIT(RAX) : 0);
     if (tr->writes_g)
         m |= BIT(number(in->reg, tr->byte_g));
     if (tr->writes_e && !in->mem)
@@ -54,8 +59,8 @@ static u32 written(const struct insn *in, const struct insn_row *r, const struct
 
 static bool constant_shift(const struct insn *in, const struct insn_row *r)
 {
-    bool shift = !strcmp(r->name, "shl") || !strcmp(r->name, "shr") || !strcmp(r->name, "sar");
-    return shift && r->opnd[1] == OPND_Ib && in->imm & (in->osz == 8 ? 63 : 31);
+    return row_template(r) == T_SHIFT && r->opnd[1] == OPND_Ib &&
+           in->imm & (in->osz == 8 ? 63 : 31);
 }
 
 /* AF and OF where they are undefined are a function of the operation on the host, too. */
@@ -87,25 +92,31 @@ static struct flag_source source_of(const struct insn *in, const struct insn_row
     if (!tr->template_ok || high_byte(in))
         return s;
     s.in = in;
-    if (!strcmp(r->name, "cmp") || !strcmp(r->name, "test")) {
+    switch (row_template(r)) {
+    case T_COMPARE:
         if (in->mem)
-            return s;
+            break;
         s.kind = SRC_COMPARE;
         s.regs = BIT(e) | (g ? BIT(reg) : 0);
-    } else if (!strcmp(r->name, "and") || !strcmp(r->name, "or") || !strcmp(r->name, "xor")) {
+        break;
+    case T_LOGIC:
         if (in->mem && !g_first)
-            return s;
+            break;
         s.kind = SRC_LOGIC;
         s.dest = (u8)(g_first ? reg : e);
         s.regs = BIT(s.dest);
-    } else if ((!strcmp(r->name, "add") || !strcmp(r->name, "sub")) && wide(in) && !in->mem) {
+        break;
+    case T_ADD:
+    case T_SUB:
         s.dest = (u8)(g_first ? reg : e);
         s.other = (u8)(g_first ? e : reg);
-        if ((g && s.dest == s.other) || (!g && in->imm == INT32_MIN))
-            return s;
-        s.kind = r->name[0] == 'a' ? SRC_ADD : SRC_SUB;
+        if (!wide(in) || in->mem || (g && s.dest == s.other) || (!g && in->imm == INT32_MIN))
+            break;
+        s.kind = row_template(r) == T_ADD ? SRC_ADD : SRC_SUB;
         s.has_imm = !g;
         s.regs = BIT(s.dest) | (g ? BIT(s.other) : 0);
+        break;
+    default: break;
     }
     return s;
 }
@@ -159,7 +170,7 @@ void jit_emit_flags(struct tr *t, const struct flag_source *s)
 {
     switch (s->kind) {
     case SRC_NONE: break;
-    case SRC_COMPARE: jit_emit_again(t, s->in); break;
+    case SRC_COMPARE: jit_emit_reencoded(t, s->in, s->in->idx); break;
     case SRC_LOGIC: emit_test(&t->a, s); break;
     case SRC_ADD:
     case SRC_SUB: emit_again(&t->a, s); break;
@@ -185,8 +196,8 @@ void jit_flags_before(struct tr *t, const struct insn *in)
 {
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
-    bool plain = tr->template_ok || (r->cls == IDENT && r->ops && r->ops->stack) ||
-                 !strcmp(r->name, "lea") || !strcmp(r->name, "nop");
+    enum insn_template own = row_template(r);
+    bool plain = tr->template_ok || (own >= T_LEA && own <= T_LEAVE);
     bool replaces = replaces_flags(in, r), touches = r->fl_read | r->fl_write | r->fl_undef;
     bool loses_source = !replaces && written(in, r, tr) & t->flags.regs;
     t->may_spend = plain && t->flags.kind != SRC_NONE && !loses_source && (replaces || !touches);

@@ -1,0 +1,159 @@
+/*
+ * access.c: memory operands: their linear address, the TLB check, and what runs when it misses.
+ *
+ * The careful check leaves the guest's flags in the host's alone (engine.md 4(3), variant B'); the
+ * quick one spends them where they can be had back (recover.c).
+ */
+#include "cpu/jit/internal.h"
+
+const s8 host_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12, H_R13, H_RSI, H_RDI,
+                         H_R8,  H_R9,  H_R10, H_R11, SLOT,  SLOT,  SLOT,  SLOT};
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+/* r15 = linear address of the memory operand. */
+void jit_emit_address(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    unsigned w = t->is64;
+    int base = in->base < 16 ? host_reg[in->base] : -2,
+        index = in->index < 16 ? host_reg[in->index] : -2;
+
+    if (in->base == REG_RIP) {
+        u64 at = t->jb->lin + (u64)(s64)in->disp + (in->index == REG_4G ? 4 * GIB : 0);
+        x_mov_imm(a, H_R15, at);
+    } else {
+        if (base == SLOT) {
+            x_load(a, 1, H_R15, H_RBP, slot(in->base));
+            base = H_R15;
+        }
+        if (index == SLOT) {
+            x_load(a, 1, H_R14, H_RBP, slot(in->index));
+            index = H_R14;
+        }
+        if (base == -2 && index == -2)
+            x_mov_imm(a, H_R15, w ? (u64)(s64)in->disp : (u32)in->disp);
+        else if (index == -2)
+            x_lea(a, w, H_R15, (unsigned)base, in->disp);
+        else
+            x_lea_sib(a, w, H_R15, base == -2 ? -1 : base, (unsigned)index, in->scale, in->disp);
+    }
+    if (in->seg == SEG_FS || in->seg == SEG_GS) {
+        x_load(a, 1, H_R14, H_RBP,
+               STATE(seg) + (s32)(in->seg * sizeof(struct seg) + offsetof(struct seg, base)));
+        x_lea_sib(a, w, H_R15, H_R15, H_R14, 0, 0);
+    }
+}
+
+/* A jump to code that is emitted after the block's end. */
+void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx)
+{
+    u8 *after = x_jmp(&t->a, t->a.p);
+    t->cold[t->colds++] =
+        (struct cold){.from = after, .site = site, .idx = idx, .vec_live = t->vec_live};
+}
+
+#define TLB_FIELD(mode, member)                                                                    \
+    (STATE(tlb) + (s32)(offsetof(struct tlb, l1) + (mode) * sizeof(struct tlb_l1) +                \
+                        offsetof(struct tlb_l1, member)))
+
+/* mov reg, [rbp + r14 * 8 + disp] */
+static void load_indexed(struct asmbuf *a, unsigned reg, s32 disp)
+{
+    put_rex(a, 1, reg, H_R14, H_RBP, false);
+    put8(a, 0x8b);
+    put_sib(a, reg, H_RBP, H_R14, 3, disp);
+}
+
+/* op r15, [rbp + r14 * 8 + disp] */
+static void op_indexed(struct asmbuf *a, unsigned opcode, s32 disp)
+{
+    put_rex(a, 1, H_R15, H_R14, H_RBP, false);
+    put8(a, opcode);
+    put_sib(a, H_R15, H_RBP, H_R14, 3, disp);
+}
+
+/* The check for when the flags can be had back: half the work, RCX stays. */
+static void quick_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                        unsigned idx)
+{
+    struct asmbuf *a = &t->a;
+    x_rorx(a, H_R14, H_R15, 12);
+    x_movzx8(a, H_R14, H_R14);
+    op_indexed(a, 0x03, write ? TLB_FIELD(t->mode, neg_w) : TLB_FIELD(t->mode, neg_r)); /* add */
+    put8(a, 0x49); /* cmp r15, 4096 - size */
+    put8(a, 0x81);
+    put8(a, 0xff);
+    put32(a, (u32)PAGE_SIZE - size);
+    u8 *after = x_jcc(a, 7, a->p); /* ja */
+    t->cold[t->colds++] = (struct cold){.from = after,
+                                        .site = site,
+                                        .idx = idx,
+                                        .quick = true,
+                                        .vec_live = t->vec_live,
+                                        .flags = t->flags};
+    op_indexed(a, 0x03, TLB_FIELD(t->mode, host));
+    t->flags_spent = true;
+}
+
+void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                        unsigned idx)
+{
+    struct asmbuf *a = &t->a;
+    if (t->may_spend) {
+        quick_check(t, size, write, site, idx);
+        return;
+    }
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_rorx(a, H_R14, H_R15, 12);
+    x_movzx8(a, H_R14, H_R14);
+    load_indexed(a, H_RCX, write ? TLB_FIELD(t->mode, neg_w) : TLB_FIELD(t->mode, neg_r));
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, 0); /* offset in the page, if it is the page */
+    load_indexed(a, H_R15, TLB_FIELD(t->mode, host));
+    x_lea_sib(a, 1, H_R15, H_R15, H_RCX, 0, 0);
+    x_lea(a, 1, H_RCX, H_RCX, (s32)size - 1);
+    x_shrx(a, H_RCX, H_RCX, H_RBP); /* by 12 */
+    u8 *hit = x_jrcxz(a);
+    jit_add_cold(t, site, idx);
+    x_here(a, hit);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+_Static_assert(TLB_SLOTS == 256, "the index is one byte of the page number");
+
+/* ---- handlers -------------------------------------------------------------------------------- */
+
+static const struct insn *op_jit_stop(struct cpu *cpu, const struct insn *in)
+{
+    (void)cpu;
+    return in;
+}
+
+struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct jit_site *s = jit_data(t->j, sizeof *s);
+    if (!s) {
+        t->a.full = true;
+        return NULL;
+    }
+    s->in = *in;
+    if (i == 0)
+        s->in.fn = t->b->first_fn;
+    s->stop = *in;
+    s->stop.fn = op_jit_stop;
+    s->jb = t->jb;
+    return s;
+}
+
+void jit_emit_handler_call(struct tr *t, struct jit_site *s)
+{
+    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)s);
+    x_call(&t->a, t->j->stub_helper);
+}
+
+/* Leaves to the interpreter, which goes on with record i. */
+void jit_emit_exit_record(struct tr *t, unsigned i)
+{
+    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)&t->b->insn[i]);
+    x_mov_imm(&t->a, H_R15, (u64)(uintptr_t)t->jb);
+    x_jmp(&t->a, t->j->stub_exit_record);
+}

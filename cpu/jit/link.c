@@ -1,0 +1,194 @@
+/*
+ * link.c: the way from one block's end to another block: guards, the slice check, loops.
+ */
+#include "cpu/exec.h"
+#include "cpu/jit/internal.h"
+
+/* ---- links ----------------------------------------------------------------------------------- */
+
+bool jit_uses_global_epoch(const struct jit_block *jb)
+{
+    return !(jb->block->key & KEY_CPL3) && jb->global;
+}
+
+/* What a linked near CALL does before it arrives: pushes the return address. */
+static u8 *emit_link_push(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    u64 ret = t->jb->lin + in->off + in->len;
+    x_lea(a, w, H_R15, H_R12, -(s32)size);
+    jit_emit_tlb_check(t, size, true, NULL, 0);
+    x_mov_imm(a, H_R14, w ? ret : (u32)ret);
+    x_store(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R12, -(s32)size);
+    return t->cold[0].from;
+}
+
+/*
+ * A block that ends with a comparison of registers and a conditional jump can have its flags back
+ * by comparing once more, so that its guards may be ordinary instructions. NULL: it is not such a
+ * block.
+ */
+static const struct insn *flags_recipe(const struct tr *t)
+{
+    const struct block *b = t->b;
+    if (b->count < 2 || row_template(insn_row(&b->insn[b->count - 1])) != T_JCC)
+        return NULL;
+    const struct insn *cmp = &b->insn[b->count - 2];
+    const struct insn_row *r = insn_row(cmp);
+    bool high_byte = cmp->osz == 1 && ((cmp->rm | cmp->reg) & 7);
+    return row_template(r) == T_COMPARE && !cmp->mem && !high_byte ? cmp : NULL;
+}
+/* op qword [rbp + left], n: /0 adds, /5 subtracts */
+static void emit_left(struct asmbuf *a, unsigned op, unsigned n)
+{
+    put_rex(a, 1, 0, 0, H_RBP, false);
+    put8(a, 0x83);
+    put_mem(a, op, H_RBP, STATE(left));
+    put8(a, n);
+}
+_Static_assert(BLOCK_MAX_INSNS <= 127, "counts are signed bytes");
+
+/* The path of jit_emit_link with flags to spare. */
+static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
+                            const struct jit_block *to, bool same_page, u8 **epoch_imm)
+{
+    struct asmbuf *a = &t->a;
+    u8 *stale = NULL;
+    if (!same_page) {
+        bool global = jit_uses_global_epoch(to);
+        const struct tlb *tlb = &t->j->cpu->tlb;
+        x_load(a, 0, H_R15, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+        put8(a, 0x41); /* add r15d, imm32 */
+        put8(a, 0x81);
+        put8(a, 0xc7);
+        put32(a, (u32) - (global ? tlb->epoch_global : tlb->epoch));
+        *epoch_imm = a->p;
+        stale = x_jcc(a, 5, a->p); /* jne */
+    }
+    emit_left(a, 5, t->b->count);
+    u8 *late = x_jcc(a, 8, a->p); /* js */
+    jit_emit_reencoded(t, cmp, cmp->idx);
+    x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
+    if (a->full)
+        return false;
+    x_patch(late, a->p);
+    emit_left(a, 0, t->b->count);
+    if (stale)
+        x_patch(stale, a->p);
+    jit_emit_reencoded(t, cmp, cmp->idx);
+    x_jmp(a, t->jb->unlinked[side]);
+    return !a->full;
+}
+
+/* The path that leaves flags alone. */
+static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_block *to,
+                              bool same_page, u8 **epoch_imm)
+{
+    struct asmbuf *a = &t->a;
+    const struct block *b = t->b;
+    const struct tlb *tlb = &t->j->cpu->tlb;
+    bool global = jit_uses_global_epoch(to);
+    u8 *stale = NULL;
+
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (!same_page) {
+        x_load(a, 0, H_RCX, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+        put8(a, 0x8d); /* lea ecx, [rcx + imm32] */
+        put8(a, 0x80 | H_RCX << 3 | H_RCX);
+        put32(a, (u32) - (global ? tlb->epoch_global : tlb->epoch));
+        *epoch_imm = a->p;
+        u8 *current = x_jrcxz(a);
+        stale = x_jmp(a, a->p);
+        x_here(a, current);
+    }
+    x_load(a, 1, H_R15, H_RBP, STATE(left));
+    x_lea(a, 1, H_R15, H_R15, -(s32)b->count);
+    x_mov_imm(a, H_RCX, 63);
+    x_shrx(a, H_RCX, H_R15, H_RCX);
+    u8 *in_time = x_jrcxz(a);
+    u8 *late = x_jmp(a, a->p);
+    x_here(a, in_time);
+    x_store(a, 1, H_R15, H_RBP, STATE(left));
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    u8 *push_miss = t->jb->is_call ? emit_link_push(t, &b->insn[b->count - 1]) : NULL;
+    x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
+    if (a->full)
+        return false;
+    if (push_miss) { /* give the instructions back: the interpreter runs the call */
+        x_patch(push_miss, a->p);
+        x_load(a, 1, H_RCX, H_RBP, STATE(left));
+        x_lea(a, 1, H_RCX, H_RCX, (s32)b->count);
+        x_store(a, 1, H_RCX, H_RBP, STATE(left));
+    }
+    if (stale)
+        x_patch(stale, a->p);
+    x_patch(late, a->p);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_jmp(a, t->jb->unlinked[side]);
+    return !a->full;
+}
+
+/*
+ * A block that jumps to itself gets its code a second time, as a loop: there the flags at the top
+ * are known to come from its own comparison, so that every access check is the quick one, and the
+ * way back is the slice check alone. Other ways out go through the jump of the first copy.
+ */
+static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
+{
+    struct asmbuf *a = &t->a;
+    const struct block *b = t->b;
+    const struct insn *jump = &b->insn[b->count - 1];
+    const u8 *first_jump = t->jb->site[1] - 6; /* jcc rel32 */
+    u8 *path = a->p;
+
+    emit_left(a, 5, b->count);
+    u8 *late_in = x_jcc(a, 8, a->p); /* js */
+    u8 *top = a->p;
+    t->flags = jit_flag_source(t, cmp);
+    t->flags_spent = true;
+    for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
+        jit_emit_insn(t, &b->insn[i], i);
+    jit_want_flags(t);
+    x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
+    emit_left(a, 5, b->count);
+    x_jcc(a, 9, top); /* jns */
+    if (a->full)
+        return false;
+    x_patch(late_in, a->p);
+    emit_left(a, 0, b->count);
+    jit_emit_reencoded(t, cmp, cmp->idx);
+    x_jmp(a, t->jb->unlinked[side]);
+    jit_emit_colds(t);
+    if (a->full)
+        return false;
+    t->j->next = a->p;
+    x_patch(t->jb->site[side], path);
+    return true;
+}
+
+bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
+                   bool same_page)
+{
+    struct tr t = {.j = j, .jb = from, .b = from->block};
+    t.is64 = t.b->key & KEY_CODE64;
+    t.mode = KEY_TLB_MODE(t.b->key);
+    t.a = (struct asmbuf){.p = j->next, .end = j->code.rw + j->code.bytes};
+    u8 *path = t.a.p, *epoch_imm = NULL;
+    const struct insn *cmp = flags_recipe(&t);
+
+    if (cmp && from == to && same_page && !from->vec_entry && !from->vec_live) {
+        from->path[side] = path;
+        from->path_epoch[side] = NULL;
+        return emit_loop(&t, cmp, side);
+    }
+    if (!(cmp ? emit_cheap_link(&t, cmp, side, to, same_page, &epoch_imm)
+              : emit_careful_link(&t, side, to, same_page, &epoch_imm)))
+        return false;
+    from->path[side] = path;
+    from->path_epoch[side] = epoch_imm;
+    x_patch(from->site[side], path);
+    j->next = t.a.p;
+    return true;
+}

@@ -1,0 +1,257 @@
+/*
+ * reencode.c: instructions on general registers as themselves: the same opcode with renamed
+ * registers and, for a memory operand, [r15] after the TLB check put the host address there.
+ */
+#include "cpu/jit/internal.h"
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static bool letter_is_e(unsigned o)
+{
+    switch (o) {
+    case OPND_Eb:
+    case OPND_Ew:
+    case OPND_Ed:
+    case OPND_Eq:
+    case OPND_Ev:
+    case OPND_Ey:
+    case OPND_Zb:
+    case OPND_Zv:
+    case OPND_AL:
+    case OPND_rAX:
+    case OPND_My:
+    case OPND_Mv: return true;
+    default: return false;
+    }
+}
+
+static bool letter_is_g(unsigned o)
+{
+    return o == OPND_Gb || o == OPND_Gv || o == OPND_Gd || o == OPND_Gq || o == OPND_Gy;
+}
+
+static bool letter_is_plain(unsigned o)
+{
+    switch (o) {
+    case OPND__:
+    case OPND_Ib:
+    case OPND_Iz:
+    case OPND_Iv:
+    case OPND_One:
+    case OPND_CL: return true;
+    default: return letter_is_e(o) || letter_is_g(o);
+    }
+}
+
+static unsigned letter_size(unsigned o)
+{
+    switch (o) {
+    case OPND_Eb:
+    case OPND_Zb:
+    case OPND_AL:
+    case OPND_Gb: return 1;
+    case OPND_Ew: return 2;
+    case OPND_Ed: return 4;
+    case OPND_Eq: return 8;
+    default: return 0;
+    }
+}
+
+static struct row_traits traits_of(const struct insn_row *r)
+{
+    struct row_traits t = {0};
+    bool int_map = r->map == OB || r->map == TB;
+    bool x87 = r->map == OB && (r->opcode & 0xf8) == 0xd8;
+    enum insn_template own = row_template(r);
+    bool operands =
+        letter_is_plain(r->opnd[0]) && letter_is_plain(r->opnd[1]) && letter_is_plain(r->opnd[2]);
+    t.template_ok = int_map && !x87 && r->cls == IDENT && own <= T_BITS && operands &&
+                    (r->opnd[0] != OPND__ || own == T_FIXED);
+    bool e_first = letter_is_e(r->opnd[0]);
+    bool dst1 = !(r->attr & A_SRC1), dst2 = r->attr & A_DST2;
+    t.writes_e = (e_first && dst1) || dst2;
+    t.writes_g = (letter_is_g(r->opnd[0]) && dst1) || dst2;
+    t.e_size = (u8)letter_size(e_first ? r->opnd[0] : r->opnd[1]);
+    t.byte_g = r->opnd[0] == OPND_Gb || r->opnd[1] == OPND_Gb;
+    return t;
+}
+
+void jit_rows_init(struct jit *j)
+{
+    for (unsigned i = 0; i < insn_row_count; i++)
+        j->rows[i] = traits_of(&insn_rows[i]);
+    jit_vec_rows_init(j);
+}
+
+/* ---- re-encoding ----------------------------------------------------------------------------- */
+
+struct operand {
+    int host;  /* host register, or SLOT */
+    bool high; /* AH, CH, DH, BH */
+    unsigned guest;
+};
+
+static struct operand operand_of(unsigned r, bool byte)
+{
+    struct operand o = {.high = byte && r & 7, .guest = byte ? r / 8 : r};
+    o.host = host_reg[o.guest];
+    return o;
+}
+
+static unsigned imm_bytes(const struct insn_row *r, const struct insn *in)
+{
+    for (unsigned i = 0; i < 3; i++)
+        switch (r->opnd[i]) {
+        case OPND_Ib: return 1;
+        case OPND_Iz: return in->osz == 2 ? 2 : 4;
+        case OPND_Iv: return in->osz;
+        default: break;
+        }
+    return 0;
+}
+
+static void put_imm(struct asmbuf *a, const struct insn_row *r, const struct insn *in)
+{
+    unsigned n = imm_bytes(r, in);
+    u64 v = n == 8 ? in->imm64 : (u64)(s64)in->imm;
+    for (unsigned i = 0; i < n; i++)
+        put8(a, v >> (8 * i) & 0xff);
+}
+
+/* The instruction itself with operands in place: rm is a register, or memory at [r15]. */
+static void put_insn(struct tr *t, const struct insn *in, const struct insn_row *r, int reg, int rm,
+                     bool mem, bool rex_byte)
+{
+    struct asmbuf *a = &t->a;
+    if (in->pfx & PFX_LOCK)
+        put8(a, 0xf0);
+    if (in->osz == 2)
+        put8(a, 0x66);
+    if (r->pfx == PF3)
+        put8(a, 0xf3);
+    put_rex(a, in->osz == 8, (unsigned)reg, 0, (unsigned)rm, rex_byte);
+    if (r->map == TB)
+        put8(a, 0x0f);
+    put8(a, in->opcode);
+    if (r->modrm == MRM_NONE)
+        return;
+    if (mem)
+        put_mem(a, (unsigned)reg, (unsigned)rm, 0);
+    else
+        put8(a, 0xc0 | ((unsigned)reg & 7) << 3 | ((unsigned)rm & 7));
+}
+
+static bool has_letter(const struct insn_row *r, bool (*is)(unsigned))
+{
+    return is(r->opnd[0]) || is(r->opnd[1]) || is(r->opnd[2]);
+}
+
+/* AL, rAX, Z: forms without ModRM get one, or the register's number in the opcode. */
+static bool emit_short_form(struct tr *t, const struct insn *in, const struct insn_row *r)
+{
+    struct asmbuf *a = &t->a;
+    unsigned z = r->opnd[0];
+    bool byte = z == OPND_Zb || z == OPND_AL;
+    if (z == OPND__) { /* CBW, CWD, CMC, CLC, STC, LAHF, SAHF */
+        if (in->osz == 2)
+            put8(a, 0x66);
+        if (in->osz == 8 && (in->opcode == 0x98 || in->opcode == 0x99))
+            put8(a, 0x48);
+        put8(a, in->opcode);
+        return true;
+    }
+    if (z == OPND_AL || z == OPND_rAX) {
+        put_insn(t, in, r, 0, 0, false, false);
+        put_imm(a, r, in);
+        return true;
+    }
+    struct operand o = operand_of(in->rm, byte);
+    if (o.high || (o.host == SLOT && byte))
+        return false;
+    int h = o.host == SLOT ? H_R15 : o.host;
+    if (o.host == SLOT && in->opcode < 0xb0)
+        x_load(a, 1, H_R15, H_RBP, slot(o.guest));
+    if (r->map == OB && (in->opcode & 0xf8) == 0x90) { /* XCHG rAX */
+        if (in->osz == 2)
+            put8(a, 0x66);
+        put_rex(a, in->osz == 8, 0, 0, (unsigned)h, false);
+        put8(a, 0x87);
+        put8(a, 0xc0 | ((unsigned)h & 7));
+    } else if (r->map == OB && (in->opcode & 0xf0) == 0x40) { /* INC, DEC of legacy modes */
+        if (in->osz == 2)
+            put8(a, 0x66);
+        put_rex(a, 0, 0, 0, (unsigned)h, false);
+        put8(a, 0xff);
+        put8(a, 0xc0 | (in->opcode & 8) | ((unsigned)h & 7));
+    } else { /* MOV Z, BSWAP */
+        bool bswap = r->map == TB;
+        if (o.host == SLOT && (bswap || in->osz == 2))
+            x_load(a, 1, H_R15, H_RBP, slot(o.guest));
+        if (in->osz == 2)
+            put8(a, 0x66);
+        put_rex(a, in->osz == 8, 0, 0, (unsigned)h, byte && h >= 4);
+        if (bswap)
+            put8(a, 0x0f);
+        put8(a, (in->opcode & 0xf8) | ((unsigned)h & 7));
+        put_imm(a, r, in);
+    }
+    if (o.host == SLOT)
+        x_store(a, 1, H_R15, H_RBP, slot(o.guest));
+    return true;
+}
+
+/* E and G forms with ModRM. */
+static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
+                            const struct insn_row *r, const struct row_traits *tr)
+{
+    struct asmbuf *a = &t->a;
+    bool has_g = has_letter(r, letter_is_g);
+    bool e_byte = tr->e_size == 1;
+    unsigned size = tr->e_size ? tr->e_size : in->osz;
+    struct operand g = {.host = in->modrm >> 3 & 7}, e = {.host = H_R15};
+
+    if (has_g)
+        g = operand_of(in->reg, tr->byte_g);
+    if (!in->mem)
+        e = operand_of(in->rm, e_byte);
+    /* High bytes cannot be named beside a REX prefix; scratch registers need one. */
+    bool g_byte = has_g && tr->byte_g;
+    if (g.high || e.high) {
+        bool low_e = !in->mem && e.host != SLOT && e.host < 4;
+        bool low_g = !has_g || (g.host != SLOT && g.host < 4);
+        if (!low_e || !low_g || in->osz == 8)
+            return false;
+    }
+    int eh = e.host, gh = g.host;
+    if (in->mem) {
+        if (!block_address_is_flat(t->b->key, in))
+            return false;
+        struct jit_site *s = jit_new_site(t, in, i);
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, size, tr->writes_e, s, i);
+    } else if (eh == SLOT) {
+        eh = H_R15;
+        x_load(a, 1, H_R15, H_RBP, slot(e.guest));
+    }
+    if (gh == SLOT) {
+        gh = H_R14;
+        x_load(a, 1, H_R14, H_RBP, slot(g.guest));
+    }
+    bool rex_byte = (g_byte && !g.high && gh >= 4) || (!in->mem && e_byte && !e.high && eh >= 4);
+    put_insn(t, in, r, g.high ? gh + 4 : gh, e.high ? eh + 4 : eh, in->mem, rex_byte);
+    put_imm(a, r, in);
+    if (g.host == SLOT && has_g && tr->writes_g)
+        x_store(a, 1, H_R14, H_RBP, slot(g.guest));
+    if (!in->mem && e.host == SLOT && tr->writes_e)
+        x_store(a, 1, H_R15, H_RBP, slot(e.guest));
+    return true;
+}
+
+bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i)
+{
+    const struct insn_row *r = insn_row(in);
+    const struct row_traits *tr = &t->j->rows[in->row];
+    if (!tr->template_ok || (row_template(r) == T_BITS && in->mem))
+        return false;
+    return r->modrm == MRM_NONE ? emit_short_form(t, in, r) : emit_modrm_form(t, in, i, r, tr);
+}

@@ -1,0 +1,177 @@
+/*
+ * templates.c: which code an instruction gets: its own bytes (reencode.c, translate_sse.c), a
+ * function of its own from here, or none: then its interpreter handler is called.
+ */
+#include "cpu/exec.h"
+#include "cpu/jit/internal.h"
+
+extern const struct insn_ops ops_push_i;
+
+/* ---- templates of their own ------------------------------------------------------------------ */
+
+static void store_reg(struct tr *t, unsigned guest, unsigned from)
+{
+    if (host_reg[guest] == SLOT)
+        x_store(&t->a, 1, from, H_RBP, slot(guest));
+    else
+        x_mov(&t->a, 1, (unsigned)host_reg[guest], from);
+}
+
+static bool emit_lea(struct tr *t, const struct insn *in)
+{
+    if ((t->is64 ? in->asz != 8 : in->asz != 4) || in->osz == 2)
+        return false;
+    struct insn flat = *in;
+    flat.seg = SEG_NONE;
+    flat.disp += t->j->test.wrong;
+    jit_emit_address(t, &flat);
+    if (in->osz == 4 && t->is64)
+        x_mov(&t->a, 0, H_R15, H_R15);
+    store_reg(t, in->reg, H_R15);
+    return true;
+}
+
+static bool emit_push(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    bool imm = insn_row(in)->ops == &ops_push_i;
+    if (in->osz != size || in->mem)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    x_lea(a, w, H_R15, H_R12, -(s32)size);
+    jit_emit_tlb_check(t, size, true, s, i);
+    if (imm) {
+        put_rex(a, w, 0, 0, H_R15, false);
+        put8(a, 0xc7);
+        put_mem(a, 0, H_R15, 0);
+        put32(a, (u32)in->imm);
+    } else {
+        int h = host_reg[in->rm];
+        if (h == SLOT) {
+            x_load(a, 1, H_R14, H_RBP, slot(in->rm));
+            h = H_R14;
+        }
+        x_store(a, w, (unsigned)h, H_R15, 0);
+    }
+    x_lea(a, w, H_R12, H_R12, -(s32)size);
+    return true;
+}
+
+static bool emit_pop(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    if (in->osz != size || in->mem)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    x_lea(a, w, H_R15, H_R12, 0);
+    jit_emit_tlb_check(t, size, false, s, i);
+    x_load(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R12, (s32)size);
+    store_reg(t, in->rm, H_R14);
+    return true;
+}
+
+static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t), w = t->is64;
+    if (in->osz != size)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    x_lea(a, w, H_R15, H_R13, 0);
+    jit_emit_tlb_check(t, size, false, s, i);
+    x_load(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R13, (s32)size);
+    x_mov(a, 1, H_R13, H_R14);
+    return true;
+}
+
+/* MOV r, Sreg. */
+static bool emit_mov_sreg(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    if (in->mem || in->osz == 2 || in->reg > SEG_GS)
+        return false;
+    put8(a, 0x44); /* movzx r14d, word [seg.sel] */
+    put8(a, 0x0f);
+    put8(a, 0xb7);
+    put_mem(a, H_R14, H_RBP,
+            STATE(seg) + (s32)(in->reg * sizeof(struct seg) + offsetof(struct seg, sel)));
+    store_reg(t, in->rm, H_R14);
+    return true;
+}
+
+/* Jumps to the cold path of the site unless RCX is 0 (want_zero), or if it is. */
+static void guard_rcx(struct tr *t, bool want_zero, struct jit_site *s, unsigned i)
+{
+    u8 *zero = x_jrcxz(&t->a);
+    if (want_zero) {
+        jit_add_cold(t, s, i);
+        x_here(&t->a, zero);
+        return;
+    }
+    put8(&t->a, 0xeb); /* jmp over the cold jump */
+    put8(&t->a, 5);
+    x_here(&t->a, zero);
+    jit_add_cold(t, s, i);
+}
+
+/*
+ * DIV of 32 and 64 bits by a register, when the dividend's high half is 0 and the divisor is not:
+ * that cannot fault. Everything else is the handler's.
+ */
+static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned w = in->osz == 8;
+    if (in->mem || in->osz < 4 || in->rm == RDX)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    int h = host_reg[in->rm];
+    if (h == SLOT) {
+        x_load(a, 1, H_R15, H_RBP, slot(in->rm));
+        h = H_R15;
+    } else if (h == H_RCX) { /* the guards use it */
+        x_mov(a, 1, H_R15, H_RCX);
+        h = H_R15;
+    }
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov(a, w, H_RCX, H_RDX);
+    guard_rcx(t, true, s, i);
+    x_mov(a, w, H_RCX, (unsigned)h);
+    guard_rcx(t, false, s, i);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    put_rex(a, w, 0, 0, (unsigned)h, false);
+    put8(a, 0xf7);
+    put8(a, 0xc0 | 6 << 3 | ((unsigned)h & 7));
+    return true;
+}
+
+/* Is the record bound to the handler that checks more than flat operands need? */
+static bool bound_to_any(const struct tr *t, const struct insn *in, unsigned i)
+{
+    const struct insn_row *r = insn_row(in);
+    insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
+    return fn == r->ops->any && (r->ops->stack || r->attr & A_CPL0);
+}
+
+bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i)
+{
+    const struct insn_row *r = insn_row(in);
+    if (t->j->rows[in->row].vec_ok)
+        return jit_emit_vec(t, in, i);
+    if (!r->ops || bound_to_any(t, in, i))
+        return false;
+    switch (row_template(r)) {
+    case T_NOP: return true;
+    case T_LEA: return emit_lea(t, in);
+    case T_PUSH: return emit_push(t, in, i);
+    case T_POP: return emit_pop(t, in, i);
+    case T_LEAVE: return emit_leave(t, in, i);
+    case T_MOV_SREG: return emit_mov_sreg(t, in);
+    case T_DIV: return emit_div(t, in, i);
+    default: return jit_emit_reencoded(t, in, i);
+    }
+}
