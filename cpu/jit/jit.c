@@ -58,6 +58,16 @@ static u64 current_epoch(const struct cpu *cpu, const struct jit_block *jb)
     return jit_uses_global_epoch(jb) ? cpu->tlb.epoch_global : cpu->tlb.epoch;
 }
 
+/* Only when it has to be: the head shares its cache line with code that is about to run, and the
+ * host takes every store there for self-modification. */
+static void refresh_head(const struct cpu *cpu, struct jit_block *jb)
+{
+    struct jit_head *h = head_of(jb);
+    u64 epoch = current_epoch(cpu, jb);
+    if (h->epoch != epoch)
+        h->epoch = epoch;
+}
+
 /* As emit_indirect computes it. */
 static unsigned target_slot(gva_t lin)
 {
@@ -78,7 +88,7 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
         if (!jb)
             return b->first_fn(cpu, in);
     }
-    head_of(jb)->epoch = current_epoch(cpu, jb);
+    refresh_head(cpu, jb);
     j->targets[target_slot(jb->lin)] = rx_of(j, jb->entry);
     if (cpu->from_block)
         link_from(cpu, jb);
