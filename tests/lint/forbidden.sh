@@ -3,7 +3,7 @@
 # Comments and strings are left out; what bug() must do stands in base/err.c.
 cd "$1" || exit 2
 status=0
-for f in $(find base mmu cpu devices pv bios machine -name '*.[ch]' | grep -v '^bios/guest/'); do
+for f in $(find base mmu cpu block devices pv bios machine -name '*.[ch]' | grep -v '^bios/guest/'); do
     awk -v file="$f" '
         { line = $0; gsub(/"([^"\\]|\\.)*"/, "\"\"", line); sub(/\/\/.*/, "", line) }
         incomment { if (!sub(/^.*\*\//, "", line)) next; incomment = 0 }

@@ -6,7 +6,7 @@ cd "$1" || exit 2
 objdump=${OBJDUMP:-objdump}
 command -v "$objdump" >/dev/null || exit 77
 status=0
-for room in base mmu cpu devices pv bios machine; do
+for room in base mmu cpu block devices pv bios machine; do
     [ -f "lib$room.a" ] || continue
     "$objdump" -t "lib$room.a" | awk -v room="$room" '
         /file format/ { object = $1; sub(/:$/, "", object) }
