@@ -14,6 +14,9 @@
 #define PAGE_SLOTS 4096u
 #define JUMP_SLOTS 4096u
 #define ARENA_BYTES (24 * MIB)
+#define CHUNKS 16u
+#define CHUNK_BYTES (ARENA_BYTES / CHUNKS)
+#define CHECKED_INSNS 16u /* most in a checked block */
 
 struct jump_entry {
     gva_t lin;
@@ -23,7 +26,8 @@ struct jump_entry {
 
 struct block_cache {
     u8 *arena;
-    u64 used;
+    unsigned chunk;    /* being filled */
+    u32 used[CHUNKS]; /* bytes */
     struct block *hash[HASH_SLOTS];
     struct block *page[PAGE_SLOTS];
     struct jump_entry jump[JUMP_SLOTS];
@@ -77,6 +81,14 @@ static unsigned jump_slot(gva_t lin)
     return (unsigned)(lin ^ lin >> 12) & (JUMP_SLOTS - 1);
 }
 
+/* Whatever remembers a block by its address must look it up again. */
+static void forget_links(struct cpu *cpu)
+{
+    cpu->block_gen++;
+    memset(cpu->blocks->jump, 0, sizeof cpu->blocks->jump);
+    cpu->block = cpu->from_block = NULL;
+}
+
 void block_flush_all(struct cpu *cpu)
 {
     struct block_cache *c = cpu->blocks;
@@ -88,10 +100,10 @@ void block_flush_all(struct cpu *cpu)
         }
     memset(c->hash, 0, sizeof c->hash);
     memset(c->page, 0, sizeof c->page);
-    memset(c->jump, 0, sizeof c->jump);
-    c->used = 0;
+    memset(c->used, 0, sizeof c->used);
+    c->chunk = 0;
     c->stats.flushes++;
-    cpu->block = cpu->from_block = NULL;
+    forget_links(cpu);
     if (cpu->jit)
         jit_flush(cpu->jit);
 }
@@ -148,14 +160,14 @@ static void block_kill(struct cpu *cpu, struct block *b)
     page_remove(c, b, page_slot(b->gpa));
     if (b->gpa2 != ~0ull && page_slot(b->gpa2) != page_slot(b->gpa))
         page_remove(c, b, page_slot(b->gpa2));
-    c->stats.invalidated++;
     if (b->jit)
         jit_kill(cpu, b);
     for (unsigned i = 0; i <= b->count; i++)
         b->insn[i].fn = op_block_died;
 }
 
-void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
+/* Kills the blocks in [gpa, gpa + len) of one page; returns their number. */
+static unsigned kill_range(struct cpu *cpu, gpa_t gpa, u64 len)
 {
     struct block_cache *c = cpu->blocks;
     unsigned killed = 0;
@@ -169,12 +181,34 @@ void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
         }
     }
     TRACE(block_invalidate, gpa, killed);
+    return killed;
+}
+
+/* The amount of code decoded so far, as a time. */
+static u32 build_time(const struct block_cache *c)
+{
+    return (u32)c->stats.built;
+}
+
+void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
+{
+    struct block_cache *c = cpu->blocks;
+    unsigned slot = page_slot(gpa);
+    unsigned killed = kill_range(cpu, gpa, len);
+    c->stats.invalidated += killed;
+    if (killed && smc_code_hit(cpu->phys, gpa, build_time(c))) {
+        c->stats.unsettled++;
+        kill_range(cpu, gpa & PAGE_MASK, PAGE_SIZE);
+        return;
+    }
 
     /* Recompute the page's granules from the blocks that stay: pages mix code and data, and a page
      * without code must become an ordinary one again. */
     gpa_t page = gpa & PAGE_MASK;
     smc_clear_page(cpu->phys, page);
     for (struct block *b = c->page[slot]; b; b = b->page_next[page_link(b, slot)]) {
+        if (b->source) /* protects itself */
+            continue;
         u64 first = b->gpa2 == ~0ull ? b->bytes : PAGE_SIZE - (b->gpa & ~PAGE_MASK);
         if ((b->gpa & PAGE_MASK) == page)
             smc_mark(cpu->phys, b->gpa, (unsigned)first);
@@ -183,8 +217,7 @@ void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
     }
 }
 
-/* ---- building -----------------------------------------------------------------------------------
- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 /* Closes a block that does not end by itself: goes on at the next address. */
 static const struct insn *op_block_end(struct cpu *cpu, const struct insn *in)
@@ -371,29 +404,66 @@ static bool beyond_cs_limit(const struct cpu *cpu, u64 end)
     return !(cpu->key & KEY_CODE64) && end - 1 > cpu->seg[SEG_CS].limit;
 }
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static struct block *chunk_at(const struct block_cache *c, u64 off)
+{
+    return (struct block *)(void *)(c->arena + c->chunk * CHUNK_BYTES + off);
+}
+
+/* Goes on to the next chunk; what was there is gone. */
+static void next_chunk(struct cpu *cpu)
+{
+    struct block_cache *c = cpu->blocks;
+    c->chunk = (c->chunk + 1) % CHUNKS;
+    if (!c->used[c->chunk])
+        return;
+    for (u32 off = 0; off < c->used[c->chunk]; off += chunk_at(c, off)->size)
+        if (!chunk_at(c, off)->dead)
+            block_kill(cpu, chunk_at(c, off));
+    c->used[c->chunk] = 0;
+    c->stats.evicted++;
+    forget_links(cpu);
+}
+
+/* Memory for a block of any length. */
 static struct block *arena_block(struct cpu *cpu, const struct fetch *f)
 {
     struct block_cache *c = cpu->blocks;
     u64 need = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn);
     if (!f->host)
         return (struct block *)(void *)c->scratch;
-    if (c->used + need > ARENA_BYTES)
-        block_flush_all(cpu);
-    return (struct block *)(void *)(c->arena + c->used);
+    if (c->used[c->chunk] + need > CHUNK_BYTES)
+        next_chunk(cpu);
+    return chunk_at(c, c->used[c->chunk]);
 }
 
+/* Takes what a new block needs, and for a checked one somewhat more: it may grow. */
+static void arena_take(struct block_cache *c, struct block *b, bool checked)
+{
+    b->room = checked ? (u16)align_up(b->count, 4) : b->count;
+    b->source_room = checked ? (u16)align_up(b->bytes, 32) : 0;
+    b->source = checked ? (u8 *)&b->insn[b->room + 1] : NULL;
+    b->size = (u32)align_up(sizeof *b + (b->room + 1u) * sizeof(struct insn) + b->source_room, 16);
+    c->used[c->chunk] += b->size;
+}
+
+static unsigned bytes_on_first_page(const struct block *b)
+{
+    return b->gpa2 == ~0ull ? b->bytes : (unsigned)(PAGE_SIZE - (b->gpa & ~PAGE_MASK));
+}
+
+/* Puts a block into the lists, and keeps stores away from it unless it is checked. */
 static void block_register(struct cpu *cpu, struct block *b)
 {
     struct block_cache *c = cpu->blocks;
-    unsigned h = hash_of(b->gpa, b->key), s = page_slot(b->gpa);
-    unsigned first = b->gpa2 == ~0ull ? b->bytes : (unsigned)(PAGE_SIZE - (b->gpa & ~PAGE_MASK));
+    unsigned h = hash_of(b->gpa, b->key), s = page_slot(b->gpa), first = bytes_on_first_page(b);
 
-    c->used += align_up(sizeof *b + (b->count + 1u) * sizeof(struct insn), 16);
     b->hash_next = c->hash[h];
     c->hash[h] = b;
     b->page_next[0] = c->page[s];
     c->page[s] = b;
-    if (smc_mark(cpu->phys, b->gpa, first))
+    if (!b->source && smc_mark(cpu->phys, b->gpa, first))
         tlb_drop_write(&cpu->tlb, cpu->phys, b->gpa);
     if (b->gpa2 != ~0ull) {
         unsigned s2 = page_slot(b->gpa2);
@@ -401,30 +471,140 @@ static void block_register(struct cpu *cpu, struct block *b)
             b->page_next[1] = c->page[s2];
             c->page[s2] = b;
         }
-        if (smc_mark(cpu->phys, b->gpa2, b->bytes - first))
+        if (!b->source && smc_mark(cpu->phys, b->gpa2, b->bytes - first))
             tlb_drop_write(&cpu->tlb, cpu->phys, b->gpa2);
     }
     c->stats.built++;
     c->stats.insns += b->count;
 }
 
-static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch *f)
+/* ---- checked blocks -------------------------------------------------------------------------- */
+
+static bool is_checked(const struct cpu *cpu, const struct block *b)
+{
+    return smc_checked(cpu->phys, b->gpa) ||
+           (b->gpa2 != ~0ull && smc_checked(cpu->phys, b->gpa2));
+}
+
+static bool source_differs(const struct cpu *cpu, const struct block *b)
+{
+    unsigned first = bytes_on_first_page(b);
+    const u8 *h = phys_host(cpu->phys, b->gpa);
+    if (!h || memcmp(h, b->source, first))
+        return true;
+    if (b->gpa2 == ~0ull)
+        return false;
+    h = phys_host(cpu->phys, b->gpa2);
+    return !h || memcmp(h, b->source + first, b->bytes - first);
+}
+
+static const struct insn *enter_again(struct cpu *cpu, struct block *b)
+{
+    cpu->block = b;
+#if EXEC_TAIL_CALLS
+    return b->insn[0].fn(cpu, b->insn);
+#else
+    return b->insn;
+#endif
+}
+
+/* The code did not change for so long that its page becomes an ordinary one. */
+static void settle(struct cpu *cpu, const struct block *b)
+{
+    struct block_cache *c = cpu->blocks;
+    gpa_t pages[2] = {b->gpa & PAGE_MASK, b->gpa2};
+    for (unsigned i = 0; i < 2; i++)
+        if (pages[i] != ~0ull && smc_checked(cpu->phys, pages[i])) {
+            smc_settle(cpu->phys, pages[i], build_time(c));
+            kill_range(cpu, pages[i], PAGE_SIZE);
+            c->stats.settled++;
+        }
+}
+
+static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch *f,
+                                 struct block *reuse);
+
+/* First record of a checked block. */
+static const struct insn *op_checked(struct cpu *cpu, const struct insn *in)
+{
+    struct block_cache *c = cpu->blocks;
+    struct block *b = cpu->block;
+    gva_t lin = cpu->gpr[REG_RIP];
+    if (unlikely(source_differs(cpu, b))) {
+        c->stats.changed++;
+        block_kill(cpu, b);
+        struct fetch f = fetch_page(cpu, lin);
+        return enter_again(cpu, f.gpa == b->gpa && f.host ? block_build(cpu, lin, &f, b)
+                                                          : block_find(cpu, lin));
+    }
+    if (unlikely(++b->unchanged >= smc_patience(cpu->phys, b->gpa))) {
+        settle(cpu, b);
+        b = block_find(cpu, lin);
+        b->hits = BLOCK_HOT - 1;
+        return enter_again(cpu, b);
+    }
+    return b->first_fn(cpu, in);
+}
+
+/* Completes a checked block that was just decoded from `f`. */
+static void make_checked(struct cpu *cpu, struct block *b, const struct fetch *f)
+{
+    unsigned first = bytes_on_first_page(b);
+    memcpy(b->source, f->host, first);
+    if (b->gpa2 != ~0ull)
+        memcpy(b->source + first, phys_host(cpu->phys, b->gpa2), b->bytes - first);
+    b->first_fn = b->insn[0].fn;
+    b->insn[0].fn = op_checked;
+    b->hits = BLOCK_HOT; /* not for the translator */
+}
+
+/* ---- building -------------------------------------------------------------------------------- */
+
+/* How much a block may hold. */
+struct limits {
+    unsigned insns, bytes;
+    bool checked; /* the page is checked */
+};
+
+static struct limits limits_of(const struct cpu *cpu, const struct fetch *f,
+                               const struct block *reuse)
+{
+    struct limits l = {.insns = BLOCK_MAX_INSNS,
+                       .bytes = (unsigned)(PAGE_SIZE - (f->gpa & ~PAGE_MASK)),
+                       .checked = f->host && smc_checked(cpu->phys, f->gpa)};
+    if (l.checked)
+        l.insns = CHECKED_INSNS;
+    if (reuse) {
+        l.insns = reuse->room;
+        l.bytes = reuse->source_room < l.bytes ? reuse->source_room : l.bytes;
+    }
+    if (cpu->key & KEY_SINGLE || !f->host)
+        l.insns = 1;
+    return l;
+}
+
+/* May the record touch memory? In doubt it does. LEA's operand (M) is only an address. */
+static bool touches_memory(const struct insn *in)
+{
+    const struct insn_row *row = insn_row(in);
+    if (row->cls != IDENT || !row->ops || row->ops->stack)
+        return true;
+    return in->mem && row->opnd[1] != OPND_M;
+}
+
+/* Decodes records into b, as many as belong into it; raises what fetching the first one raises.
+ * False: not all of its bytes lie in memory. */
+static bool decode_block(struct cpu *cpu, struct block *b, gva_t lin, const struct fetch *f,
+                         struct limits limits)
 {
     u64 eip = cpu->key & KEY_CODE64 ? lin : (u32)(lin - cpu->seg[SEG_CS].base);
-    if (beyond_cs_limit(cpu, eip + 1))
-        excp_gp(cpu, NULL, 0);
-
-    struct block *b = arena_block(cpu, f);
-    bool cacheable = f->host != NULL;
-    unsigned max = cpu->key & KEY_SINGLE || !cacheable ? 1 : BLOCK_MAX_INSNS;
-    bool open = true;
-
-    *b = (struct block){.gpa = f->gpa, .key = cpu->key, .hits = cpu->jit_warm, .gpa2 = ~0ull};
-    while (open && b->count < max) {
+    bool open = true, in_memory = f->host != NULL;
+    while (open && b->count < limits.insns && b->bytes < limits.bytes) {
         struct insn *in = &b->insn[b->count];
         gpa_t second;
-        if (b->bytes >= PAGE_SIZE - (f->gpa & ~PAGE_MASK) ||
-            !decode_at(cpu, in, lin, f, b->bytes, &second))
+        if (!decode_at(cpu, in, lin, f, b->bytes, &second))
+            break;
+        if (b->count && b->bytes + in->len > limits.bytes)
             break;
         if (beyond_cs_limit(cpu, eip + b->bytes + in->len)) {
             if (!b->count)
@@ -437,19 +617,52 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
         in->idx = (u8)b->count++;
         b->bytes = (u16)(b->bytes + in->len);
         open = row->cls != CTRL && row->cls != SYSTEM && !in->fn && in->row != ROW_INVALID &&
-               second == ~0ull;
+               second == ~0ull && !(limits.checked && touches_memory(in));
         if (second == ~1ull)
-            cacheable = false;
+            in_memory = false;
         else if (second != ~0ull)
             b->gpa2 = second;
     }
-    bind_block(cpu, b);
+    return in_memory;
+}
 
-    struct insn *end = &b->insn[b->count];
-    *end = (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
-    if (cacheable)
-        block_register(cpu, b);
+/*
+ * Makes the block at `lin`. reuse: a dead block of the same address whose code has changed; its
+ * memory is taken, and the new one may come out shorter than it could be.
+ */
+static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch *f,
+                                 struct block *reuse)
+{
+    u64 eip = cpu->key & KEY_CODE64 ? lin : (u32)(lin - cpu->seg[SEG_CS].base);
+    if (beyond_cs_limit(cpu, eip + 1))
+        excp_gp(cpu, NULL, 0);
+
+    struct limits limits = limits_of(cpu, f, reuse);
+    struct block *b = reuse ? reuse : arena_block(cpu, f);
+    struct block fresh = {
+        .gpa = f->gpa, .key = cpu->key, .hits = cpu->jit_warm, .gpa2 = ~0ull, .dead = true};
+    if (reuse) {
+        fresh.size = reuse->size;
+        fresh.room = reuse->room;
+        fresh.source_room = reuse->source_room;
+        fresh.source = reuse->source;
+    }
+    *b = fresh;
+    bool cacheable = decode_block(cpu, b, lin, f, limits);
+    bind_block(cpu, b);
+    b->insn[b->count] =
+        (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
     TRACE(block_build, b->gpa, lin, (unsigned)b->count, b->key);
+    if (!cacheable) /* stays dead: nobody may remember it */
+        return b;
+    if (!reuse)
+        arena_take(cpu->blocks, b, is_checked(cpu, b));
+    else if (b->gpa2 != ~0ull)
+        cpu->block_gen++; /* links to its predecessor do not look at the second page's mapping */
+    b->dead = false;
+    if (b->source)
+        make_checked(cpu, b, f);
+    block_register(cpu, b);
     return b;
 }
 
@@ -482,13 +695,13 @@ struct block *block_find(struct cpu *cpu, gva_t lin)
         /* another segment made it: run it one by one */
         u32 key = cpu->key;
         cpu->key |= KEY_SINGLE;
-        b = block_build(cpu, lin, &f);
+        b = block_build(cpu, lin, &f, NULL);
         cpu->key = key;
         return b;
     }
     if (!b)
-        b = block_build(cpu, lin, &f);
-    if (f.host)
+        b = block_build(cpu, lin, &f, NULL);
+    if (!b->dead)
         *j = (struct jump_entry){lin, cpu->tlb.epoch, b};
     return b;
 }

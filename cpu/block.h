@@ -4,7 +4,13 @@
  * A block is an array of records that ends with the first CTRL or SYSTEM row, at 64 instructions,
  * or before the page's end; an instruction that crosses pages is a block of its own, registered on
  * both. Its key is the physical address of its first byte and the mode word KEY_*. Blocks die when
- * a byte of theirs is written (smc.h) and are freed all together when the arena is full.
+ * a byte of theirs is written (smc.h). Their memory is a ring of chunks: when it is used up, the
+ * blocks of the oldest chunk go.
+ *
+ * On a page whose code keeps changing (smc_checked) blocks are not protected from stores: they
+ * carry their bytes, compare them whenever they are entered, and are decoded again if they differ.
+ * Nothing in them but the last instruction touches memory, so that they cannot change while they
+ * run. One that was entered often enough without a change ends this state of its page.
  */
 #pragma once
 
@@ -16,6 +22,7 @@ struct block_link {
     struct block *to;
     gva_t lin; /* linear address that it was made for (blocks may run at several) */
     u64 epoch; /* of the TLB then; a target in the same page stays good across flushes */
+    u32 gen;   /* cpu->block_gen then: `to` may be gone since */
     bool same_page;
 };
 
@@ -32,13 +39,22 @@ struct block {
     struct block *hash_next;
     struct block *page_next[2]; /* lists of the page(s) it lies in */
     gpa_t gpa2;                 /* second page's address when it crosses, else ~0 */
+    u32 size;                   /* of its memory, in bytes */
+    u16 room;                   /* records that fit before `source` */
+    u16 source_room;            /* bytes there */
+    u16 unchanged;              /* entries since it was decoded, if it is checked */
+    u8 *source;                 /* the bytes that it was decoded from, if it is checked; or NULL */
     struct insn insn[];
 };
 
 #define BLOCK_HOT 16 /* entries after which a block is translated */
 
 struct block_stats {
-    u64 built, insns, invalidated, flushes;
+    u64 built, insns;
+    u64 invalidated;      /* blocks whose bytes were written */
+    u64 evicted, flushes; /* chunks, everything */
+    u64 changed;          /* checked blocks found different */
+    u64 unsettled, settled; /* pages that became checked, and ceased to be */
 };
 
 struct block_cache;

@@ -255,6 +255,7 @@ struct cpu {
     u8 id; /* local APIC id */
 
     struct block_cache *blocks;
+    u32 block_gen; /* changes when blocks go away whose addresses may be remembered */
 
     struct jit *jit;           /* NULL: interpreter only */
     u8 jit_warm;               /* entries that a new block is credited with; 0 but in tests */

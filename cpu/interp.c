@@ -46,13 +46,14 @@ const struct insn *exec_leave_next(struct cpu *cpu, const struct insn *in)
 static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, unsigned n,
                                          gva_t from_lin, gva_t lin)
 {
-    u64 flushes = block_cache_stats(cpu->blocks)->flushes;
+    u32 gen = cpu->block_gen;
     struct block *to = block_find(cpu, lin);
-    if (block_cache_stats(cpu->blocks)->flushes == flushes && !to->dead && to->gpa != ~0ull)
+    if (cpu->block_gen == gen && !to->dead) /* and so `from` is still there */
         from->link[n] = (struct block_link){
             .to = to,
             .lin = lin,
             .epoch = cpu->tlb.epoch,
+            .gen = gen,
             .same_page = ((from_lin ^ lin) & PAGE_MASK) == 0 && to->gpa2 == ~0ull,
         };
     return enter(cpu, to);
@@ -72,8 +73,8 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
         cpu->from_lin = cpu->gpr[REG_RIP];
         cpu->from_side = (u8)n;
     }
-    if (likely(l->to && l->lin == lin && (l->same_page || l->epoch == cpu->tlb.epoch) &&
-               !l->to->dead)) {
+    if (likely(l->lin == lin && l->gen == cpu->block_gen && l->to &&
+               (l->same_page || l->epoch == cpu->tlb.epoch) && !l->to->dead)) {
         cpu->gpr[REG_RIP] = lin;
         return enter(cpu, l->to);
     }

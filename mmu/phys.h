@@ -36,6 +36,10 @@ struct page_desc {
     u8 *host;          /* overlay: ROM's bytes, or NULL (MMIO, hole) */
     bool overlay;      /* `host` and `rom` count, not the RAM layout */
     bool rom;          /* stores are dropped */
+    bool checked;      /* code on it keeps changing (smc.h): no granules, stores are plain */
+    u8 hits : 4;       /* stores into its code, since it was checked */
+    u8 level : 4;      /* how patiently to wait for it to settle */
+    u32 settled_at;
 };
 
 struct phys {

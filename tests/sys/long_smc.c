@@ -210,6 +210,74 @@ static void users_and_the_supervisor_see_the_same_code(void)
     }
 }
 
+/* ---- for long --------------------------------------------------------------------------------- */
+
+/* Restless code that becomes quiet, for longer each time, and changes again. */
+static void code_may_rest_and_change_again(void)
+{
+    u8 *at = page_a + 3000;
+    for (unsigned round = 0; round < 12; round++) {
+        for (unsigned i = 0; i < 20; i++) {
+            put_code(at, round * 100 + i);
+            CHECK_EQ(call((u64)at), round * 100 + i);
+        }
+        for (unsigned i = 0; i < 10u << round; i++)
+            CHECK_EQ(call((u64)at), round * 100 + 19);
+    }
+}
+
+/* Functions of a few additions are written at random places of two pages, over each other, and
+ * called often or seldom; the data in between is written all the time. */
+enum { PLACES = 24, PITCH = 56 };
+
+static u32 noise(u32 *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return *state >> 8;
+}
+
+static void write_sum(u8 *at, const u32 *terms, unsigned n)
+{
+    *at++ = 0x31; /* xor %eax, %eax */
+    *at++ = 0xc0;
+    for (unsigned i = 0; i < n; i++) {
+        *at++ = 0x05; /* add $term, %eax */
+        copy(at, &terms[i], 4);
+        at += 4;
+    }
+    *at = 0xc3;
+}
+
+static void code_and_data_mixed_at_random(void)
+{
+    static u32 want[PLACES];
+    u32 state = 12345;
+    map_both();
+    for (unsigned i = 0; i < PLACES; i++)
+        want[i] = ~0u;
+    for (unsigned i = 0; i < 20000; i++) {
+        unsigned at = noise(&state) % PLACES;
+        u8 *place = (u8 *)VA + 3000 + at * PITCH * 3 / 2; /* some across the two pages */
+        volatile u32 *data = (volatile u32 *)(place + PITCH);
+        if (want[at] == ~0u || noise(&state) % 8 == 0) {
+            u32 terms[8];
+            unsigned n = noise(&state) % 8 + 1;
+            want[at] = 0;
+            for (unsigned k = 0; k < n; k++) {
+                terms[k] = noise(&state);
+                want[at] += terms[k];
+            }
+            write_sum(place, terms, n);
+        }
+        *data = i;
+        for (unsigned k = noise(&state) % 32 ? 1 : 200; k > 0; k--) {
+            CHECK_EQ(call((u64)place), want[at]);
+            *data += 1;
+        }
+        CHECK(*data > i);
+    }
+}
+
 int main(void)
 {
     page_a = page_alloc();
@@ -226,5 +294,7 @@ int main(void)
     RUN(a_loop_may_rewrite_itself);
     RUN(data_beside_code_keeps_its_value);
     RUN(users_and_the_supervisor_see_the_same_code);
+    RUN(code_may_rest_and_change_again);
+    RUN(code_and_data_mixed_at_random);
     return 0;
 }
