@@ -305,6 +305,8 @@ static void bind(struct cpu *cpu, struct insn *in, bool flags_dead)
     }
     if (ops->stack && !stack_is_flat(cpu->key))
         fn = NULL;
+    else if (in->pfx & PFX_LOCK && in->mem)
+        fn = ops->l[i];
     else if (!in->mem)
         fn = flags_dead && ops->rn[i] ? ops->rn[i] : ops->r[i];
     else if (block_address_is_flat(cpu->key, in))

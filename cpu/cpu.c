@@ -106,7 +106,7 @@ static void reset_common(struct cpu *cpu)
     cpu->tr = (struct seg){.limit = 0xffff, .attr = 0x8b};
     cpu->halted = cpu->wait_sipi = cpu->nmi_blocked = cpu->triple_fault = cpu->delivering = false;
     cpu->shadow = 0;
-    cpu->req &= ~(REQ_NMI | REQ_INIT | REQ_SIPI | REQ_RESET);
+    cpu_request_done(cpu, REQ_NMI | REQ_INIT | REQ_SIPI | REQ_RESET);
     cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = cpu->tsc_aux = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
 }

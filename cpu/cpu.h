@@ -176,6 +176,7 @@ struct cpu_hooks {
 
 struct cpu_model;
 struct block;
+struct smp;
 
 /* Why cpu_run returned. */
 enum cpu_stop {
@@ -204,6 +205,7 @@ struct cpu {
     u64 gpr[19]; /* RAX..R15, REG_NONE (0), REG_RIP (linear address of the running block), REG_4G */
     struct flags flags;
     s64 left; /* instructions left in this slice; negative or a request: leave at block end */
+    s64 kick; /* 0, or CPU_KICKED: leave at block end. Other threads write it, hence not `left` */
     u32 req;  /* REQ_*: set from anywhere through cpu_request */
     u32 key;  /* KEY_*: of the current mode, maintained by cpu_update_mode */
     struct tlb_l1 *data; /* &tlb.l1[mode of data accesses], maintained by cpu_update_mode */
@@ -252,7 +254,11 @@ struct cpu {
     struct stats stats;
     struct rng rng; /* RDRAND, RDSEED when seeded */
     bool rng_seeded;
-    u8 id; /* local APIC id */
+    u8 id; /* local APIC id, and the number in `smp` */
+    u8 sipi_vector; /* with REQ_SIPI */
+    bool shared;    /* other threads run CPUs of the same machine */
+    bool alone;     /* smp_stop was called by the running instruction */
+    struct smp *smp; /* NULL: a CPU alone (smp.h) */
 
     struct block_cache *blocks;
     u32 block_gen; /* changes when blocks go away whose addresses may be remembered */
@@ -290,13 +296,19 @@ void cpu_reset(struct cpu *cpu);
 void cpu_init_signal(struct cpu *cpu);
 /* Runs up to `insns` instructions. */
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns);
-/* Requests that count now: REQ_INTR only while EFLAGS.IF is set. */
-static inline u32 cpu_pending(const struct cpu *cpu)
+static inline u32 cpu_requests(const struct cpu *cpu)
 {
-    return cpu->req & (cpu->eflags | ~REQ_INTR);
+    return __atomic_load_n(&cpu->req, __ATOMIC_RELAXED);
 }
 
-/* Ends the slice at the next block boundary; the count of instructions stays right. */
+/* Requests that count now: REQ_INTR only while EFLAGS.IF is set. On the CPU's own thread. */
+static inline u32 cpu_pending(const struct cpu *cpu)
+{
+    return cpu_requests(cpu) & (cpu->eflags | ~REQ_INTR);
+}
+
+/* Ends the slice at the next block boundary; the count of instructions stays right. On the CPU's
+ * own thread. */
 static inline void cpu_kick(struct cpu *cpu)
 {
     if (cpu->left >= 0) {
@@ -305,19 +317,38 @@ static inline void cpu_kick(struct cpu *cpu)
     }
 }
 
-/* Makes cpu_run look at `req` at the next block boundary. */
+#define CPU_KICKED (-(1ll << 62))
+/* From any thread: the CPU looks at `req` at its next block boundary, or wakes up. */
+void smp_kick(struct cpu *cpu);
+
+/* Makes cpu_run look at `req` at the next block boundary. From any thread. */
 static inline void cpu_request(struct cpu *cpu, u32 req)
 {
-    cpu->req |= req;
-    cpu_kick(cpu);
+    __atomic_fetch_or(&cpu->req, req, __ATOMIC_SEQ_CST);
+    if (cpu->shared)
+        smp_kick(cpu);
+    else
+        cpu_kick(cpu);
 }
 
-/* The INTR pin. While EFLAGS.IF is clear it waits; whoever sets IF looks at cpu_pending. */
+static inline void cpu_request_done(struct cpu *cpu, u32 req)
+{
+    __atomic_fetch_and(&cpu->req, ~req, __ATOMIC_SEQ_CST);
+}
+
+/* The INTR pin. While EFLAGS.IF is clear it waits; whoever sets IF looks at cpu_pending. From any
+ * thread that holds the lock of the devices. */
 static inline void cpu_set_intr(struct cpu *cpu, bool level)
 {
-    cpu->req = level ? cpu->req | REQ_INTR : cpu->req & ~REQ_INTR;
-    if (cpu_pending(cpu) & REQ_INTR)
-        cpu_kick(cpu);
+    if (!level)
+        cpu_request_done(cpu, REQ_INTR);
+    else if (cpu->shared)
+        cpu_request(cpu, REQ_INTR);
+    else {
+        __atomic_fetch_or(&cpu->req, REQ_INTR, __ATOMIC_SEQ_CST);
+        if (cpu_pending(cpu) & REQ_INTR)
+            cpu_kick(cpu);
+    }
 }
 
 static inline u64 cpu_icount(const struct cpu *cpu)

@@ -149,11 +149,9 @@ static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
     static inline u##bits mem_read##bits(struct cpu *cpu, const struct insn *in, gva_t va)         \
     {                                                                                              \
         const u8 *p = mem_fast_r(cpu, va, bits / 8);                                               \
-        u##bits v;                                                                                 \
         if (unlikely(!p))                                                                          \
             return (u##bits)mem_read_slow(cpu, in, va, bits / 8);                                  \
-        memcpy(&v, p, sizeof v);                                                                   \
-        return v;                                                                                  \
+        return (u##bits)mem_ld(p, bits / 8);                                                       \
     }                                                                                              \
     static inline void mem_write##bits(struct cpu *cpu, const struct insn *in, gva_t va,           \
                                        u##bits v)                                                  \
@@ -162,7 +160,7 @@ static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
         if (unlikely(!p))                                                                          \
             mem_write_slow(cpu, in, va, v, bits / 8);                                              \
         else                                                                                       \
-            memcpy(p, &v, sizeof v);                                                               \
+            mem_st(p, v, bits / 8);                                                                \
     }
 MEM_ACCESSORS(8)
 MEM_ACCESSORS(16)
@@ -173,14 +171,14 @@ MEM_ACCESSORS(64)
 static inline u64 mem_read(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
     const u8 *p = mem_fast_r(cpu, va, size);
-    return likely(p != NULL) ? ld_le(p, size) : mem_read_slow(cpu, in, va, size);
+    return likely(p != NULL) ? mem_ld(p, size) : mem_read_slow(cpu, in, va, size);
 }
 
 static inline void mem_write(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
 {
     u8 *p = mem_fast_w(cpu, va, size);
     if (likely(p != NULL))
-        st_le(p, v, size);
+        mem_st(p, v, size);
     else
         mem_write_slow(cpu, in, va, v, size);
 }
@@ -193,36 +191,50 @@ void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const voi
 /* Raises what a write of `len` bytes would raise, and writes nothing. */
 void mem_probe_write(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len);
 
-/* Read-modify-write: checks for writing, returns where to operate; then mem_rmw_end, which stores
+/*
+ * Read-modify-write: checks for writing, returns where to operate; then mem_rmw_end, which stores
  * `buf` back when the operand is not plain memory. Nothing may fault in between. Size up to 16.
  *
+ * With a LOCK prefix it is one atomic access, and mem_rmw_end is false when another CPU wrote there
+ * meanwhile: then all has to be done again.
+ *
  *     struct mem_rmw m;
- *     u32 *p = mem_rmw(cpu, in, va, 4, &m);
- *     *p += 1;
- *     mem_rmw_end(cpu, in, &m);
+ *     void *p;
+ *     do {
+ *         p = mem_rmw(cpu, in, va, 4, &m);
+ *         mem_st(p, mem_ld(p, 4) + 1, 4);
+ *     } while (!mem_rmw_end(cpu, in, &m));
  */
 struct mem_rmw {
     gva_t va;
     unsigned size;
     bool buffered;
+    bool locked, told; /* code may lie where it is written */
+    u8 *host;          /* locked: of the operand ... */
+    gpa_t gpa;         /* ... `told`: of the operand */
+    u64 old[2];        /* locked: the words around it, as they were */
     u8 buf[16] __attribute__((aligned(16)));
 };
 void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
                    struct mem_rmw *m);
-void mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m);
+bool mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m);
+/* As with a LOCK prefix: XCHG. */
+void *mem_rmw_locked(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
+                     struct mem_rmw *m);
 
 static inline void *mem_rmw(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
                             struct mem_rmw *m)
 {
+    if (in->pfx & PFX_LOCK)
+        return mem_rmw_locked(cpu, in, va, size, m);
     u8 *p = mem_fast_w(cpu, va, size);
-    m->buffered = false;
+    m->buffered = m->locked = false;
     return likely(p != NULL) ? p : mem_rmw_slow(cpu, in, va, size, m);
 }
 
-static inline void mem_rmw_end(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
+static inline bool mem_rmw_end(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
 {
-    if (unlikely(m->buffered))
-        mem_rmw_end_slow(cpu, in, m);
+    return likely(!m->buffered) || mem_rmw_end_slow(cpu, in, m);
 }
 
 /* Supervisor accesses whatever the CPL: descriptor tables, TSS. */

@@ -169,6 +169,7 @@ enum insn_gate {
  *   r    register form            m    memory, flat address (ea_flat in exec.h)
  *   s    memory, any segmentation (mem_addr in exec.h)
  *   rn, mn  as r, m, but the row's flags are dead afterwards and are not computed
+ *   l    memory, any segmentation, with LOCK prefix; `any` looks at the prefix itself (mem_rmw)
  *   any  one handler for all forms: uses the general accessors of exec.h
  *   stack  the row uses the stack: r and m are for a flat stack (64-bit code, or 32-bit code with
  *        KEY_FLAT and KEY_SS32), m also for a flat operand; every other case takes `any`
@@ -176,7 +177,7 @@ enum insn_gate {
 struct insn_ops {
     insn_fn any;
     bool stack;
-    insn_fn r[4], m[4], s[4], rn[4], mn[4];
+    insn_fn r[4], m[4], s[4], rn[4], mn[4], l[4];
 };
 
 struct insn_row {

@@ -11,6 +11,7 @@
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
+#include "cpu/smp.h"
 
 static const struct insn *enter(struct cpu *cpu, struct block *b)
 {
@@ -59,11 +60,16 @@ static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, un
     return enter(cpu, to);
 }
 
+static bool slice_is_over(const struct cpu *cpu)
+{
+    return (cpu->left | __atomic_load_n(&cpu->kick, __ATOMIC_RELAXED)) < 0;
+}
+
 const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned n)
 {
     struct block *b = cpu->block;
     cpu->left -= in->idx + 1;
-    if (unlikely(cpu->left < 0))
+    if (unlikely(slice_is_over(cpu)))
         return NULL;
     gva_t lin = linear_ip(cpu);
     struct block_link *l = &b->link[n];
@@ -85,7 +91,7 @@ const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
 {
     cpu->left -= in->idx + 1;
     cpu->from_block = NULL;
-    if (unlikely(cpu->left < 0))
+    if (unlikely(slice_is_over(cpu)))
         return NULL;
     return enter(cpu, block_find(cpu, linear_ip(cpu)));
 }
@@ -104,8 +110,8 @@ static bool deliver_events(struct cpu *cpu)
     }
     if (cpu->shadow)
         return false;
-    if (cpu->req & REQ_NMI && !cpu->nmi_blocked) {
-        cpu->req &= ~REQ_NMI;
+    if (cpu_requests(cpu) & REQ_NMI && !cpu->nmi_blocked) {
+        cpu_request_done(cpu, REQ_NMI);
         cpu->halted = false;
         cpu->nmi_blocked = true;
         excp_interrupt(cpu, EXC_NMI);
@@ -186,6 +192,10 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
     cpu->slice = cpu->left = (s64)insns;
     cpu->delivering = false;
     if (sigsetjmp(cpu->unwind, 0)) {
+        if (unlikely(cpu->alone)) {
+            cpu->alone = false;
+            smp_resume(cpu->smp);
+        }
         cpu_update_key(cpu);
         cpu->shadow = 0;
         if (!excp_deliver(cpu)) {
@@ -195,11 +205,13 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
     }
     enum cpu_stop why;
     for (;;) {
-        if (unlikely(cpu->req & (REQ_EXIT | REQ_RESET | REQ_INIT | REQ_SIPI))) {
+        if (unlikely(__atomic_load_n(&cpu->kick, __ATOMIC_RELAXED)))
+            __atomic_exchange_n(&cpu->kick, 0, __ATOMIC_SEQ_CST); /* before `req` is looked at */
+        if (unlikely(cpu_requests(cpu) & (REQ_EXIT | REQ_RESET | REQ_INIT | REQ_SIPI))) {
             why = STOP_REQUEST;
             break;
         }
-        if (unlikely(cpu->req | cpu->dr6_pending) && deliver_events(cpu))
+        if (unlikely(cpu_requests(cpu) | cpu->dr6_pending) && deliver_events(cpu))
             continue;
         if (unlikely(cpu->halted)) {
             why = STOP_HALTED;

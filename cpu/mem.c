@@ -3,6 +3,7 @@
 #include "base/trace.h"
 #include "cpu/debug.h"
 #include "cpu/exec.h"
+#include "cpu/smp.h"
 
 u64 ea_offset(const struct cpu *cpu, const struct insn *in)
 {
@@ -94,13 +95,14 @@ static gva_t va_next(const struct cpu *cpu, gva_t va, unsigned n)
     return cpu->key & KEY_CODE64 ? va + n : (u32)(va + n);
 }
 
-/* Alignment that #AC asks for, SDM vol. 3A table 6-7: operands of several parts go by their parts. */
+/* Alignment that #AC asks for, SDM vol. 3A table 6-7: operands of several parts go by their parts.
+ */
 static unsigned natural_alignment(unsigned size)
 {
     switch (size) {
     case 6: return 4;  /* m16:32, pseudo-descriptor */
     case 10: return 8; /* 80-bit reals, m16:64 */
-    case 14: /* FSTENV and FSAVE with 16-bit operands */
+    case 14:           /* FSTENV and FSAVE with 16-bit operands */
     case 94: return 2;
     case 28: /* and with 32-bit ones */
     case 108: return 4;
@@ -165,7 +167,7 @@ static u64 read_checked(struct cpu *cpu, const struct insn *in, gva_t va, unsign
         return v;
     }
     struct tlb_fill f = translate(cpu, in, va, ACCESS_READ, sys);
-    return f.host ? ld_le(f.host, size) : io_read(cpu, f.gpa, size);
+    return f.host ? mem_ld(f.host, size) : io_read(cpu, f.gpa, size);
 }
 
 static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size,
@@ -181,7 +183,7 @@ static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 
     }
     struct tlb_fill f = translate(cpu, in, va, ACCESS_WRITE, sys);
     if (f.host)
-        st_le(f.host, v, size);
+        mem_st(f.host, v, size);
     else
         io_write(cpu, f.gpa, v, size);
 }
@@ -199,7 +201,7 @@ u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned siz
 {
     const u8 *h = refill(cpu, va, size, ACCESS_READ);
     if (likely(h != NULL))
-        return ld_le(h, size);
+        return mem_ld(h, size);
     check_access(cpu, in, va, size, ACCESS_READ);
     return read_checked(cpu, in, va, size, false);
 }
@@ -208,7 +210,7 @@ void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, uns
 {
     u8 *h = refill(cpu, va, size, ACCESS_WRITE);
     if (likely(h != NULL)) {
-        st_le(h, v, size);
+        mem_st(h, v, size);
         return;
     }
     check_access(cpu, in, va, size, ACCESS_WRITE);
@@ -301,8 +303,9 @@ void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned si
     m->va = va;
     m->size = size;
     m->buffered = true;
+    m->locked = false;
     struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
-    if (!s.len[1] && s.part[0].host) {
+    if (!s.len[1] && s.part[0].host && !cpu->alone) {
         m->buffered = false;
         return s.part[0].host;
     }
@@ -317,12 +320,128 @@ void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned si
     return m->buf;
 }
 
-void mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
+/* ---- LOCK -------------------------------------------------------------------------------------
+ */
+
+/*
+ * An operand within an aligned word (of 8 bytes, or 16 where the host can) is operated on in a copy
+ * of the word, which then replaces the word if that still is what it was. Any other is operated on
+ * while the other CPUs stand still; not when a part of it is MMIO, where nothing but the device's
+ * own lock is atomic.
+ */
+
+#ifdef __x86_64__
+#define HAVE_CMPXCHG16 true
+static bool compare_exchange_16(u8 *p, u64 old[2], const u8 *new)
 {
+    bool done;
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(done), "+m"(*(u64(*)[2])(void *)p), "+a"(old[0]), "+d"(old[1])
+                     : "b"(ld_le64(new)), "c"(ld_le64(new + 8))
+                     : "memory");
+    return done;
+}
+#else
+#define HAVE_CMPXCHG16 false
+static bool compare_exchange_16(u8 *p, u64 old[2], const u8 *new)
+{
+    (void)p, (void)old, (void)new;
+    return true;
+}
+#endif
+
+static u64 *word_of(const u8 *p)
+{
+    return (u64 *)((uintptr_t)p & ~7ull);
+}
+
+static bool within_word(const u8 *p, unsigned size)
+{
+    if (size == 16)
+        return HAVE_CMPXCHG16 && !((uintptr_t)p & 15);
+    return ((uintptr_t)p & 7) + size <= 8;
+}
+
+/* Host address of an operand that lies in RAM as a whole; NULL: it does not. */
+static u8 *locked_host(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
+                       struct mem_rmw *m)
+{
+    u8 *p = mem_fast_w(cpu, va, size);
+    m->told = false;
+    if (likely(p != NULL))
+        return p;
+    struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
+    if (s.len[1])
+        return NULL;
+    m->told = !s.part[0].host;
+    m->gpa = s.part[0].gpa;
+    return m->told ? phys_host_w(cpu->phys, m->gpa) : s.part[0].host;
+}
+
+static bool is_ram(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
+{
+    struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
+    return phys_host_w(cpu->phys, s.part[0].gpa) &&
+           (!s.len[1] || phys_host_w(cpu->phys, s.part[1].gpa));
+}
+
+void *mem_rmw_locked(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
+                     struct mem_rmw *m)
+{
+    u8 *p = locked_host(cpu, in, va, size, m);
+    if (unlikely(!p || !within_word(p, size))) {
+        smp_stop(cpu->smp);
+        cpu->alone = true;
+        if (!is_ram(cpu, in, va, size)) {
+            cpu->alone = false;
+            smp_resume(cpu->smp);
+        }
+        return mem_rmw_slow(cpu, in, va, size, m);
+    }
+    m->size = size;
+    m->buffered = m->locked = true;
+    m->host = p;
+    if (size == 16) {
+        m->old[0] = mem_ld(p, 8);
+        m->old[1] = mem_ld(p + 8, 8);
+        memcpy(m->buf, m->old, 16);
+    } else {
+        m->old[0] = __atomic_load_n(word_of(p), __ATOMIC_RELAXED);
+        memcpy(m->buf, (u8 *)m->old + ((uintptr_t)p & 7), size);
+    }
+    return m->buf;
+}
+
+/* Replaces the word if nobody else has changed it. */
+static bool locked_end(struct cpu *cpu, struct mem_rmw *m)
+{
+    bool done;
+    if (m->size == 16) {
+        done = compare_exchange_16(m->host, m->old, m->buf);
+    } else {
+        u64 word = m->old[0];
+        memcpy((u8 *)&word + ((uintptr_t)m->host & 7), m->buf, m->size);
+        done = __atomic_compare_exchange_n(word_of(m->host), &m->old[0], word, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+    if (done && m->told)
+        phys_wrote(cpu->phys, m->gpa, m->size);
+    return done;
+}
+
+bool mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
+{
+    if (m->locked)
+        return locked_end(cpu, m);
     if (m->size <= 8)
         write_checked(cpu, in, m->va, ld_le(m->buf, m->size), m->size, false);
     else
         mem_write_bytes(cpu, in, m->va, m->buf, m->size);
+    if (cpu->alone) {
+        cpu->alone = false;
+        smp_resume(cpu->smp);
+    }
+    return true;
 }
 
 /* ---- stack ----------------------------------------------------------------------------------- */

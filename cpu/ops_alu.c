@@ -124,9 +124,12 @@ static inline u64 alu_not(struct flags *f, u64 a, u64 unused, unsigned bits, boo
     static NOINLINE void op##_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va, u64 b)  \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
-        void *p = mem_rmw(cpu, in, va, bits / 8, &m);                                              \
-        st_le(p, alu_##op(&cpu->flags, ld_le(p, bits / 8), b, bits, true), bits / 8);              \
-        mem_rmw_end(cpu, in, &m);                                                                  \
+        struct flags before = cpu->flags;                                                          \
+        do {                                                                                       \
+            void *p = mem_rmw(cpu, in, va, bits / 8, &m);                                          \
+            cpu->flags = before;                                                                   \
+            mem_st(p, alu_##op(&cpu->flags, mem_ld(p, bits / 8), b, bits, true), bits / 8);        \
+        } while (!mem_rmw_end(cpu, in, &m));                                                       \
     }                                                                                              \
     static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va, u64 b,     \
                                       bool live)                                                   \
@@ -135,7 +138,7 @@ static inline u64 alu_not(struct flags *f, u64 a, u64 unused, unsigned bits, boo
         if (unlikely(!p))                                                                          \
             op##_slow##bits(cpu, in, va, b);                                                       \
         else                                                                                       \
-            st_le(p, alu_##op(&cpu->flags, ld_le(p, bits / 8), b, bits, live), bits / 8);          \
+            mem_st(p, alu_##op(&cpu->flags, mem_ld(p, bits / 8), b, bits, live), bits / 8);        \
     }
 
 /* E is the destination: form eg (source G), ei (immediate) or e (none). */
@@ -166,6 +169,12 @@ static inline u64 alu_not(struct flags *f, u64 a, u64 unused, unsigned bits, boo
     {                                                                                              \
         gva_t va = mem_addr(cpu, in, bits / 8, ACCESS_WRITE);                                      \
         op##_rmw##bits(cpu, in, va, SRC_##form(bits), true);                                       \
+        NEXT;                                                                                      \
+    }                                                                                              \
+    HANDLER(op##_##form##_l##bits)                                                                 \
+    {                                                                                              \
+        gva_t va = mem_addr(cpu, in, bits / 8, ACCESS_WRITE);                                      \
+        op##_slow##bits(cpu, in, va, SRC_##form(bits));                                            \
         NEXT;                                                                                      \
     }
 
@@ -200,14 +209,24 @@ static inline u64 alu_not(struct flags *f, u64 a, u64 unused, unsigned bits, boo
         .mn = SIZES_8_64(op##_##form##_mn),                                                        \
     };
 
+#define ALU_OPS_TO_E(op, form)                                                                     \
+    const struct insn_ops ops_##op##_##form = {                                                    \
+        .r = SIZES_8_64(op##_##form##_r),                                                          \
+        .m = SIZES_8_64(op##_##form##_m),                                                          \
+        .s = SIZES_8_64(op##_##form##_s),                                                          \
+        .rn = SIZES_8_64(op##_##form##_rn),                                                        \
+        .mn = SIZES_8_64(op##_##form##_mn),                                                        \
+        .l = SIZES_8_64(op##_##form##_l),                                                          \
+    };
+
 #define ALU_BINARY(op)                                                                             \
     ALU_BINARY_SIZE(op, 8)                                                                         \
     ALU_BINARY_SIZE(op, 16)                                                                        \
     ALU_BINARY_SIZE(op, 32)                                                                        \
     ALU_BINARY_SIZE(op, 64)                                                                        \
-    ALU_OPS(op, eg)                                                                                \
+    ALU_OPS_TO_E(op, eg)                                                                           \
     ALU_OPS(op, ge)                                                                                \
-    ALU_OPS(op, ei)
+    ALU_OPS_TO_E(op, ei)
 
 ALU_BINARY(add)
 ALU_BINARY(or)
@@ -226,7 +245,7 @@ ALU_BINARY(xor)
     ALU_UNARY_SIZE(op, 16)                                                                         \
     ALU_UNARY_SIZE(op, 32)                                                                         \
     ALU_UNARY_SIZE(op, 64)                                                                         \
-    ALU_OPS(op, e)
+    ALU_OPS_TO_E(op, e)
 
 ALU_UNARY(inc)
 ALU_UNARY(dec)

@@ -79,9 +79,11 @@ static gva_t bit_addr_s(struct cpu *cpu, const struct insn *in, u64 delta, unsig
                                          unsigned n)                                               \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
-        void *p = mem_rmw(cpu, in, va, bits / 8, &m);                                              \
-        st_le(p, op##_set##bits(&cpu->flags, ld_le(p, bits / 8), n), bits / 8);                    \
-        mem_rmw_end(cpu, in, &m);                                                                  \
+        void *p;                                                                                   \
+        do {                                                                                       \
+            p = mem_rmw(cpu, in, va, bits / 8, &m);                                                \
+            mem_st(p, op##_set##bits(&cpu->flags, mem_ld(p, bits / 8), n), bits / 8);              \
+        } while (!mem_rmw_end(cpu, in, &m));                                                       \
     }                                                                                              \
     static inline void op##_rmw##bits(struct cpu *cpu, const struct insn *in, gva_t va,            \
                                       unsigned n)                                                  \
@@ -90,7 +92,7 @@ static gva_t bit_addr_s(struct cpu *cpu, const struct insn *in, u64 delta, unsig
         if (unlikely(!p))                                                                          \
             op##_slow##bits(cpu, in, va, n);                                                       \
         else                                                                                       \
-            st_le(p, op##_set##bits(&cpu->flags, ld_le(p, bits / 8), n), bits / 8);                \
+            mem_st(p, op##_set##bits(&cpu->flags, mem_ld(p, bits / 8), n), bits / 8);              \
     }
 
 #define BTX_FORM(op, form, bits)                                                                   \
@@ -112,6 +114,12 @@ static gva_t bit_addr_s(struct cpu *cpu, const struct insn *in, u64 delta, unsig
         gva_t va = bit_addr_s(cpu, in, STRING_OFFSET_##form(bits), bits / 8, ACCESS_WRITE);        \
         op##_rmw##bits(cpu, in, va, (unsigned)BITNO_##form(bits));                                 \
         NEXT;                                                                                      \
+    }                                                                                              \
+    HANDLER(op##_##form##_l##bits)                                                                 \
+    {                                                                                              \
+        gva_t va = bit_addr_s(cpu, in, STRING_OFFSET_##form(bits), bits / 8, ACCESS_WRITE);        \
+        op##_slow##bits(cpu, in, va, (unsigned)BITNO_##form(bits));                                \
+        NEXT;                                                                                      \
     }
 
 #define BIT_OPS(op, form)                                                                          \
@@ -119,6 +127,14 @@ static gva_t bit_addr_s(struct cpu *cpu, const struct insn *in, u64 delta, unsig
         .r = SIZES_16_64(op##_##form##_r),                                                         \
         .m = SIZES_16_64(op##_##form##_m),                                                         \
         .s = SIZES_16_64(op##_##form##_s),                                                         \
+    };
+
+#define BIT_OPS_TO_E(op, form)                                                                     \
+    const struct insn_ops ops_##op##_##form = {                                                    \
+        .r = SIZES_16_64(op##_##form##_r),                                                         \
+        .m = SIZES_16_64(op##_##form##_m),                                                         \
+        .s = SIZES_16_64(op##_##form##_s),                                                         \
+        .l = SIZES_16_64(op##_##form##_l),                                                         \
     };
 
 #define BT_SIZE(bits)                                                                              \
@@ -140,8 +156,8 @@ BIT_OPS(bt, i)
     BTX_SIZE(op, 16)                                                                               \
     BTX_SIZE(op, 32)                                                                               \
     BTX_SIZE(op, 64)                                                                               \
-    BIT_OPS(op, g)                                                                                 \
-    BIT_OPS(op, i)
+    BIT_OPS_TO_E(op, g)                                                                            \
+    BIT_OPS_TO_E(op, i)
 
 BTX(bts)
 BTX(btr)

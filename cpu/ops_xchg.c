@@ -18,25 +18,16 @@
         set_reg##bits(cpu, in->reg, v);                                                            \
         NEXT;                                                                                      \
     }                                                                                              \
-    static NOINLINE void xchg_slow##bits(struct cpu *cpu, const struct insn *in, gva_t va)         \
+    static NOINLINE void xchg_mem##bits(struct cpu *cpu, const struct insn *in, gva_t va)          \
     {                                                                                              \
         struct mem_rmw m;                                                                          \
-        void *p = mem_rmw(cpu, in, va, bits / 8, &m);                                              \
-        u##bits v = (u##bits)ld_le(p, bits / 8);                                                   \
-        st_le(p, reg##bits(cpu, in->reg), bits / 8);                                               \
-        mem_rmw_end(cpu, in, &m);                                                                  \
+        u##bits v;                                                                                 \
+        do {                                                                                       \
+            void *p = mem_rmw_locked(cpu, in, va, bits / 8, &m);                                   \
+            v = (u##bits)mem_ld(p, bits / 8);                                                      \
+            mem_st(p, reg##bits(cpu, in->reg), bits / 8);                                          \
+        } while (!mem_rmw_end(cpu, in, &m));                                                       \
         set_reg##bits(cpu, in->reg, v);                                                            \
-    }                                                                                              \
-    static inline void xchg_mem##bits(struct cpu *cpu, const struct insn *in, gva_t va)            \
-    {                                                                                              \
-        u8 *p = mem_fast_w(cpu, va, bits / 8);                                                     \
-        if (unlikely(!p)) {                                                                        \
-            xchg_slow##bits(cpu, in, va);                                                          \
-        } else {                                                                                   \
-            u##bits v = (u##bits)ld_le(p, bits / 8);                                               \
-            st_le(p, reg##bits(cpu, in->reg), bits / 8);                                           \
-            set_reg##bits(cpu, in->reg, v);                                                        \
-        }                                                                                          \
     }                                                                                              \
     HANDLER(xchg_eg_m##bits)                                                                       \
     {                                                                                              \
@@ -54,7 +45,11 @@ XCHG_SIZE(16)
 XCHG_SIZE(32)
 XCHG_SIZE(64)
 const struct insn_ops ops_xchg_eg = {
-    .r = SIZES_8_64(xchg_eg_r), .m = SIZES_8_64(xchg_eg_m), .s = SIZES_8_64(xchg_eg_s)};
+    .r = SIZES_8_64(xchg_eg_r),
+    .m = SIZES_8_64(xchg_eg_m),
+    .s = SIZES_8_64(xchg_eg_s),
+    .l = SIZES_8_64(xchg_eg_s), /* locked without the prefix as well */
+};
 
 /* XCHG Z, rAX */
 #define XCHG_RAX(bits)                                                                             \
@@ -89,11 +84,13 @@ HANDLER_STEP(xadd)
     unsigned size = in->osz;
     u64 a, b = reg_get(cpu, in->reg, size);
     if (in->mem) {
+        gva_t va = mem_addr(cpu, in, size, ACCESS_WRITE);
         struct mem_rmw m;
-        void *p = mem_rmw(cpu, in, mem_addr(cpu, in, size, ACCESS_WRITE), size, &m);
-        a = ld_le(p, size);
-        st_le(p, a + b, size);
-        mem_rmw_end(cpu, in, &m);
+        do {
+            void *p = mem_rmw(cpu, in, va, size, &m);
+            a = mem_ld(p, size);
+            mem_st(p, a + b, size);
+        } while (!mem_rmw_end(cpu, in, &m));
         reg_set(cpu, in->reg, a, size);
     } else {
         a = reg_get(cpu, in->rm, size);
@@ -108,11 +105,13 @@ HANDLER_STEP(cmpxchg)
     unsigned size = in->osz;
     u64 acc = reg_get(cpu, RAX, size), src = reg_get(cpu, in->reg, size), dest;
     if (in->mem) {
+        gva_t va = mem_addr(cpu, in, size, ACCESS_WRITE);
         struct mem_rmw m;
-        void *p = mem_rmw(cpu, in, mem_addr(cpu, in, size, ACCESS_WRITE), size, &m);
-        dest = ld_le(p, size);
-        st_le(p, dest == acc ? src : dest, size);
-        mem_rmw_end(cpu, in, &m);
+        do {
+            void *p = mem_rmw(cpu, in, va, size, &m);
+            dest = mem_ld(p, size);
+            mem_st(p, dest == acc ? src : dest, size);
+        } while (!mem_rmw_end(cpu, in, &m));
     } else {
         dest = reg_get(cpu, in->rm, size);
         if (dest == acc)
@@ -135,15 +134,23 @@ static void flags_set_z(struct flags *f, bool z)
     flags_set(f, e | (z ? EFLAGS_ZF : 0));
 }
 
-/* Compares high:low with RDX:RAX (halves of `half` bytes), exchanges with RCX:RBX. */
-static void exchange_pair(struct cpu *cpu, u8 *p, unsigned half)
+/* Compares high:low at `va` with RDX:RAX (halves of `half` bytes), exchanges with RCX:RBX. */
+static void exchange_pair(struct cpu *cpu, const struct insn *in, gva_t va, unsigned half)
 {
-    u64 low = ld_le(p, half), high = ld_le(p + half, half);
-    bool equal = low == reg_get(cpu, RAX, half) && high == reg_get(cpu, RDX, half);
-    if (equal) {
-        st_le(p, reg_get(cpu, RBX, half), half);
-        st_le(p + half, reg_get(cpu, RCX, half), half);
-    } else {
+    struct mem_rmw m;
+    u64 low, high;
+    bool equal;
+    do {
+        u8 *p = mem_rmw(cpu, in, va, 2 * half, &m);
+        low = mem_ld(p, half);
+        high = mem_ld(p + half, half);
+        equal = low == reg_get(cpu, RAX, half) && high == reg_get(cpu, RDX, half);
+        if (equal) {
+            mem_st(p, reg_get(cpu, RBX, half), half);
+            mem_st(p + half, reg_get(cpu, RCX, half), half);
+        }
+    } while (!mem_rmw_end(cpu, in, &m));
+    if (!equal) {
         reg_set(cpu, RAX, low, half);
         reg_set(cpu, RDX, high, half);
     }
@@ -152,20 +159,15 @@ static void exchange_pair(struct cpu *cpu, u8 *p, unsigned half)
 
 HANDLER_STEP(cmpxchg8b)
 {
-    struct mem_rmw m;
-    u8 *p = mem_rmw(cpu, in, mem_addr(cpu, in, 8, ACCESS_WRITE), 8, &m);
-    exchange_pair(cpu, p, 4);
-    mem_rmw_end(cpu, in, &m);
+    exchange_pair(cpu, in, mem_addr(cpu, in, 8, ACCESS_WRITE), 4);
 }
 
 HANDLER_STEP(cmpxchg16b)
 {
-    struct mem_rmw m;
     gva_t va = mem_addr(cpu, in, 16, ACCESS_WRITE);
     if (va & 15)
         excp_gp(cpu, in, 0);
-    exchange_pair(cpu, mem_rmw(cpu, in, va, 16, &m), 8);
-    mem_rmw_end(cpu, in, &m);
+    exchange_pair(cpu, in, va, 8);
 }
 
 const struct insn_ops ops_cmpxchg8b = {.any = cmpxchg8b};

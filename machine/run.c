@@ -134,7 +134,7 @@ static void handle_cpu_requests(struct vm *vm)
 {
     if (vm->cpu->req & REQ_INIT)
         cpu_init_signal(vm->cpu);
-    vm->cpu->req &= ~(REQ_EXIT | REQ_RESET | REQ_SIPI);
+    cpu_request_done(vm->cpu, REQ_EXIT | REQ_RESET | REQ_SIPI);
 }
 
 /* True: *why says why the machine stops. */
