@@ -15,6 +15,7 @@ struct boot_config {
     struct cpu *cpu;            /* vCPU 0, reset */
     const char *kernel, *initrd, *append; /* paths; initrd: multiboot modules separated by commas */
     unsigned cpus;
+    bool vga;                   /* there is one, in text mode */
     const char *oem;            /* of ACPI and SMBIOS tables */
 };
 

@@ -248,7 +248,8 @@ static void fill_boot_params(struct boot *b, const struct linux_kernel *k, u8 *z
     memset(zp, 0, ZP_BYTES);
     memcpy(zp + HDR_SETUP_SECTS, b->kernel + HDR_SETUP_SECTS, end - HDR_SETUP_SECTS);
     fill_header(zp, k);
-    fill_screen_info(zp + ZP_SCREEN_INFO);
+    if (b->cfg->vga)
+        fill_screen_info(zp + ZP_SCREEN_INFO);
     st_le16(zp + 2, (u16)(ext_k > 0xffff ? 0xffff : ext_k)); /* screen_info.ext_mem_k */
     st_le32(zp + ZP_ALT_MEM_K, (u32)ext_k);
     st_le64(zp + ZP_ACPI_RSDP, b->rsdp);

@@ -130,6 +130,16 @@ void pci_bar_mem(struct pci_func *f, unsigned bar, u64 size, u8 type, const char
     phys_region_move(f->dev.env->phys, r->mem, PCI_HOLE_BASE, false);
 }
 
+void pci_bar_ram(struct pci_func *f, unsigned bar, u64 size, u8 type, const char *name, u8 *host)
+{
+    struct pci_bar *r = bar_add(f, bar, size, type);
+
+    BUG_ON(size < PAGE_SIZE || (type & PCI_BAR_IO));
+    r->name = name;
+    r->mem = phys_add_ram(f->dev.env->phys, name, PCI_HOLE_BASE, size, host);
+    phys_region_move(f->dev.env->phys, r->mem, PCI_HOLE_BASE, false);
+}
+
 void pci_bar_custom(struct pci_func *f, unsigned bar, u64 size, u8 type,
                     void (*map)(struct pci_func *, unsigned, u64, bool))
 {

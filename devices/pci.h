@@ -49,7 +49,7 @@ struct pci_bar {
     u64 base; /* where it is while mapped */
     void (*map)(struct pci_func *f, unsigned bar, u64 base, bool mapped);
     const struct io_ops *io; /* set up by pci_bar_io */
-    struct region *mem;      /* set up by pci_bar_mem */
+    struct region *mem;      /* set up by pci_bar_mem, pci_bar_ram */
     const char *name;
     void *opaque;
 };
@@ -102,6 +102,8 @@ void pci_bar_io(struct pci_func *f, unsigned bar, u64 size, const char *name,
                 const struct io_ops *ops);
 void pci_bar_mem(struct pci_func *f, unsigned bar, u64 size, u8 type, const char *name,
                  const struct mmio_ops *ops, void *opaque);
+/* The region is the function's own memory: `size` bytes at `host`, which outlive the function. */
+void pci_bar_ram(struct pci_func *f, unsigned bar, u64 size, u8 type, const char *name, u8 *host);
 void pci_bar_custom(struct pci_func *f, unsigned bar, u64 size, u8 type,
                     void (*map)(struct pci_func *, unsigned, u64, bool));
 

@@ -89,6 +89,25 @@ static bool check_display(const char *text, struct err *e)
     return err_hint(e, "there is 'none'");
 }
 
+static bool parse_vga(struct config *c, const struct options *o, struct err *e)
+{
+    const char *type = o->value[OPT_VGA];
+
+    if (type && strcmp(type, "std") && strcmp(type, "none")) {
+        err_usage(e, "-vga: no such display adapter: '%s'", type);
+        return err_hint(e, "there are 'std' and 'none'");
+    }
+    c->vm.no_vga = type && !strcmp(type, "none");
+    c->screendump = o->value[OPT_SCREENDUMP];
+    if (!c->screendump)
+        return true;
+    if (c->vm.no_vga) {
+        err_usage(e, "-screendump has no effect with -vga none");
+        return err_hint(e, "leave one of them away");
+    }
+    return report_check_writable(c->screendump, e);
+}
+
 static bool parse_machine(struct config *c, const struct options *o, struct err *e)
 {
     c->vm.ram_bytes = DEFAULT_RAM_BYTES;
@@ -99,6 +118,8 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
     if (!parse_engine(c, o, e))
         return false;
     if (o->given[OPT_DISPLAY] && !check_display(o->value[OPT_DISPLAY], e))
+        return false;
+    if (!parse_vga(c, o, e))
         return false;
     c->vm.cpu_model = o->value[OPT_CPU];
     c->vm.pv = o->value[OPT_PV];

@@ -14,6 +14,7 @@ struct config {
     struct vm_config vm;  /* without streams */
     const char *name;     /* of -name, or of the kernel's file */
     const char *until;    /* NULL: none */
+    const char *screendump; /* file of the last screen; NULL: none */
     u64 timeout_ns;       /* 0: none */
     const char *serial;   /* stream of COM1; never NULL */
     const char *debugcon; /* NULL: none */

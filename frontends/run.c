@@ -8,6 +8,7 @@
 #include "devices/backend/chardev.h"
 #include "frontends/config.h"
 #include "frontends/report.h"
+#include "frontends/screen.h"
 #include "frontends/signals.h"
 #include "frontends/until.h"
 #include "machine/check.h"
@@ -27,6 +28,19 @@ struct run {
 static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
 {
     if (!r->seen && until_feed(u, buf, len)) {
+        r->seen = true;
+        vm_stop(r->vm);
+    }
+}
+
+#define SCREEN_LOOK_NS (50 * NS_PER_SEC / 1000)
+
+/* The -until text may appear on the screen. */
+static void look_at_screen(void *opaque)
+{
+    struct run *r = opaque;
+
+    if (!r->seen && screen_shows(vm_display(r->vm), r->config.until)) {
         r->seen = true;
         vm_stop(r->vm);
     }
@@ -87,6 +101,8 @@ static bool create(struct run *r, struct err *e)
         return false;
     set_tap(r, r->serial, &r->until_serial, tap_serial);
     set_tap(r, r->debugcon, &r->until_debugcon, tap_debugcon);
+    if (c->until && vm_display(r->vm))
+        vm_set_tick(r->vm, SCREEN_LOOK_NS, look_at_screen, r);
     return true;
 }
 
@@ -179,6 +195,8 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
     cpu = host_cpu_ns() - cpu;
     chardev_restore_terminal();
     code = explain_end(r, why);
+    if (r->config.screendump && !screen_dump(vm_display(r->vm), r->config.screendump, e))
+        return e->exit_code;
     if (!report(r, wall, cpu, argc, argv, e) || !output_is_whole(r, e))
         return e->exit_code;
     return code;

@@ -2,6 +2,7 @@
 #include "machine/board_pc.h"
 #include "base/nearest.h"
 #include "bios/layout.h"
+#include "bios/video.h"
 #include "cpu/model.h"
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +163,7 @@ static bool add_chips(struct board *b, const struct board_config *c, struct err 
            (b->debugcon = add(b, &debugcon_class, NULL, e));
 }
 
-static bool add_pci(struct board *b, struct err *e)
+static bool add_pci(struct board *b, const struct board_config *c, struct err *e)
 {
     b->pci = add(b, &pci_class, NULL, e);
     if (!b->pci)
@@ -170,7 +171,8 @@ static bool add_pci(struct board *b, struct err *e)
     b->env.pci = b->pci;
     return (b->i440fx = add(b, &i440fx_class, NULL, e)) &&
            (b->piix3 = add(b, &piix3_class, NULL, e)) &&
-           (b->acpi_pm = add(b, &acpi_pm_class, NULL, e));
+           (b->acpi_pm = add(b, &acpi_pm_class, NULL, e)) &&
+           (c->no_vga || (b->vga = add(b, &vga_class, NULL, e)));
 }
 
 static void wire(struct board *b)
@@ -271,7 +273,7 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     if (!b->env.io)
         return err_host(e, "out of memory for the I/O bus");
     b->pic = add(b, &pic_class, NULL, e);
-    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, e))
+    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, c, e))
         return false;
     wire(b);
     wire_control(b);
@@ -335,6 +337,8 @@ static bool firmware_setup(struct board *b, struct err *e)
         piix3_route(b->piix3, i, irqs[i]);
         s.link_irq[i] = irqs[i];
     }
+    if (b->vga)
+        video_set_mode(b->env.io, b->env.phys, VIDEO_TEXT_MODE, false);
     return pci_setup_bus(b->pci, &s, e);
 }
 

@@ -29,6 +29,7 @@
 #include "devices/rtc.h"
 #include "devices/testdev.h"
 #include "devices/uart.h"
+#include "devices/vga.h"
 
 #define ISA_LINES 16
 
@@ -44,6 +45,7 @@ struct board_config {
     struct cpu *cpu;
     u64 rtc_base; /* seconds since 1970; 0: the host's clock */
     struct chardev *serial, *debugcon;
+    bool no_vga;
     const char *const *devices; /* -device arguments; may be NULL */
 };
 
@@ -66,6 +68,7 @@ struct board {
     struct piix3 *piix3;
     struct acpi_pm *acpi_pm;
     struct debugcon *debugcon;
+    struct vga *vga; /* NULL: none */
     struct irqline isa[ISA_LINES];
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */

@@ -88,6 +88,13 @@ static u64 slice_length(struct vm *vm)
     return n > max ? max : n < min ? min : n;
 }
 
+/* Nanoseconds to a time of the host, at most `most`. */
+static u64 until(u64 host_ns, u64 most)
+{
+    u64 now = host_now_ns(), left = host_ns > now ? host_ns - now : 0;
+    return left < most ? left : most;
+}
+
 /* A halted CPU: sleeps, or with -icount skips, to the next deadline. False: nothing can wake it. */
 static bool idle(struct vm *vm)
 {
@@ -104,13 +111,20 @@ static bool idle(struct vm *vm)
     u64 wait = deadline == CLOCK_NEVER ? NS_PER_SEC : deadline > now ? deadline - now : 0;
     if (wait > NS_PER_SEC)
         wait = NS_PER_SEC;
-    if (vm->host_deadline_ns) {
-        u64 host = host_now_ns();
-        u64 left = vm->host_deadline_ns > host ? vm->host_deadline_ns - host : 0;
-        wait = wait < left ? wait : left;
-    }
+    if (vm->host_deadline_ns)
+        wait = until(vm->host_deadline_ns, wait);
+    if (vm->tick.fn)
+        wait = until(vm->tick.next_ns, wait);
     poll_streams(vm, wait);
     return true;
+}
+
+static void tick(struct vm *vm, u64 now)
+{
+    if (!vm->tick.fn || now < vm->tick.next_ns)
+        return;
+    vm->tick.next_ns = now + vm->tick.period_ns;
+    vm->tick.fn(vm->tick.opaque);
 }
 
 void vm_look_around(struct vm *vm)
@@ -118,6 +132,7 @@ void vm_look_around(struct vm *vm)
     u64 now = host_now_ns();
     if (now < vm->next_poll_ns)
         return;
+    tick(vm, now);
     vm->next_poll_ns = now + POLL_INTERVAL_NS;
     poll_streams(vm, 0);
 }

@@ -1,4 +1,5 @@
 /* vm.c: creation, wiring of CPU, board and personality, and what front ends may ask. See vm.h. */
+#include "base/host.h"
 #include "bios/boot.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
@@ -160,6 +161,7 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
                               .rtc_base = wall,
                               .serial = cfg->serial,
                               .debugcon = cfg->debugcon,
+                              .no_vga = cfg->no_vga,
                               .devices = cfg->devices};
     if (!board_create(&vm->board, &bc, e))
         return false;
@@ -220,6 +222,7 @@ bool vm_boot(struct vm *vm, struct err *e)
                             .kernel = cfg->kernel,
                             .initrd = cfg->initrd,
                             .append = cfg->append,
+                            .vga = !cfg->no_vga,
                             .cpus = 1};
     if (cfg->demo_guest)
         return boot_load_demo(&b, e);
@@ -256,6 +259,11 @@ bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque)
     return true;
 }
 
+void vm_set_tick(struct vm *vm, u64 period_ns, void (*fn)(void *opaque), void *opaque)
+{
+    vm->tick = (struct vm_tick){fn, opaque, period_ns, fn ? host_now_ns() + period_ns : 0};
+}
+
 /* ---- questions ------------------------------------------------------------------------------- */
 
 int vm_exit_code(const struct vm *vm, enum vm_stop why)
@@ -281,6 +289,11 @@ struct phys *vm_phys(struct vm *vm)
 struct clock *vm_clock(struct vm *vm)
 {
     return &vm->clock;
+}
+
+struct vga *vm_display(struct vm *vm)
+{
+    return vm->board.vga;
 }
 
 struct dev *vm_devices(struct vm *vm)

@@ -13,6 +13,7 @@ struct chardev;
 struct cpu;
 struct dev;
 struct phys;
+struct vga;
 
 /* All strings are owned by the caller and outlive the VM. */
 struct vm_config {
@@ -24,6 +25,7 @@ struct vm_config {
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
     bool demo_guest;
+    bool no_vga;                /* no display adapter */
     bool icount;                /* deterministic virtual time */
     u64 seed;                   /* of RNGs, with icount */
     bool no_reboot;             /* a reset request stops the machine */
@@ -58,9 +60,13 @@ int vm_exit_code(const struct vm *vm, enum vm_stop why); /* the program's exit c
 void vm_powerdown(struct vm *vm);                        /* presses the ACPI power button */
 void vm_reset(struct vm *vm);
 
+/* Calls `fn` every period_ns of the host's time, roughly, while vm_run runs; NULL: no more. */
+void vm_set_tick(struct vm *vm, u64 period_ns, void (*fn)(void *opaque), void *opaque);
+
 struct cpu *vm_cpu(struct vm *vm, unsigned n); /* NULL beyond the last */
 struct phys *vm_phys(struct vm *vm);
 struct clock *vm_clock(struct vm *vm);
+struct vga *vm_display(struct vm *vm); /* NULL: none */
 struct dev *vm_devices(struct vm *vm); /* list by ->next */
 const struct stats *vm_stats(const struct vm *vm);
 u64 vm_icount(const struct vm *vm);

@@ -13,6 +13,13 @@ struct vm_fd {
     void *opaque;
 };
 
+/* What a front end wants to do regularly: redraw. */
+struct vm_tick {
+    void (*fn)(void *opaque); /* NULL: nothing */
+    void *opaque;
+    u64 period_ns, next_ns; /* of the host's time */
+};
+
 struct vm {
     struct vm_config cfg;
     struct phys phys;
@@ -25,6 +32,7 @@ struct vm {
     volatile bool stop;   /* set by vm_stop, also from signal handlers */
     u64 warp_ns;          /* icount: time skipped while halted */
     u64 host_deadline_ns; /* 0: none */
+    struct vm_tick tick;
     u64 next_poll_ns;     /* host time of the next look at file descriptors */
     bool follows;         /* the second machine of a check (check.h): input comes from the first */
 };

@@ -126,7 +126,7 @@ static void overlay_update(struct phys *p, gpa_t base, u64 size)
         if (d->code_granules && p->code_written)
             p->code_written(p->opaque, a, PAGE_SIZE);
         d->overlay = r || (a >= VGA_HOLE_BASE && a < VGA_HOLE_END);
-        d->host = r && r->kind == REGION_ROM ? r->host + (a - r->base) : NULL;
+        d->host = r && r->kind != REGION_MMIO ? r->host + (a - r->base) : NULL;
         d->rom = r && r->kind == REGION_ROM;
     }
     if (p->changed)
@@ -147,12 +147,23 @@ void phys_region_move(struct phys *p, struct region *r, gpa_t base, bool enabled
         overlay_update(p, base, r->size);
 }
 
-struct region *phys_add_rom(struct phys *p, const char *name, gpa_t base, u64 size, u8 *host)
+static struct region *memory_add(struct phys *p, enum region_kind kind, const char *name,
+                                 gpa_t base, u64 size, u8 *host)
 {
-    struct region *r = region_add(p, REGION_ROM, name, base, size);
+    struct region *r = region_add(p, kind, name, base, size);
     r->host = host;
     phys_region_move(p, r, base, true);
     return r;
+}
+
+struct region *phys_add_ram(struct phys *p, const char *name, gpa_t base, u64 size, u8 *host)
+{
+    return memory_add(p, REGION_RAM, name, base, size, host);
+}
+
+struct region *phys_add_rom(struct phys *p, const char *name, gpa_t base, u64 size, u8 *host)
+{
+    return memory_add(p, REGION_ROM, name, base, size, host);
 }
 
 struct region *phys_add_mmio(struct phys *p, const char *name, gpa_t base, u64 size,

@@ -33,7 +33,7 @@ struct region {
  * stays untouched (and unallocated by the host) for most of memory. */
 struct page_desc {
     u64 code_granules; /* bit n: bytes 64n .. 64n+63 hold decoded code (smc.h) */
-    u8 *host;          /* overlay: ROM's bytes, or NULL (MMIO, hole) */
+    u8 *host;          /* overlay: the region's bytes, or NULL (MMIO, hole) */
     bool overlay;      /* `host` and `rom` count, not the RAM layout */
     bool rom;          /* stores are dropped */
     bool checked;      /* code on it keeps changing (smc.h): no granules, stores are plain */
@@ -67,6 +67,7 @@ void phys_destroy(struct phys *p);
 
 /* Regions: base and size are multiples of 4 KiB. Added regions start enabled and lie over what
  * was there. The struct is owned by `p`. */
+struct region *phys_add_ram(struct phys *p, const char *name, gpa_t base, u64 size, u8 *host);
 struct region *phys_add_rom(struct phys *p, const char *name, gpa_t base, u64 size, u8 *host);
 struct region *phys_add_mmio(struct phys *p, const char *name, gpa_t base, u64 size,
                              const struct mmio_ops *ops, void *opaque);

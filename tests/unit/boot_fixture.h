@@ -31,7 +31,7 @@ static inline void board_up(struct board *b, u64 ram_bytes, const char *model)
     clock_init(&b->clock, CLOCK_ICOUNT);
     b->cpu = cpu_create(model_find(model, &e), &b->phys, &b->clock, &no_hooks, NULL, &e);
     ck_assert_msg(b->cpu != NULL, "%s", e.msg);
-    b->cfg = (struct boot_config){.phys = &b->phys, .cpu = b->cpu, .cpus = 1};
+    b->cfg = (struct boot_config){.phys = &b->phys, .cpu = b->cpu, .cpus = 1, .vga = true};
 }
 
 static inline void board_down(struct board *b)
