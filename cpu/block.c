@@ -217,7 +217,7 @@ void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
     }
 }
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 /* Closes a block that does not end by itself: goes on at the next address. */
 static const struct insn *op_block_end(struct cpu *cpu, const struct insn *in)

@@ -265,7 +265,6 @@ struct cpu {
 
     struct jit *jit;           /* NULL: interpreter only */
     u8 jit_warm;               /* entries that a new block is credited with; 0 but in tests */
-    bool jit_full;             /* code or data memory is used up: flush at the next chance */
     u16 jit_flags;             /* LAHF's AH and OF, while crossing into or out of translated code */
     u64 jit_rcx;               /* RCX during an access check */
     const void *jit_target;    /* of an indirect CALL while its return address is pushed */

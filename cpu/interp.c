@@ -226,8 +226,6 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
             continue;
         }
         cpu->from_block = NULL;
-        if (unlikely(cpu->jit_full))
-            block_flush_all(cpu);
         const struct insn *in = enter(cpu, block_find(cpu, linear_ip(cpu)));
         while (in)
             in = in->fn(cpu, in);

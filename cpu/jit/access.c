@@ -135,6 +135,7 @@ struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
         t->a.full = true;
         return NULL;
     }
+    t->a.end = t->j->end;
     s->in = *in;
     if (i == 0)
         s->in.fn = t->b->first_fn;

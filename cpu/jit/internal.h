@@ -39,22 +39,31 @@ struct jit_head {
 #define NO_LIN 0x0000900000000000ull /* minus it is not canonical: no jump target matches */
 #define TARGETS 65536u
 
+struct node {
+    struct node *next, **prev;
+};
+
+/* A jump out of a block, while it is linked. */
+struct jit_link {
+    struct jit_block *from, *to; /* to NULL: it is not */
+    unsigned side;
+    struct node in, in_chunk; /* in to->in; in the list of the chunk that its path lies in */
+};
+
 struct jit_block {
     struct block *block;
     gva_t lin;
     bool dead;
+    struct jit_block *chunk_next;
     u8 *entry;       /* writable view */
     u8 *vec_entry;   /* where the vector registers are the guest's already; NULL: no such place */
     bool vec_live;   /* they are at the end */
     u8 *site[2];     /* end of the rel32 of each jump out; NULL: none */
     u8 *unlinked[2]; /* where it goes while unlinked */
-    struct jit_block *to[2];
-    u8 *path[2];          /* the guards in front of the linked target */
-    u8 *path_epoch[2];    /* end of the imm32 in them; NULL: same page */
-    struct jit_block *in; /* blocks that jump here: their in_next[side] */
-    u8 in_side;
-    struct jit_block *in_next[2];
-    u8 in_next_side[2];
+    u8 *path[2];       /* the guards in front of the linked target */
+    u8 *path_epoch[2]; /* end of the imm32 in them; NULL: same page */
+    struct jit_link link[2];
+    struct node *in; /* links that come here */
     struct jit_block *other; /* the same block at another linear address */
     bool is_call;
     bool global; /* lies in a global page at this address */
@@ -71,14 +80,24 @@ struct row_traits {
     u8 vec_gpr; /* VEC_*: which operand is a general register */
 };
 
+#define CHUNKS_MAX 64u
+
+/* A part of the code memory, evicted as a whole. */
+struct jit_chunk {
+    struct jit_block *blocks;
+    struct node *paths; /* links whose path lies here, of whatever block */
+};
+
 struct jit {
     struct cpu *cpu;
     struct host_code code;
-    u8 *next, *first; /* writable view */
+    u8 *next, *end; /* of the current chunk, writable view: code grows up, data grows down */
+    u8 *first;      /* of chunk 0 */
+    u64 chunk_bytes;
+    unsigned chunks, chunk;
+    struct jit_chunk chunk_list[CHUNKS_MAX];
     u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter;
     const void *targets[TARGETS]; /* entries, executable view; by target_slot */
-    u8 *data;                     /* arena for jit_block and jit_site */
-    u64 data_used;
     const u8 *mxcsr_masks; /* a constant in code memory */
     u8 *last;              /* entry of the block emitted last */
     struct row_traits *rows;
@@ -91,7 +110,33 @@ static inline const u8 *rx_of(const struct jit *j, const u8 *rw)
     return j->code.rx + (rw - j->code.rw);
 }
 
+/* ---- memory: cache.c -------------------------------------------------------------------------- */
+
+/* Divides the code memory behind the stubs, and empties it. */
+void jit_cache_init(struct jit *j);
+/* Makes sure that the longest block and the longest link fit; may evict any block. Only while no
+ * translated code is running, which may return to what goes. */
+void jit_make_room(struct jit *j);
 void *jit_data(struct jit *j, u64 bytes); /* zeroed; NULL: full */
+/* Puts a new block into the lists of its chunk. */
+void jit_cache_add(struct jit *j, struct jit_block *jb);
+/* The path from from's side to `to` was just emitted. */
+void jit_link_add(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to);
+void jit_unlink(struct jit *j, struct jit_link *l);
+/* Cuts every jump to and from a block. */
+void jit_isolate(struct jit *j, struct jit_block *jb);
+
+static inline struct jit_head *jit_head_of(const struct jit_block *jb)
+{
+    return (struct jit_head *)(void *)(jb->entry - sizeof(struct jit_head));
+}
+
+/* As emit_indirect computes it. */
+static inline unsigned jit_target_slot(gva_t lin)
+{
+    return (unsigned)(lin + (lin >> 16)) & (TARGETS - 1);
+}
+
 /* Emits the code of a block; false: no room. */
 bool jit_emit_block(struct jit *j, struct jit_block *jb);
 /* Emits guards and the jump for one side, and points the site to them. */

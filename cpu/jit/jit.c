@@ -3,8 +3,7 @@
 #include "cpu/jit/internal.h"
 #include <stdlib.h>
 
-#define CODE_BYTES (64 * MIB)
-#define DATA_BYTES (64 * MIB)
+#define CODE_BYTES (96 * MIB)
 #define MAX_ADDRESSES 8 /* translations of one block for different linear addresses */
 
 /* ---- flags between their two forms ----------------------------------------------------------- */
@@ -48,11 +47,6 @@ static struct jit_block *find(const struct block *b, gva_t lin)
     return NULL;
 }
 
-static struct jit_head *head_of(const struct jit_block *jb)
-{
-    return (struct jit_head *)(void *)(jb->entry - sizeof(struct jit_head));
-}
-
 static u64 current_epoch(const struct cpu *cpu, const struct jit_block *jb)
 {
     return jit_uses_global_epoch(jb) ? cpu->tlb.epoch_global : cpu->tlb.epoch;
@@ -62,20 +56,30 @@ static u64 current_epoch(const struct cpu *cpu, const struct jit_block *jb)
  * host takes every store there for self-modification. */
 static void refresh_head(const struct cpu *cpu, struct jit_block *jb)
 {
-    struct jit_head *h = head_of(jb);
+    struct jit_head *h = jit_head_of(jb);
     u64 epoch = current_epoch(cpu, jb);
     if (h->epoch != epoch)
         h->epoch = epoch;
 }
 
-/* As emit_indirect computes it. */
-static unsigned target_slot(gva_t lin)
-{
-    return (unsigned)(lin + (lin >> 16)) & (TARGETS - 1);
-}
-
 static void link_from(struct cpu *cpu, struct jit_block *to);
 static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t lin);
+
+/*
+ * The block's translation for where it runs now; made if there is none, and linked to where the
+ * interpreter came from. NULL: there is no room for it. Nothing is evicted in between.
+ */
+static struct jit_block *prepare(struct cpu *cpu, struct block *b)
+{
+    gva_t lin = cpu->gpr[REG_RIP];
+    jit_make_room(cpu->jit);
+    struct jit_block *jb = find(b, lin);
+    if (!jb)
+        jb = translate_at(cpu, b, lin);
+    if (jb && cpu->from_block)
+        link_from(cpu, jb);
+    return jb;
+}
 
 /* First record of a translated block. */
 static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
@@ -83,15 +87,13 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     struct jit *j = cpu->jit;
     struct block *b = cpu->block;
     struct jit_block *jb = find(b, cpu->gpr[REG_RIP]);
-    if (unlikely(!jb)) {
-        jb = translate_at(cpu, b, cpu->gpr[REG_RIP]);
+    if (unlikely(!jb || cpu->from_block)) {
+        jb = prepare(cpu, b);
         if (!jb)
             return b->first_fn(cpu, in);
     }
     refresh_head(cpu, jb);
-    j->targets[target_slot(jb->lin)] = rx_of(j, jb->entry);
-    if (cpu->from_block)
-        link_from(cpu, jb);
+    j->targets[jit_target_slot(jb->lin)] = rx_of(j, jb->entry);
     flags_to_host(cpu);
     const struct insn *next =
         ((enter_fn)(uintptr_t)rx_of(j, j->stub_enter))(cpu, rx_of(j, jb->entry));
@@ -109,29 +111,6 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
 
 /* ---- linking --------------------------------------------------------------------------------- */
 
-static void unlink_side(struct jit *j, struct jit_block *from, unsigned side)
-{
-    struct jit_block *to = from->to[side];
-    if (!to)
-        return;
-    x_patch(from->site[side], from->unlinked[side]);
-    from->to[side] = NULL;
-    j->stats.unlinks++;
-    /* out of the target's list */
-    struct jit_block **p = &to->in;
-    u8 *s = &to->in_side;
-    while (*p && !(*p == from && *s == side)) {
-        struct jit_block *q = *p;
-        unsigned qs = *s;
-        p = &q->in_next[qs];
-        s = &q->in_next_side[qs];
-    }
-    if (*p) {
-        *p = from->in_next[side];
-        *s = from->in_next_side[side];
-    }
-}
-
 /* The interpreter just ran the jump that ends `from_block` and arrived at `to`. */
 static void link_from(struct cpu *cpu, struct jit_block *to)
 {
@@ -144,34 +123,17 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
         return;
     bool same_page =
         ((from->lin ^ to->lin) & PAGE_MASK) == 0 && to->block->gpa2 == ~0ull && fb->gpa2 == ~0ull;
-    if (from->to[side] == to) { /* its epoch has passed */
+    if (from->link[side].to == to) { /* its epoch has passed */
         if (from->path_epoch[side])
             st_le32(from->path_epoch[side] - 4, (u32)-current_epoch(cpu, to));
         return;
     }
-    unlink_side(j, from, side);
-    if (!jit_emit_link(j, from, side, to, same_page))
-        return;
-    from->to[side] = to;
-    from->in_next[side] = to->in;
-    from->in_next_side[side] = to->in_side;
-    to->in = from;
-    to->in_side = (u8)side;
-    j->stats.links++;
+    jit_unlink(j, &from->link[side]);
+    if (jit_emit_link(j, from, side, to, same_page))
+        jit_link_add(j, from, side, to);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
-
-void *jit_data(struct jit *j, u64 bytes)
-{
-    bytes = align_up(bytes, 16);
-    if (j->data_used + bytes > DATA_BYTES)
-        return NULL;
-    void *p = j->data + j->data_used;
-    j->data_used += bytes;
-    memset(p, 0, bytes);
-    return p;
-}
 
 static bool translatable(u32 key)
 {
@@ -191,21 +153,23 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         return NULL;
     u64 t = host_cycles();
     struct jit_block *jb = jit_data(j, sizeof *jb);
-    if (jb) {
-        jb->block = b;
-        jb->lin = lin;
-        jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin);
-    }
-    if (!jb || !jit_emit_block(j, jb)) {
-        cpu->jit_full = true; /* flushed by the run loop, where no translated code is running */
+    if (!jb)
         return NULL;
-    }
+    jb->block = b;
+    jb->lin = lin;
+    jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin);
+    if (!b->jit)
+        b->first_fn = b->insn[0].fn;
+    if (!jit_emit_block(j, jb))
+        return NULL;
+    jit_cache_add(j, jb);
     j->last = jb->entry;
     /* Indirect jumps of the kernel look at the global epoch only. */
     bool listed = b->key & KEY_CPL3 || jb->global;
-    *head_of(jb) = (struct jit_head){listed ? -(lin + b->key) : NO_LIN, current_epoch(cpu, jb)};
+    *jit_head_of(jb) = (struct jit_head){listed ? -(lin + b->key) : NO_LIN, current_epoch(cpu, jb)};
     jb->other = b->jit;
     b->jit = jb;
+    b->insn[0].fn = op_enter_jit;
     j->stats.blocks++;
     j->stats.insns += b->count;
     j->stats.guest_bytes += b->bytes;
@@ -213,51 +177,29 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     return jb;
 }
 
-bool jit_translate(struct cpu *cpu, struct block *b)
+void jit_translate(struct cpu *cpu, struct block *b)
 {
     if (b->jit || !translatable(b->key) || !b->count)
-        return false;
-    b->first_fn = b->insn[0].fn;
-    if (!translate_at(cpu, b, cpu->gpr[REG_RIP]))
-        return false;
-    b->insn[0].fn = op_enter_jit;
-    return true;
+        return;
+    jit_make_room(cpu->jit);
+    translate_at(cpu, b, cpu->gpr[REG_RIP]);
 }
 
 void jit_kill(struct cpu *cpu, struct block *b)
 {
-    struct jit *j = cpu->jit;
     for (struct jit_block *jb = b->jit; jb; jb = jb->other) {
         jb->dead = true;
-        head_of(jb)->neg_lin = NO_LIN;
-        while (jb->in)
-            unlink_side(j, jb->in, jb->in_side);
-        unlink_side(j, jb, 0);
-        unlink_side(j, jb, 1);
+        jit_isolate(cpu->jit, jb);
     }
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-/* What empty slots of the table of targets point to: a head that matches nothing. */
-static u8 *emit_no_target(struct jit *j)
-{
-    j->next = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next, 16);
-    *(struct jit_head *)(void *)j->next = (struct jit_head){NO_LIN, 0};
-    j->next += sizeof(struct jit_head);
-    return j->next;
-}
-
 void jit_flush(struct jit *j)
 {
-    j->next = j->last = j->first;
-    j->data_used = 0;
-    j->stats.flushes++;
-    u8 *none = emit_no_target(j);
-    for (unsigned i = 0; i < TARGETS; i++)
-        j->targets[i] = rx_of(j, none);
+    jit_cache_init(j);
     j->cpu->from_block = NULL;
-    j->cpu->jit_full = false;
+    j->stats.flushes++;
 }
 
 bool jit_supported(struct err *e)
@@ -271,10 +213,10 @@ bool jit_supported(struct err *e)
 static void start(struct jit *j)
 {
     j->next = j->code.rw;
+    j->end = j->code.rw + j->code.bytes;
     jit_emit_stubs(j);
-    j->first = j->last = j->next;
-    jit_flush(j);
-    j->stats = (struct jit_stats){0};
+    j->first = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 64);
+    jit_cache_init(j);
 }
 
 bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e)
@@ -306,8 +248,7 @@ struct jit *jit_create(struct cpu *cpu, struct err *e)
     }
     j->cpu = cpu;
     j->rows = calloc(insn_row_count, sizeof *j->rows);
-    j->data = host_map(DATA_BYTES, e);
-    if (!j->rows || !j->data || !host_code_map(&j->code, CODE_BYTES, e)) {
+    if (!j->rows || !host_code_map(&j->code, CODE_BYTES, e)) {
         jit_destroy(j);
         return NULL;
     }
@@ -325,8 +266,6 @@ void jit_destroy(struct jit *j)
     if (j->cpu)
         j->cpu->jit = NULL;
     host_code_unmap(&j->code);
-    if (j->data)
-        host_unmap(j->data, DATA_BYTES);
     free(j->rows);
     free(j);
 }

@@ -15,7 +15,7 @@ struct block;
 struct jit_stats {
     u64 blocks, insns, templates, helpers; /* translated; of the instructions: inline, by handler */
     u64 guest_bytes, host_bytes;
-    u64 links, unlinks, flushes;
+    u64 links, unlinks, evictions, flushes;
     u64 cycles; /* host cycles spent translating */
 };
 
@@ -40,9 +40,8 @@ void jit_destroy(struct jit *j);
 const u8 *jit_last_code(const struct jit *j, u64 *bytes);
 const struct jit_stats *jit_stats(const struct jit *j);
 
-/* A block became hot: translates it; from then on its first record enters the code. False: it stays
- * with the interpreter. */
-bool jit_translate(struct cpu *cpu, struct block *b);
+/* A block became hot: translates it if it can; from then on its first record enters the code. */
+void jit_translate(struct cpu *cpu, struct block *b);
 /* The block died (its bytes were written): nothing may enter its code any more. */
 void jit_kill(struct cpu *cpu, struct block *b);
 /* All blocks are gone. Not while translated code runs. */
@@ -76,10 +75,9 @@ static inline void jit_destroy(struct jit *j)
 {
     (void)j;
 }
-static inline bool jit_translate(struct cpu *cpu, struct block *b)
+static inline void jit_translate(struct cpu *cpu, struct block *b)
 {
     (void)cpu, (void)b;
-    return false;
 }
 static inline void jit_kill(struct cpu *cpu, struct block *b)
 {

@@ -174,7 +174,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     struct tr t = {.j = j, .jb = from, .b = from->block};
     t.is64 = t.b->key & KEY_CODE64;
     t.mode = KEY_TLB_MODE(t.b->key);
-    t.a = (struct asmbuf){.p = j->next, .end = j->code.rw + j->code.bytes};
+    t.a = (struct asmbuf){.p = j->next, .end = j->end};
     u8 *path = t.a.p, *epoch_imm = NULL;
     const struct insn *cmp = flags_recipe(&t);
 

@@ -60,7 +60,7 @@ static void emit_return(struct asmbuf *a)
 
 void jit_emit_stubs(struct jit *j)
 {
-    struct asmbuf a = {.p = j->next, .end = j->code.rw + j->code.bytes};
+    struct asmbuf a = {.p = j->next, .end = j->end};
 
     j->stub_enter = a.p; /* (rdi cpu, rsi code) */
     for (unsigned i = 0; i < sizeof saved; i++)

@@ -144,7 +144,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     t.is64 = t.b->key & KEY_CODE64;
     t.mode = KEY_TLB_MODE(t.b->key);
     u8 *start = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 16);
-    t.a = (struct asmbuf){.p = start, .end = j->code.rw + j->code.bytes};
+    t.a = (struct asmbuf){.p = start, .end = j->end};
     if (start >= t.a.end)
         return false;
     jb->entry = start;

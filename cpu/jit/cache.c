@@ -1,0 +1,148 @@
+/*
+ * cache.c: the memory of translations: a ring of chunks.
+ *
+ * In a chunk, code grows up and the structures that go with it grow down, so that one size bounds
+ * both. When the chunk is full the next one is emptied: its blocks are cut off from the others and
+ * forgotten, and become hot again if they are still wanted. Nothing is ever flushed for want of
+ * room.
+ */
+#include "cpu/jit/internal.h"
+
+/* The longest block: 64 instructions, twice if it is a loop, each with a careful check and its
+ * cold part; and their sites. What does not fit all the same stays with the interpreter. */
+#define ROOM (32 * KIB)
+#define CHUNK_MIN (64 * KIB)
+
+/* ---- links ----------------------------------------------------------------------------------- */
+
+static void node_add(struct node **head, struct node *n)
+{
+    n->next = *head;
+    n->prev = head;
+    if (n->next)
+        n->next->prev = &n->next;
+    *head = n;
+}
+
+static void node_remove(struct node *n)
+{
+    *n->prev = n->next;
+    if (n->next)
+        n->next->prev = n->prev;
+}
+
+void jit_link_add(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to)
+{
+    struct jit_link *l = &from->link[side];
+    l->from = from;
+    l->to = to;
+    l->side = side;
+    node_add(&to->in, &l->in);
+    node_add(&j->chunk_list[j->chunk].paths, &l->in_chunk);
+    j->stats.links++;
+}
+
+void jit_unlink(struct jit *j, struct jit_link *l)
+{
+    if (!l->to)
+        return;
+    x_patch(l->from->site[l->side], l->from->unlinked[l->side]);
+    node_remove(&l->in);
+    node_remove(&l->in_chunk);
+    l->to = NULL;
+    j->stats.unlinks++;
+}
+
+void jit_isolate(struct jit *j, struct jit_block *jb)
+{
+    while (jb->in)
+        jit_unlink(j, container_of(jb->in, struct jit_link, in));
+    jit_unlink(j, &jb->link[0]);
+    jit_unlink(j, &jb->link[1]);
+    jit_head_of(jb)->neg_lin = NO_LIN; /* no indirect jump matches */
+}
+
+/* ---- chunks ---------------------------------------------------------------------------------- */
+
+static void open_chunk(struct jit *j, unsigned n)
+{
+    j->chunk = n;
+    j->next = j->last = j->first + n * j->chunk_bytes;
+    j->end = j->next + j->chunk_bytes;
+    j->chunk_list[n] = (struct jit_chunk){0};
+}
+
+/* What empty slots of the table of targets point to: a head that matches nothing. */
+static const u8 *no_target(const struct jit *j)
+{
+    return rx_of(j, j->first);
+}
+
+void jit_cache_init(struct jit *j)
+{
+    *(struct jit_head *)(void *)(j->first - sizeof(struct jit_head)) = (struct jit_head){NO_LIN, 0};
+    for (unsigned i = 0; i < TARGETS; i++)
+        j->targets[i] = no_target(j);
+    u64 bytes = (u64)(j->code.rw + j->code.bytes - j->first);
+    j->chunks = bytes / CHUNK_MIN < CHUNKS_MAX ? (unsigned)(bytes / CHUNK_MIN) : CHUNKS_MAX;
+    BUG_ON(!j->chunks);
+    j->chunk_bytes = bytes / j->chunks & ~15ull;
+    memset(j->chunk_list, 0, sizeof j->chunk_list);
+    open_chunk(j, 0);
+}
+
+void jit_cache_add(struct jit *j, struct jit_block *jb)
+{
+    jb->chunk_next = j->chunk_list[j->chunk].blocks;
+    j->chunk_list[j->chunk].blocks = jb;
+}
+
+/* Takes a translation from its block, which the interpreter runs from now on if that was the last
+ * one. A dead block's memory may be another's by now. */
+static void forget(struct jit *j, struct jit_block *jb)
+{
+    const void **target = &j->targets[jit_target_slot(jb->lin)];
+    if (*target == rx_of(j, jb->entry))
+        *target = no_target(j);
+    jit_isolate(j, jb);
+    if (jb->dead)
+        return;
+    struct block *b = jb->block;
+    struct jit_block **p = &b->jit;
+    while (*p != jb)
+        p = &(*p)->other;
+    *p = jb->other;
+    if (!b->jit) {
+        b->insn[0].fn = b->first_fn;
+        b->hits = j->cpu->jit_warm;
+    }
+}
+
+static void evict(struct jit *j, struct jit_chunk *c)
+{
+    for (struct jit_block *jb = c->blocks; jb; jb = jb->chunk_next)
+        forget(j, jb);
+    while (c->paths)
+        jit_unlink(j, container_of(c->paths, struct jit_link, in_chunk));
+}
+
+void jit_make_room(struct jit *j)
+{
+    if (j->end - j->next >= (s64)ROOM)
+        return;
+    unsigned n = (j->chunk + 1) % j->chunks;
+    if (j->chunk_list[n].blocks || j->chunk_list[n].paths) {
+        evict(j, &j->chunk_list[n]);
+        j->stats.evictions++;
+    }
+    open_chunk(j, n);
+}
+
+void *jit_data(struct jit *j, u64 bytes)
+{
+    bytes = align_up(bytes, 16);
+    if ((u64)(j->end - j->next) < bytes)
+        return NULL;
+    j->end -= bytes;
+    return memset(j->end, 0, bytes);
+}
