@@ -236,6 +236,7 @@ static void print_report(const struct report *r, unsigned code, u64 seed)
 
 static void open_run(struct run *run, unsigned code, u64 seed)
 {
+    *run = (struct run){0};
     for (unsigned i = 0; i < ARRAY_SIZE(engine_names); i++)
         run->guest[i] = oracle_guest_open(i);
     ck_assert_ptr_nonnull(run->guest[ORACLE_INTERP]);
