@@ -49,6 +49,7 @@ struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct 
         return NULL;
     }
     cpu->jit_vec_off = 1;
+    cpu->jit_x87_off = 1;
     tlb_init(&cpu->tlb);
     cpu_reset(cpu);
     return cpu;
@@ -179,8 +180,8 @@ void cpu_update_key(struct cpu *cpu)
         key |= KEY_FLAT_GS;
     if (key & KEY_CODE64)
         key &= KEY_CODE64 | KEY_CPL3; /* segments do not matter there: fewer kinds of blocks */
-    if (!(cpu->cr0 & (CR0_EM | CR0_TS)) && cpu->cr4 & CR4_OSFXSR)
-        key |= KEY_SSE;
+    if (!(cpu->cr0 & (CR0_EM | CR0_TS)))
+        key |= cpu->cr4 & CR4_OSFXSR ? KEY_FPU | KEY_SSE : KEY_FPU;
     cpu->amask = key & KEY_CODE64 ? ~0ull : 0xffffffffull;
     cpu->debug_active = debug_wanted(cpu);
 

@@ -137,6 +137,7 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_TLB_SHIFT 9     /* two bits: enum tlb_mode of data accesses */
 #define KEY_TLB_MODE(key) ((key) >> KEY_TLB_SHIFT & 3)
 #define KEY_SSE 0x800u /* neither #UD nor #NM for SSE: CR0.EM and TS are 0, CR4.OSFXSR is 1 */
+#define KEY_FPU 0x1000u /* neither #UD nor #NM for x87 and MMX: CR0.EM and TS are 0 */
 
 /* Requests: reasons to leave translated code at the next block boundary. */
 #define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */
@@ -270,6 +271,10 @@ struct cpu {
     const void *jit_target;    /* of an indirect CALL while its return address is pushed */
     u32 jit_vec_off; /* 0: the host's vector registers and MXCSR are the guest's (translated code) */
     u32 jit_mxcsr;   /* on its way to the host's */
+    u32 jit_x87_off; /* 0: the host's x87 is the guest's, and x87 is out of date */
+    u32 jit_x87_cw;  /* on its way to the host's */
+    const struct jit_x87_note *jit_x87_last; /* whose pointers x87 lacks while it is out of date, */
+    const struct jit_x87_note *jit_x87_mem;  /* and with whose operand; NULL: x87 has them */
     const void *const *jit_targets;
     struct block *from_block;  /* translated block whose jump the interpreter just ran; or NULL */
     gva_t from_lin;

@@ -49,8 +49,12 @@ void jit_emit_address(struct tr *t, const struct insn *in)
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx)
 {
     u8 *after = x_jmp(&t->a, t->a.p);
-    t->cold[t->colds++] =
-        (struct cold){.from = after, .site = site, .idx = idx, .vec_live = t->vec_live};
+    t->cold[t->colds++] = (struct cold){.from = after,
+                                        .site = site,
+                                        .idx = idx,
+                                        .vec_live = t->vec_live,
+                                        .x87_live = t->x87_live,
+                                        .notes = t->notes};
 }
 
 #define TLB_FIELD(mode, member)                                                                    \
@@ -91,6 +95,8 @@ static void quick_check(struct tr *t, unsigned size, bool write, struct jit_site
                                         .idx = idx,
                                         .quick = true,
                                         .vec_live = t->vec_live,
+                                        .x87_live = t->x87_live,
+                                        .notes = t->notes,
                                         .flags = t->flags};
     op_indexed(a, 0x03, TLB_FIELD(t->mode, host));
     t->flags_spent = true;
@@ -142,6 +148,7 @@ struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
     s->stop = *in;
     s->stop.fn = op_jit_stop;
     s->jb = t->jb;
+    s->x87 = t->j->rows[in->row].x87_use;
     return s;
 }
 

@@ -27,6 +27,7 @@ struct jit_block;
 struct jit_site {
     struct insn in;   /* the record */
     struct insn stop; /* where its NEXT goes */
+    bool x87;         /* reads or writes cpu->x87 */
     struct jit_block *jb;
 };
 
@@ -55,15 +56,17 @@ struct jit_block {
     gva_t lin;
     bool dead;
     struct jit_block *chunk_next;
-    u8 *entry;       /* writable view */
-    u8 *vec_entry;   /* where the vector registers are the guest's already; NULL: no such place */
-    bool vec_live;   /* they are at the end */
-    u8 *site[2];     /* end of the rel32 of each jump out; NULL: none */
-    u8 *unlinked[2]; /* where it goes while unlinked */
+    u8 *entry;         /* writable view */
+    u8 *vec_entry;     /* where the vector registers are the guest's already; NULL: no such place */
+    u8 *x87_entry;     /* where the x87 is, too; NULL: no such place */
+    bool vec_live;     /* they are at the end */
+    bool x87_live;     /* it is at the end */
+    u8 *site[2];       /* end of the rel32 of each jump out; NULL: none */
+    u8 *unlinked[2];   /* where it goes while unlinked */
     u8 *path[2];       /* the guards in front of the linked target */
     u8 *path_epoch[2]; /* end of the imm32 in them; NULL: same page */
     struct jit_link link[2];
-    struct node *in; /* links that come here */
+    struct node *in;         /* links that come here */
     struct jit_block *other; /* the same block at another linear address */
     bool is_call;
     bool global; /* lies in a global page at this address */
@@ -77,7 +80,14 @@ struct row_traits {
     bool vec_ok; /* runs on the vector registers: translate_sse.c */
     u8 vec_size; /* of its memory operand, in bytes */
     bool vec_aligned, vec_store;
-    u8 vec_gpr; /* VEC_*: which operand is a general register */
+    u8 vec_gpr;   /* VEC_*: which operand is a general register */
+    bool vec_xmm; /* has to do with XMM registers or MXCSR */
+    bool vec_mmx; /* has to do with MMX registers */
+    bool x87_ok;  /* runs on the host's x87: translate_x87.c */
+    u8 x87_size;  /* of its memory operand, in bytes */
+    bool x87_store;
+    bool x87_noted; /* changes the last-instruction pointers */
+    bool x87_use;   /* its handler reads or writes cpu->x87 */
 };
 
 #define CHUNKS_MAX 64u
@@ -96,11 +106,12 @@ struct jit {
     u64 chunk_bytes;
     unsigned chunks, chunk;
     struct jit_chunk chunk_list[CHUNKS_MAX];
-    u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter;
+    u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter, *stub_x87_enter;
     const void *targets[TARGETS]; /* entries, executable view; by target_slot */
-    const u8 *mxcsr_masks; /* a constant in code memory */
-    u8 *last;              /* entry of the block emitted last */
+    const u8 *mxcsr_masks;        /* a constant in code memory */
+    u8 *last;                     /* entry of the block emitted last */
     struct row_traits *rows;
+    bool fcomi_keeps_c1; /* a habit of the host */
     struct jit_test test;
     struct jit_stats stats;
 };
@@ -110,7 +121,8 @@ static inline const u8 *rx_of(const struct jit *j, const u8 *rw)
     return j->code.rx + (rw - j->code.rw);
 }
 
-/* ---- memory: cache.c -------------------------------------------------------------------------- */
+/* ---- memory: cache.c --------------------------------------------------------------------------
+ */
 
 /* Divides the code memory behind the stubs, and empties it. */
 void jit_cache_init(struct jit *j);
@@ -170,6 +182,12 @@ struct flag_source {
     bool has_imm;
 };
 
+/* x87 instructions that have run natively and whose pointers are not stored yet. */
+struct x87_notes {
+    const struct insn *last; /* FIP, FOP, FCS; NULL: none */
+    const struct insn *mem;  /* FDP, FDS: the registers of its address have not changed since */
+};
+
 struct tr {
     struct jit *j;
     struct asmbuf a;
@@ -178,6 +196,8 @@ struct tr {
     bool is64;
     unsigned mode; /* enum tlb_mode of data accesses */
     bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
+    bool x87_live; /* and its x87 */
+    struct x87_notes notes;
     struct flag_source flags;
     bool flags_spent; /* the host's flags are not the guest's: repeat the source to have them */
     bool may_spend;   /* an access check of the current instruction may do that */
@@ -186,9 +206,11 @@ struct tr {
         u8 *back;              /* where the code goes on */
         struct jit_site *site; /* handler to run; NULL: exit to record `idx` */
         unsigned idx;
-        unsigned undo; /* instructions to give back to `left` before it leaves */
-        bool vec_live; /* the hot code there has the vector registers */
-        bool quick;    /* from the quick check: RCX is there, the flags are not */
+        unsigned undo;          /* instructions to give back to `left` before it leaves */
+        bool vec_live;          /* the hot code there has the vector registers */
+        bool x87_live;          /* and the x87 */
+        struct x87_notes notes; /* what the hot code has not stored yet */
+        bool quick;             /* from the quick check: RCX is there, the flags are not */
         struct flag_source flags;
     } cold[BLOCK_MAX_INSNS * 3];
     unsigned colds;
@@ -243,3 +265,26 @@ void jit_emit_vec_enter(struct tr *t, unsigned i);
 /* Part of every way into C code: gives the vector registers back. Clobbers flags. */
 void jit_emit_vec_leave(struct asmbuf *a);
 void jit_emit_vec_stub(struct jit *j, struct asmbuf *a);
+
+/* Which rows run on the host's x87, and which handlers have to do with cpu->x87. */
+void jit_x87_rows_init(struct jit *j);
+/* False: the handler must run, nothing emitted. */
+bool jit_emit_x87(struct tr *t, const struct insn *in, unsigned i);
+/* As jit_emit_vec_begin. */
+void jit_emit_x87_begin(struct tr *t, unsigned n);
+/* Makes sure that the x87 is the guest's, else leaves to record i. The flags must be there. */
+void jit_emit_x87_enter(struct tr *t, unsigned i);
+/* The same for an MMX instruction, unless it is known. */
+void jit_want_x87(struct tr *t, unsigned i);
+/* Stores what is noted: in front of whatever may leave, or that changes registers of an address. */
+void jit_emit_notes(struct tr *t, const struct x87_notes *n);
+void jit_flush_notes(struct tr *t);
+void jit_notes_before(struct tr *t, const struct insn *in);
+/* Called by the stub: cpu->x87 into the host's x87. False: an exception is unmasked, nothing done.
+ */
+bool jit_x87_load(struct cpu *cpu);
+bool jit_host_fcomi_keeps_c1(void);
+/* Vector registers and MXCSR from struct cpu. Clobbers RCX. */
+void jit_emit_vec_load(struct asmbuf *a);
+/* General registers that a template changes, as bits; all when it is not known. */
+u32 jit_written(const struct tr *t, const struct insn *in);

@@ -26,6 +26,8 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site)
     cpu->block = b;
     cpu->gpr[REG_RIP] = site->jb->lin;
     flags_from_host(cpu);
+    if (site->x87)
+        jit_x87_leave(cpu);
     bool go_on = site->in.fn(cpu, &site->in);
     if (go_on && unlikely(b->dead)) { /* the instruction wrote into its own block */
         exec_leave_next(cpu, &site->in);
@@ -98,6 +100,7 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     const struct insn *next =
         ((enter_fn)(uintptr_t)rx_of(j, j->stub_enter))(cpu, rx_of(j, jb->entry));
     flags_from_host(cpu);
+    jit_x87_leave(cpu);
     if (!next)
         return NULL;
     if (next == cpu->block->insn) /* its fn leads back here */
@@ -253,6 +256,7 @@ struct jit *jit_create(struct cpu *cpu, struct err *e)
         return NULL;
     }
     jit_rows_init(j);
+    j->fcomi_keeps_c1 = jit_host_fcomi_keeps_c1();
     cpu->jit = j;
     cpu->jit_targets = j->targets;
     start(j);

@@ -46,6 +46,8 @@ void jit_translate(struct cpu *cpu, struct block *b);
 void jit_kill(struct cpu *cpu, struct block *b);
 /* All blocks are gone. Not while translated code runs. */
 void jit_flush(struct jit *j);
+/* Makes cpu->x87 complete when translated code was left by a fault. */
+void jit_x87_leave(struct cpu *cpu);
 
 #else /* a build without translator */
 
@@ -86,6 +88,10 @@ static inline void jit_kill(struct cpu *cpu, struct block *b)
 static inline void jit_flush(struct jit *j)
 {
     (void)j;
+}
+static inline void jit_x87_leave(struct cpu *cpu)
+{
+    (void)cpu;
 }
 
 #endif

@@ -11,6 +11,15 @@ bool jit_uses_global_epoch(const struct jit_block *jb)
     return !(jb->block->key & KEY_CPL3) && jb->global;
 }
 
+/* Skips the questions at the target's start whose answers are known. */
+static const u8 *entry_from(const struct jit_block *from, const struct jit_block *to)
+{
+    bool vec_known = !to->vec_entry || from->vec_live;
+    if (to->x87_entry && from->x87_live && vec_known)
+        return to->x87_entry;
+    return to->vec_entry && from->vec_live ? to->vec_entry : to->entry;
+}
+
 /* What a linked near CALL does before it arrives: pushes the return address. */
 static u8 *emit_link_push(struct tr *t, const struct insn *in)
 {
@@ -70,7 +79,7 @@ static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
     emit_left(a, 5, t->b->count);
     u8 *late = x_jcc(a, 8, a->p); /* js */
     jit_emit_reencoded(t, cmp, cmp->idx);
-    x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
+    x_jmp(a, entry_from(t->jb, to));
     if (a->full)
         return false;
     x_patch(late, a->p);
@@ -113,7 +122,7 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
     x_store(a, 1, H_R15, H_RBP, STATE(left));
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     u8 *push_miss = t->jb->is_call ? emit_link_push(t, &b->insn[b->count - 1]) : NULL;
-    x_jmp(a, t->jb->vec_live && to->vec_entry ? to->vec_entry : to->entry);
+    x_jmp(a, entry_from(t->jb, to));
     if (a->full)
         return false;
     if (push_miss) { /* give the instructions back: the interpreter runs the call */
@@ -148,9 +157,11 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     u8 *top = a->p;
     t->flags = jit_flag_source(t, cmp);
     t->flags_spent = true;
+    t->x87_live = t->jb->x87_live;
     for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
         jit_emit_insn(t, &b->insn[i], i);
     jit_want_flags(t);
+    jit_flush_notes(t);
     x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
     emit_left(a, 5, b->count);
     x_jcc(a, 9, top); /* jns */

@@ -9,6 +9,8 @@
  */
 #include "cpu/jit/internal.h"
 
+extern const struct insn_ops ops_fldcw; /* its check of the operand wants the flags */
+
 #define ALL_REGS 0xffffffffu
 
 /* ---- what an instruction does to registers and flags ----------------------------------------- */
@@ -32,7 +34,6 @@ static bool has_g(const struct insn_row *r)
     return false;
 }
 
-/* General registers that a template changes, as bits; all when it is not known. */
 static u32 written(const struct insn *in, const struct insn_row *r, const struct row_traits *tr)
 {
     u32 m = 0;
@@ -46,6 +47,8 @@ static u32 written(const struct insn *in, const struct insn_row *r, const struct
     case T_FIXED: return ALL_REGS;
     default: break;
     }
+    if (tr->x87_ok)
+        return r->opnd[0] == OPND_AX ? BIT(RAX) : 0;
     if (!tr->template_ok)
         return ALL_REGS;
     if (r->opnd[0] == OPND_Zv || r->opnd[0] == OPND_Zb)
@@ -55,6 +58,11 @@ static u32 written(const struct insn *in, const struct insn_row *r, const struct
     if (tr->writes_e && !in->mem)
         m |= BIT(number(in->rm, tr->e_size == 1));
     return m;
+}
+
+u32 jit_written(const struct tr *t, const struct insn *in)
+{
+    return written(in, insn_row(in), &t->j->rows[in->row]);
 }
 
 static bool constant_shift(const struct insn *in, const struct insn_row *r)
@@ -197,7 +205,8 @@ void jit_flags_before(struct tr *t, const struct insn *in)
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
     enum insn_template own = row_template(r);
-    bool plain = tr->template_ok || (own >= T_LEA && own <= T_LEAVE);
+    bool plain =
+        tr->template_ok || (own >= T_LEA && own <= T_LEAVE) || (tr->x87_ok && r->ops != &ops_fldcw);
     bool replaces = replaces_flags(in, r), touches = r->fl_read | r->fl_write | r->fl_undef;
     bool loses_source = !replaces && written(in, r, tr) & t->flags.regs;
     t->may_spend = plain && t->flags.kind != SRC_NONE && !loses_source && (replaces || !touches);

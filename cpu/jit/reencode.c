@@ -81,6 +81,7 @@ void jit_rows_init(struct jit *j)
     for (unsigned i = 0; i < insn_row_count; i++)
         j->rows[i] = traits_of(&insn_rows[i]);
     jit_vec_rows_init(j);
+    jit_x87_rows_init(j);
 }
 
 /* ---- re-encoding ----------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ static void push_pop(struct asmbuf *a, unsigned reg, bool push)
     put8(a, (push ? 0x50 : 0x58) | (reg & 7));
 }
 
-static void emit_spill(struct asmbuf *a)
+static void emit_spill_general(struct asmbuf *a)
 {
     for (unsigned r = 0; r < 16; r++)
         if (host_reg[r] != SLOT)
@@ -24,6 +24,11 @@ static void emit_spill(struct asmbuf *a)
     put8(a, 0xc0);
     put8(a, 0x66); /* mov [rbp + jit_flags], ax */
     x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
+}
+
+static void emit_spill(struct asmbuf *a)
+{
+    emit_spill_general(a);
     jit_emit_vec_leave(a);
 }
 
@@ -58,6 +63,42 @@ static void emit_return(struct asmbuf *a)
     put8(a, 0xc3);
 }
 
+static void emit_call(struct asmbuf *a, const void *fn)
+{
+    emit_sub_rsp8(a, true);
+    x_mov_imm(a, H_RAX, (u64)(uintptr_t)fn);
+    put8(a, 0xff); /* call rax */
+    put8(a, 0xd0);
+    emit_sub_rsp8(a, false);
+}
+
+/* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked; RCX is in jit_rcx.
+ * The vector registers come back as they are. */
+static void emit_x87_stub(struct jit *j, struct asmbuf *a)
+{
+    j->stub_x87_enter = a->p;
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    emit_spill_general(a);
+    x_load(a, 0, H_RBX, H_RBP, STATE(jit_vec_off));
+    jit_emit_vec_leave(a);
+    x_lea(a, 1, H_RDI, H_RBP, -STATE_BIAS);
+    emit_call(a, (const void *)(uintptr_t)jit_x87_load);
+    put8(a, 0x84); /* test al, al */
+    put8(a, 0xc0);
+    u8 *unmasked = x_jcc(a, 4, a->p); /* jz */
+    put8(a, 0x85);                    /* test ebx, ebx */
+    put8(a, 0xdb);
+    u8 *no_vec = x_jcc(a, 5, a->p); /* jnz */
+    jit_emit_vec_load(a);
+    x_patch(no_vec, a->p);
+    emit_reload(a);
+    put8(a, 0xc3);
+    x_patch(unmasked, a->p);
+    emit_reload(a);
+    emit_sub_rsp8(a, false); /* the return address into the block */
+    x_jmp(a, j->stub_exit_record);
+}
+
 void jit_emit_stubs(struct jit *j)
 {
     struct asmbuf a = {.p = j->next, .end = j->end};
@@ -77,11 +118,7 @@ void jit_emit_stubs(struct jit *j)
     emit_spill(&a);
     x_lea(&a, 1, H_RDI, H_RBP, -STATE_BIAS);
     x_mov(&a, 1, H_RSI, H_R14);
-    emit_sub_rsp8(&a, true);
-    x_mov_imm(&a, H_RAX, (u64)(uintptr_t)jit_run_handler);
-    put8(&a, 0xff); /* call rax */
-    put8(&a, 0xd0);
-    emit_sub_rsp8(&a, false);
+    emit_call(&a, (const void *)(uintptr_t)jit_run_handler);
     x_mov(&a, 0, H_RCX, H_RAX);
     u8 *leave = x_jrcxz(&a);
     emit_reload(&a);
@@ -101,6 +138,7 @@ void jit_emit_stubs(struct jit *j)
     emit_return(&a);
 
     jit_emit_vec_stub(j, &a);
+    emit_x87_stub(j, &a);
     BUG_ON(a.full);
     j->next = a.p;
 }

@@ -28,9 +28,12 @@ void jit_emit_colds(struct tr *t)
         if (c->site) {
             x_patch(c->from, a->p);
             emit_cold_state(t, c);
+            jit_emit_notes(t, &c->notes);
             jit_emit_handler_call(t, c->site);
             if (c->vec_live)
                 jit_emit_vec_enter(t, c->idx + 1);
+            if (c->x87_live && c->site->x87)
+                jit_emit_x87_enter(t, c->idx + 1);
             x_jmp(a, c->back);
             continue;
         }
@@ -100,14 +103,17 @@ void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i)
 {
     unsigned colds = t->colds;
     jit_flags_before(t, in);
+    jit_notes_before(t, in);
     bool inlined = jit_emit_template(t, in, i);
     if (inlined) {
         t->j->stats.templates++;
     } else {
         jit_want_flags(t);
+        jit_flush_notes(t);
         struct jit_site *s = jit_new_site(t, in, i);
         jit_emit_handler_call(t, s);
         t->vec_live = false;
+        t->x87_live &= !t->j->rows[in->row].x87_use;
         t->j->stats.helpers++;
     }
     jit_flags_after(t, in, inlined);
@@ -122,16 +128,19 @@ static void emit_body(struct tr *t)
     bool closed = ends_by_itself(b);
     unsigned n = closed ? b->count - 1u : b->count;
     jit_emit_vec_begin(t, n);
+    jit_emit_x87_begin(t, n);
     for (unsigned i = 0; i < n && !t->a.full; i++) {
         const struct insn *in = &b->insn[i];
         if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
             jit_want_flags(t);
+            jit_flush_notes(t);
             jit_emit_exit_record(t, i); /* its shadow reaches into the next block */
             return;
         }
         jit_emit_insn(t, in, i);
     }
     jit_want_flags(t);
+    jit_flush_notes(t);
     if (closed)
         jit_emit_end(t);
     else
@@ -153,6 +162,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     if (t.a.full)
         return false;
     jb->vec_live = t.vec_live;
+    jb->x87_live = t.x87_live;
     j->stats.host_bytes += (u64)(t.a.p - start);
     j->next = t.a.p;
     return true;

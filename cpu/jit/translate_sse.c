@@ -11,8 +11,10 @@
  * whether it may be: KEY_SSE (no #UD, no #NM), exceptions all masked (else the registers are never
  * entered and the interpreter runs the instruction), and the alignment that the host would ask for.
  *
- * Not here: MMX (its registers are x87's), approximations (RCPPS, RSQRTPS differ between hosts),
- * MASKMOVDQU, and the saving of state.
+ * MMX instructions are here, too, but their registers are x87's: translate_x87.c.
+ *
+ * Not here: CVTPI2PS and CVTPI2PD (hosts differ in when they enter MMX state), approximations
+ * (RCPPS, RSQRTPS differ between hosts), MASKMOVDQU, and the saving of state.
  *
  * Intel SDM vol. 1 chapters 10 to 12, vol. 2A 2.1 and 2.4.
  */
@@ -44,6 +46,8 @@ static bool letter_is_vector(unsigned o)
     case OPND_Vdq:
     case OPND_Vq:
     case OPND_Vd:
+    case OPND_Wq: /* of conversions to MMX registers; other rows have a V as well */
+    case OPND_Wpd:
     case OPND_Udq:
     case OPND_Ups:
     case OPND_Upd:
@@ -59,7 +63,6 @@ static bool letter_is_mmx(unsigned o)
     case OPND_Pd:
     case OPND_Qq:
     case OPND_Qd:
-    case OPND_Qpi:
     case OPND_Nq: return true;
     default: return false;
     }
@@ -76,7 +79,9 @@ static unsigned letter_mem_size(unsigned o)
     case OPND_Wd:
     case OPND_Md:
     case OPND_Ed:
+    case OPND_Qd:
     case OPND_Ey: return 4;
+    case OPND_Qq:
     case OPND_Wsd:
     case OPND_Wq:
     case OPND_Mq:
@@ -104,6 +109,7 @@ static bool host_has_sha(void)
 static bool host_has(unsigned gate)
 {
     switch (gate) {
+    case GATE_MMX:
     case GATE_SSE:
     case GATE_SSE2: return true;
     case GATE_SSE3: return __builtin_cpu_supports("sse3");
@@ -131,15 +137,16 @@ static bool is_mxcsr_row(const struct insn_row *r)
 
 static void vec_traits(const struct insn_row *r, struct row_traits *t)
 {
-    bool vector = is_mxcsr_row(r);
+    bool xmm = is_mxcsr_row(r), mmx = false;
     if ((r->map != TB && r->map != T38 && r->map != T3A) || !host_has(r->gate) ||
         (r->cls != IDENT && !implied_operands_agree(r) && !is_mxcsr_row(r)))
         return;
     for (unsigned i = 0; i < 3; i++) {
         unsigned o = r->opnd[i], size = letter_mem_size(o);
-        if (letter_is_mmx(o))
+        if (o == OPND_Qpi)
             return;
-        vector |= letter_is_vector(o);
+        mmx |= letter_is_mmx(o);
+        xmm |= letter_is_vector(o);
         if (size) {
             t->vec_size = (u8)size;
             t->vec_aligned = size == 16 && o != OPND_Wx;
@@ -152,7 +159,9 @@ static void vec_traits(const struct insn_row *r, struct row_traits *t)
     t->vec_store = letter_mem_size(r->opnd[0]) != 0 && r->ops != &ops_sse_ldmxcsr;
     if (r->ops == &ops_sse_movu_load || r->ops == &ops_sse_movu_store)
         t->vec_aligned = false;
-    t->vec_ok = vector;
+    t->vec_ok = xmm || mmx;
+    t->vec_xmm = xmm;
+    t->vec_mmx = mmx;
 }
 
 void jit_vec_rows_init(struct jit *j)
@@ -213,18 +222,34 @@ void jit_emit_vec_enter(struct tr *t, unsigned i)
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
 }
 
+/* Neither needs the vector registers nor gives them back. */
+static bool stays_in_registers(const struct tr *t, const struct insn *in)
+{
+    const struct row_traits *tr = &t->j->rows[in->row];
+    return !tr->vec_xmm && (insn_row(in)->cls == IDENT || tr->x87_ok);
+}
+
 void jit_emit_vec_begin(struct tr *t, unsigned n)
 {
     unsigned i = 0;
     if (!(t->b->key & KEY_SSE))
         return;
-    while (i < n && !t->j->rows[t->b->insn[i].row].vec_ok && insn_row(&t->b->insn[i])->cls == IDENT)
+    while (i < n && stays_in_registers(t, &t->b->insn[i]))
         i++;
-    if (i == n || !t->j->rows[t->b->insn[i].row].vec_ok)
+    if (i == n || !t->j->rows[t->b->insn[i].row].vec_xmm)
         return;
     jit_emit_vec_enter(t, 0);
     t->vec_live = true;
     t->jb->vec_entry = t->a.p;
+}
+
+void jit_emit_vec_load(struct asmbuf *a)
+{
+    state_insn(a, 0xb7, H_RCX, STATE(mxcsr)); /* its upper half is reserved: #GP on the host */
+    x_store(a, 0, H_RCX, H_RBP, STATE(jit_mxcsr));
+    state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
+    move_all(a, true);
+    state_set32(a, STATE(jit_vec_off), 0);
 }
 
 /* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked. Clobbers RCX. */
@@ -233,8 +258,7 @@ void jit_emit_vec_stub(struct jit *j, struct asmbuf *a)
     const u8 *masks = j->mxcsr_masks = a->p;
     put32(a, MXCSR_MASKS);
     j->stub_vec_enter = a->p;
-    state_insn(a, 0xb7, H_RCX, STATE(mxcsr)); /* its upper half is reserved: #GP on the host */
-    x_store(a, 0, H_RCX, H_RBP, STATE(jit_mxcsr));
+    state_insn(a, 0xb7, H_RCX, STATE(mxcsr));
     put_unmasked(a);
     x_rel32(a, masks);
     u8 *masked = x_jrcxz(a);
@@ -246,9 +270,7 @@ void jit_emit_vec_stub(struct jit *j, struct asmbuf *a)
     put8(a, 8);
     x_jmp(a, j->stub_exit_record);
     x_here(a, masked);
-    state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
-    move_all(a, true);
-    state_set32(a, STATE(jit_vec_off), 0);
+    jit_emit_vec_load(a);
     put8(a, 0xc3);
 }
 
@@ -335,13 +357,18 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
     unsigned reg = r->modrm & MRM_HAS_REG ? in->modrm >> 3 & 7 : in->reg, rm = in->rm;
     bool gpr_e = tr->vec_gpr == VEC_GPR_E && !in->mem, gpr_g = tr->vec_gpr == VEC_GPR_G;
 
-    if (!(t->b->key & KEY_SSE) || (in->mem && !block_address_is_flat(t->b->key, in)))
+    if (!(t->b->key & (tr->vec_xmm ? KEY_SSE : KEY_FPU)) ||
+        (in->mem && !block_address_is_flat(t->b->key, in)))
         return false;
     if (r->ops == &ops_sse_ldmxcsr && !(t->j->cpu->gates & BIT64(GATE_SSE2)))
         return false; /* MXCSR without DAZ */
-    if (!t->vec_live)
+    if (tr->vec_xmm && !t->vec_live) {
+        jit_flush_notes(t);
         jit_emit_vec_enter(t, i);
-    t->vec_live = true;
+        t->vec_live = true;
+    }
+    if (tr->vec_mmx)
+        jit_want_x87(t, i);
     if (in->mem) {
         struct jit_site *site = jit_new_site(t, in, i);
         bool wide = tr->vec_size == 4 && r->opnd[1] == OPND_Ey && in->pfx & PFX_W;

@@ -1,15 +1,16 @@
 /*
- * test_jit_sse.c: blocks of random vector instructions through the translator and through the
- * interpreter, from the same state: registers, flags, MXCSR, x87 state, memory, the fault that ends
- * them and the count of instructions must agree.
+ * test_jit_fp.c: blocks of random vector, MMX and x87 instructions through the translator and
+ * through the interpreter, from the same state: registers, flags, MXCSR, x87 state with its
+ * pointers, memory, the fault that ends them and the count of instructions must agree.
  *
  * Each block ends with a jump to a page that is not mapped; the IDT is empty, so that the first
- * exception stops the machine and the chain of the triple fault names it. PARALLAX_JIT_SSE_COUNT
- * and PARALLAX_JIT_SSE_SEED choose other numbers of blocks and other blocks.
+ * exception stops the machine and the chain of the triple fault names it. PARALLAX_JIT_FP_COUNT
+ * and PARALLAX_JIT_FP_SEED choose other numbers of blocks and other blocks.
  */
 #include "base/bits.h"
 #include "base/clock.h"
 #include "cpu/cpu.h"
+#include "cpu/fpu.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
 #include "mmu/dma.h"
@@ -195,6 +196,25 @@ static void random_vector(struct rng *rng, u8 *p)
     st_le64(p + 8, random_lane(rng, kind));
 }
 
+/* Mostly numbers of middling size, and rarely a stack fault. */
+static void random_x87(struct rng *rng, struct x87 *x)
+{
+    *x = (struct x87){.fip = rng_next(rng) >> 32, .fdp = rng_next(rng) >> 32, .fop = 0x123};
+    for (unsigned i = 0; i < 8; i++) {
+        u64 r = rng_next(rng);
+        x->st[i] = (struct f80){r | BIT64(63), (u16)(0x3fff - 20 + (r & 31) + (r & 0x8000))};
+        if (one_in(rng, 8))
+            x->st[i] = (struct f80){r, (u16)rng_next(rng)};
+        if (one_in(rng, 16))
+            x->st[i].mant = 0;
+    }
+    x->empty = one_in(rng, 3) ? (u8)rng_next(rng) : (u8)(0xff << rng_below(rng, 9));
+    x87_set_cw(x, (u16)(one_in(rng, 4) ? rng_next(rng) | 0x3f : 0x37f));
+    if (one_in(rng, 8))
+        x87_set_cw(x, x->cw & (u16)~rng_next(rng));
+    x87_set_sw(x, (u16)(rng_next(rng) & (one_in(rng, 4) ? 0x7f7f : 0x7f00)));
+}
+
 static void random_state(struct rng *rng, struct state *s)
 {
     for (unsigned i = 0; i < 16; i++) {
@@ -211,10 +231,7 @@ static void random_state(struct rng *rng, struct state *s)
     s->mxcsr = one_in(rng, 3) ? 0x1f80 : 0x1f80 | (u32)(rng_next(rng) & 0xffff);
     if (one_in(rng, 8))
         s->mxcsr &= (u32) ~(rng_next(rng) & 0x1f80);
-    s->x87 =
-        (struct x87){.cw = 0x37f, .sw = (u16)(rng_next(rng) & 0x3800), .empty = (u8)rng_next(rng)};
-    for (unsigned i = 0; i < 8; i++)
-        s->x87.st[i] = (struct f80){rng_next(rng), (u16)rng_next(rng)};
+    random_x87(rng, &s->x87);
 }
 
 /* ---- random blocks --------------------------------------------------------------------------- */
@@ -260,6 +277,12 @@ static bool is_vector_row(const struct insn_row *r)
     case GATE_PCLMUL: return r->cls == IDENT || r->cls == HELPER;
     default: return false;
     }
+}
+
+static bool is_x87_row(const struct insn_row *r)
+{
+    bool escape = r->map == OB && r->opcode >= 0xd8 && r->opcode <= 0xdf;
+    return escape || r->gate == GATE_MMX || r->gate == GATE_FXSR || !strcmp(r->name, "wait");
 }
 
 /* Is an operand of this instruction a general register that is a base? */
@@ -309,14 +332,17 @@ static bool append_row(struct writer *w, unsigned row)
     return true;
 }
 
-/* An integer instruction in between: ADC of a register, or a load. */
+/* An integer instruction in between: ADC or INC of a register, or a base moves on. */
 static void append_integer(struct writer *w)
 {
-    static const u8 adc[] = {0x11, 0xc8}, inc[] = {0xff, 0xc2};
+    static const u8 insns[][3] = {{0x11, 0xc8}, {0xff, 0xc2}, {0x83, 0xc6, 8}};
+    unsigned i = (unsigned)rng_below(w->rng, ARRAY_SIZE(insns)), len = i == 2 ? 3 : 2;
     if (w->len > MAX_BYTES - 8)
         return;
-    memcpy(w->bytes + w->len, one_in(w->rng, 2) ? adc : inc, 2);
-    w->len += 2;
+    memcpy(w->bytes + w->len, insns[i], len);
+    w->len += len;
+    if (i == 2)
+        w->base[RSI] += 8;
 }
 
 static void append_jump(struct writer *w)
@@ -369,6 +395,9 @@ static const char *difference(const struct machine *a, const struct machine *b)
     if (memcmp(&x->x87.st, &y->x87.st, sizeof x->x87.st) || x->x87.sw != y->x87.sw ||
         x->x87.cw != y->x87.cw || x->x87.empty != y->x87.empty)
         return "x87";
+    if (x->x87.fip != y->x87.fip || x->x87.fdp != y->x87.fdp || x->x87.fop != y->x87.fop ||
+        x->x87.fcs != y->x87.fcs || x->x87.fds != y->x87.fds)
+        return "x87 pointers";
     for (unsigned i = 0; i < DATA_PAGES; i++)
         if (memcmp(a->phys.ram + GPA_DATA(i), b->phys.ram + GPA_DATA(i), PAGE_SIZE))
             return "memory";
@@ -393,6 +422,15 @@ static void print_difference(const struct machine *a, const struct machine *b,
                    (unsigned long long)s->vec[i].q[1], (unsigned long long)s->vec[i].q[0],
                    (unsigned long long)x->vec[i].q[1], (unsigned long long)x->vec[i].q[0],
                    (unsigned long long)y->vec[i].q[1], (unsigned long long)y->vec[i].q[0]);
+    for (unsigned i = 0; i < 8; i++)
+        if (memcmp(&x->x87.st[i], &y->x87.st[i], sizeof x->x87.st[i]))
+            printf("  R%u was %04x:%016llx is %04x:%016llx, translated %04x:%016llx\n", i,
+                   s->x87.st[i].se, (unsigned long long)s->x87.st[i].mant, x->x87.st[i].se,
+                   (unsigned long long)x->x87.st[i].mant, y->x87.st[i].se,
+                   (unsigned long long)y->x87.st[i].mant);
+    printf("  x87 cw %04x sw %04x empty %02x; is %04x %04x %02x, translated %04x %04x %02x\n",
+           s->x87.cw, s->x87.sw, s->x87.empty, x->x87.cw, x->x87.sw, x->x87.empty, y->x87.cw,
+           y->x87.sw, y->x87.empty);
     for (unsigned i = 0; i < 16; i++)
         if (x->gpr[i] != y->gpr[i])
             printf("  gpr %u is %llx, translated %llx\n", i, (unsigned long long)x->gpr[i],
@@ -428,7 +466,14 @@ static u64 env_number(const char *name, u64 otherwise)
     return s ? strtoull(s, NULL, 0) : otherwise;
 }
 
-static void test_blocks(unsigned code, bool tlb_miss, u64 count)
+typedef bool row_filter(const struct insn_row *r);
+
+static bool is_either_row(const struct insn_row *r)
+{
+    return is_vector_row(r) || is_x87_row(r);
+}
+
+static void test_blocks(row_filter *filter, unsigned code, bool tlb_miss, u64 count)
 {
     static struct state s;
     static struct writer w;
@@ -438,11 +483,11 @@ static void test_blocks(unsigned code, bool tlb_miss, u64 count)
     struct err e = {0};
     struct machine *ref = machine_open(code, false), *jit = machine_open(code, true);
 
-    rng_seed(&rng, env_number("PARALLAX_JIT_SSE_SEED", 1) + code);
+    rng_seed(&rng, env_number("PARALLAX_JIT_FP_SEED", 1) + code);
     for (unsigned i = 0; i < insn_row_count && row_count < ARRAY_SIZE(rows); i++)
-        if (is_vector_row(&insn_rows[i]) && !(insn_rows[i].attr & (code == 64 ? A_I64 : A_O64)))
+        if (filter(&insn_rows[i]) && !(insn_rows[i].attr & (code == 64 ? A_I64 : A_O64)))
             rows[row_count++] = (u16)i;
-    ck_assert_uint_gt(row_count, 300);
+    ck_assert_uint_gt(row_count, 100);
     ref->cpu->gates = jit->cpu->gates = ~0ull;
     if (tlb_miss)
         ck_assert(jit_set_test(jit->jit, &(struct jit_test){.hot = 1, .tlb_miss = true}, &e));
@@ -468,22 +513,36 @@ static void test_blocks(unsigned code, bool tlb_miss, u64 count)
     ck_assert_uint_eq(different, 0);
 }
 
-START_TEST(random_64_bit_vector_blocks_do_the_same_in_both_engines)
+static u64 blocks(void)
 {
-    test_blocks(64, false, env_number("PARALLAX_JIT_SSE_COUNT", 30000));
+    return env_number("PARALLAX_JIT_FP_COUNT", 30000);
+}
+
+START_TEST(random_vector_blocks_do_the_same_in_both_engines)
+{
+    test_blocks(is_vector_row, 64, false, blocks());
+    test_blocks(is_vector_row, 32, false, blocks());
 }
 END_TEST
 
-START_TEST(random_32_bit_vector_blocks_do_the_same_in_both_engines)
+START_TEST(random_x87_blocks_do_the_same_in_both_engines)
 {
-    test_blocks(32, false, env_number("PARALLAX_JIT_SSE_COUNT", 30000));
+    test_blocks(is_x87_row, 64, false, blocks());
+    test_blocks(is_x87_row, 32, false, blocks());
 }
 END_TEST
 
-START_TEST(vector_blocks_whose_accesses_all_miss_do_the_same_too)
+START_TEST(random_blocks_of_both_do_the_same_in_both_engines)
 {
-    test_blocks(64, true, env_number("PARALLAX_JIT_SSE_COUNT", 30000) / 3);
-    test_blocks(32, true, env_number("PARALLAX_JIT_SSE_COUNT", 30000) / 3);
+    test_blocks(is_either_row, 64, false, blocks() / 2);
+    test_blocks(is_either_row, 32, false, blocks() / 2);
+}
+END_TEST
+
+START_TEST(blocks_whose_accesses_all_miss_do_the_same_too)
+{
+    test_blocks(is_either_row, 64, true, blocks() / 2);
+    test_blocks(is_either_row, 32, true, blocks() / 2);
 }
 END_TEST
 
@@ -510,6 +569,54 @@ START_TEST(a_lazy_switch_raises_nm_although_the_block_was_translated_before)
     ck_assert_uint_eq(vector_with(m, CR0_USUAL, CR4_USUAL, &s), EXC_PF);
     ck_assert_uint_eq(vector_with(m, CR0_USUAL | CR0_EM, CR4_USUAL, &s), EXC_UD);
     ck_assert_uint_eq(vector_with(m, CR0_USUAL, CR4_USUAL & ~CR4_OSFXSR, &s), EXC_UD);
+    machine_close(m);
+}
+END_TEST
+
+START_TEST(a_lazy_switch_of_the_x87_raises_nm_as_well)
+{
+    static const u8 fldpi_and_go[] = {0xd9, 0xeb, 0x9b, 0xe9, 0xf8, 0xff, 0x0d, 0x00};
+    static struct state s;
+    struct machine *m = machine_open(64, true);
+    x87_init(&s.x87);
+    s.mxcsr = 0x1f80;
+    s.eflags = 2;
+    put_code(m, fldpi_and_go, sizeof fldpi_and_go);
+    ck_assert_uint_eq(vector_with(m, CR0_USUAL, CR4_USUAL & ~CR4_OSFXSR, &s), EXC_PF);
+    ck_assert_uint_eq(x87_top(&m->cpu->x87), 7);
+    ck_assert_uint_eq(m->cpu->x87.fip, CODE);
+    ck_assert_uint_eq(vector_with(m, CR0_USUAL | CR0_TS, CR4_USUAL, &s), EXC_NM);
+    ck_assert_uint_eq(vector_with(m, CR0_USUAL, CR4_USUAL, &s), EXC_PF);
+    ck_assert_uint_eq(vector_with(m, CR0_USUAL | CR0_EM, CR4_USUAL, &s), EXC_NM);
+    ck_assert_uint_eq(m->cpu->fault_chain[0].rip, CODE);
+    machine_close(m);
+}
+END_TEST
+
+START_TEST(a_control_word_that_unmasks_what_is_pending_raises_mf)
+{
+    static const u8 unmask[] = {0xd9, 0xe8, /* fld1 */
+                                0xd9, 0xee, /* fldz */
+                                0xde, 0xf9, /* fdivp: division by zero */
+                                0xd9, 0x2e, /* fldcw [rsi] */
+                                0xff, 0xc2, /* inc edx */
+                                0xd9, 0xe0, /* fchs: #MF */
+                                0xe9, 0xf8, 0xff, 0x0d, 0x00};
+    static struct state s;
+    struct machine *m = machine_open(64, true);
+    x87_init(&s.x87);
+    s.mxcsr = 0x1f80;
+    s.eflags = 2;
+    s.gpr[RSI] = DATA;
+    st_le16(s.data, 0x37b);
+    put_code(m, unmask, sizeof unmask);
+    for (unsigned i = 0; i < 2; i++) { /* the second time DATA is in the TLB */
+        ck_assert_uint_eq(vector_with(m, CR0_USUAL, CR4_USUAL, &s), EXC_MF);
+        ck_assert_uint_eq(m->cpu->fault_chain[0].rip, CODE + 10);
+        ck_assert_uint_eq(m->cpu->gpr[RDX], 1);
+        ck_assert_uint_eq(m->cpu->x87.fip, CODE + 4);
+        ck_assert_uint_eq(m->cpu->x87.sw & 0xff, SW_ES | SW_ZE);
+    }
     machine_close(m);
 }
 END_TEST
@@ -546,15 +653,8 @@ END_TEST
 /* ---- loops ----------------------------------------------------------------------------------- */
 
 /* Blocks that are linked keep the registers; the page behind the data ends the loop. */
-START_TEST(a_linked_loop_keeps_its_sums_up_to_the_fault_in_its_middle)
+static void test_loop(const u8 *loop, unsigned len)
 {
-    static const u8 loop[] = {0x0f, 0x58, 0x06,             /* addps xmm0, [rsi] */
-                              0xf2, 0x0f, 0x59, 0x4e, 0x08, /* mulsd xmm1, [rsi + 8] */
-                              0x66, 0x0f, 0xef, 0xd0,       /* pxor xmm2, xmm0 */
-                              0x48, 0x83, 0xc6, 0x10,       /* add rsi, 16 */
-                              0xff, 0xc9,                   /* dec ecx */
-                              0x75, 0xec,                   /* jnz */
-                              0x0f, 0x0b};                  /* ud2 */
     static struct state s;
     struct rng rng;
     struct machine *ref = machine_open(64, false), *jit = machine_open(64, true);
@@ -564,12 +664,47 @@ START_TEST(a_linked_loop_keeps_its_sums_up_to_the_fault_in_its_middle)
         s.mxcsr = ecx & 1 ? 0x1f80 : 0x9fc0;
         s.gpr[RSI] = DATA + 16 * (ecx & 3);
         s.gpr[RCX] = ecx;
-        const char *what = compare_runs(ref, jit, loop, sizeof loop, &s);
+        const char *what = compare_runs(ref, jit, loop, len, &s);
         ck_assert_msg(!what, "%s differ after %u rounds", what, ecx);
     }
     ck_assert_uint_gt(jit_stats(jit->jit)->links, 0);
     machine_close(ref);
     machine_close(jit);
+}
+
+START_TEST(a_linked_loop_keeps_its_sums_up_to_the_fault_in_its_middle)
+{
+    static const u8 vectors[] = {0x0f, 0x58, 0x06,             /* addps xmm0, [rsi] */
+                                 0xf2, 0x0f, 0x59, 0x4e, 0x08, /* mulsd xmm1, [rsi + 8] */
+                                 0x66, 0x0f, 0xef, 0xd0,       /* pxor xmm2, xmm0 */
+                                 0x48, 0x83, 0xc6, 0x10,       /* add rsi, 16 */
+                                 0xff, 0xc9,                   /* dec ecx */
+                                 0x75, 0xec,                   /* jnz */
+                                 0x0f, 0x0b};                  /* ud2 */
+    static const u8 x87[] = {0xdc, 0x06,                       /* fadd qword [rsi] */
+                             0xd9, 0xe1,                       /* fabs */
+                             0xdd, 0x56, 0x08,                 /* fst qword [rsi + 8] */
+                             0xd9, 0xc9,                       /* fxch */
+                             0x48, 0x83, 0xc6, 0x10,           /* add rsi, 16 */
+                             0xff, 0xc9,                       /* dec ecx */
+                             0x75, 0xef,                       /* jnz */
+                             0x0f, 0x0b};                      /* ud2 */
+    static const u8 mixed[] = {0xdf, 0x2e,                     /* fild qword [rsi] */
+                               0xd8, 0xd9,                     /* fcomp st(1) */
+                               0xf2, 0x0f, 0x58, 0x06,         /* addsd xmm0, [rsi] */
+                               0xdf, 0xe0,                     /* fnstsw ax */
+                               0xd9, 0xf4,                     /* fxtract */
+                               0xde, 0xc1,                     /* faddp */
+                               0x48, 0x83, 0xc6, 0x08,         /* add rsi, 8 */
+                               0x39, 0xca,                     /* cmp edx, ecx */
+                               0x75, 0x02,                     /* jnz: over the next */
+                               0xd9, 0xe0,                     /* fchs */
+                               0xff, 0xc9,                     /* dec ecx */
+                               0x75, 0xe4,                     /* jnz */
+                               0x0f, 0x0b};                    /* ud2 */
+    test_loop(vectors, sizeof vectors);
+    test_loop(x87, sizeof x87);
+    test_loop(mixed, sizeof mixed);
 }
 END_TEST
 
@@ -577,22 +712,25 @@ int main(void)
 {
     struct err e = {0};
     if (!jit_supported(&e)) {
-        printf("jit_sse: this host cannot run the translator\n");
+        printf("jit_fp: this host cannot run the translator\n");
         return 77; /* CTest: skipped */
     }
-    Suite *s = suite_create("jit_sse");
-    TCase *tc = tcase_create("jit_sse");
+    Suite *s = suite_create("jit_fp");
+    TCase *tc = tcase_create("jit_fp");
     SRunner *runner;
     int failures;
 
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, a_lazy_switch_raises_nm_although_the_block_was_translated_before);
+    tcase_add_test(tc, a_lazy_switch_of_the_x87_raises_nm_as_well);
+    tcase_add_test(tc, a_control_word_that_unmasks_what_is_pending_raises_mf);
     tcase_add_test(tc, an_unmasked_exception_arrives_at_its_instruction);
     tcase_add_test(tc, reserved_bits_of_mxcsr_do_no_harm);
     tcase_add_test(tc, a_linked_loop_keeps_its_sums_up_to_the_fault_in_its_middle);
-    tcase_add_test(tc, random_64_bit_vector_blocks_do_the_same_in_both_engines);
-    tcase_add_test(tc, random_32_bit_vector_blocks_do_the_same_in_both_engines);
-    tcase_add_test(tc, vector_blocks_whose_accesses_all_miss_do_the_same_too);
+    tcase_add_test(tc, random_vector_blocks_do_the_same_in_both_engines);
+    tcase_add_test(tc, random_x87_blocks_do_the_same_in_both_engines);
+    tcase_add_test(tc, random_blocks_of_both_do_the_same_in_both_engines);
+    tcase_add_test(tc, blocks_whose_accesses_all_miss_do_the_same_too);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
@@ -605,7 +743,7 @@ int main(void)
 
 int main(void)
 {
-    printf("jit_sse: this build has no translator\n");
+    printf("jit_fp: this build has no translator\n");
     return 77; /* CTest: skipped */
 }
 
