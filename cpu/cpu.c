@@ -182,6 +182,9 @@ void cpu_update_key(struct cpu *cpu)
         key &= KEY_CODE64 | KEY_CPL3; /* segments do not matter there: fewer kinds of blocks */
     if (!(cpu->cr0 & (CR0_EM | CR0_TS)))
         key |= cpu->cr4 & CR4_OSFXSR ? KEY_FPU | KEY_SSE : KEY_FPU;
+    if (!(cpu->cr0 & CR0_TS) && cpu->cr4 & CR4_OSXSAVE &&
+        (cpu->xcr0 & XCR0_AVX_STATE) == XCR0_AVX_STATE)
+        key |= KEY_AVX;
     cpu->amask = key & KEY_CODE64 ? ~0ull : 0xffffffffull;
     cpu->debug_active = debug_wanted(cpu);
 

@@ -71,6 +71,11 @@ struct seg {
 #define CR4_SMEP BIT64(20)
 #define CR4_SMAP BIT64(21)
 
+#define XCR0_X87 BIT64(0)
+#define XCR0_SSE BIT64(1)
+#define XCR0_AVX BIT64(2)
+#define XCR0_AVX_STATE (XCR0_SSE | XCR0_AVX) /* what AVX instructions ask for */
+
 #define EFER_SCE BIT64(0)
 #define EFER_LME BIT64(8)
 #define EFER_LMA BIT64(10)
@@ -138,6 +143,7 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_TLB_MODE(key) ((key) >> KEY_TLB_SHIFT & 3)
 #define KEY_SSE 0x800u /* neither #UD nor #NM for SSE: CR0.EM and TS are 0, CR4.OSFXSR is 1 */
 #define KEY_FPU 0x1000u /* neither #UD nor #NM for x87 and MMX: CR0.EM and TS are 0 */
+#define KEY_AVX 0x2000u /* nor for AVX: CR0.TS is 0, CR4.OSXSAVE and XCR0 have what it takes */
 
 /* Requests: reasons to leave translated code at the next block boundary. */
 #define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */

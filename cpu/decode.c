@@ -31,7 +31,17 @@ enum opnd_kind {
     K_ACC,
     K_VVVV,
     K_ONE,
-    K_IB, K_IBU, K_IW, K_IZ, K_IV, K_IW_IB, K_JZ, K_FAR, K_OFFSET,
+    K_IB,
+    K_IBU,
+    K_IW,
+    K_IZ,
+    K_IV,
+    K_IW_IB,
+    K_JZ,
+    K_FAR,
+    K_OFFSET,
+    K_IREG, /* vector register in an immediate's high half */
+    K_VSIB, /* memory whose index is a vector register */
 };
 
 /* Size of a general operand, for osz. */
@@ -42,48 +52,61 @@ struct opnd_info {
 };
 
 static const struct opnd_info opnds[OPND_COUNT] = {
-    [OPND_Eb] = {K_RM, S_B}, [OPND_Ew] = {K_RM, S_W}, [OPND_Ed] = {K_RM, S_D},
-    [OPND_Eq] = {K_RM, S_Q}, [OPND_Ev] = {K_RM, S_V}, [OPND_Ey] = {K_RM, S_Y},
-    [OPND_Ep] = {K_MEM, S_NONE}, [OPND_Rd] = {K_RM, S_D}, [OPND_Ry] = {K_RM, S_Y},
-    [OPND_RdMb] = {K_RM, S_D}, [OPND_RdMw] = {K_RM, S_D}, [OPND_Rw_Mw] = {K_RM, S_V},
-    [OPND_Gb] = {K_REG, S_B}, [OPND_Gw] = {K_REG, S_W}, [OPND_Gd] = {K_REG, S_D},
-    [OPND_Gq] = {K_REG, S_Q}, [OPND_Gv] = {K_REG, S_V}, [OPND_Gy] = {K_REG, S_Y},
-    [OPND_Gz] = {K_REG, S_Z},
-    [OPND_Zb] = {K_OPREG, S_B}, [OPND_Zv] = {K_OPREG, S_V}, [OPND_Zd] = {K_OPREG, S_D},
-    [OPND_Zq] = {K_OPREG, S_Q},
-    [OPND_AL] = {K_ACC, S_B}, [OPND_rAX] = {K_ACC, S_V}, [OPND_eAX] = {K_ACC, S_Z},
-    [OPND_AX] = {K_ACC, S_W},
-    [OPND_One] = {K_ONE, S_NONE}, [OPND_Ib] = {K_IB, S_NONE}, [OPND_Ibu] = {K_IBU, S_NONE},
-    [OPND_Iw] = {K_IW, S_NONE}, [OPND_Iz] = {K_IZ, S_NONE}, [OPND_Iv] = {K_IV, S_NONE},
-    [OPND_Iw_Ib] = {K_IW_IB, S_NONE}, [OPND_Jb] = {K_IB, S_NONE}, [OPND_Jz] = {K_JZ, S_NONE},
-    [OPND_Ap] = {K_FAR, S_NONE}, [OPND_Ob] = {K_OFFSET, S_B}, [OPND_Ov] = {K_OFFSET, S_V},
-    [OPND_Sw] = {K_REG_LOW, S_NONE}, [OPND_Cy] = {K_REG_EXT, S_NONE},
-    [OPND_Dy] = {K_REG_EXT, S_NONE},
-    [OPND_Xb] = {K_NONE, S_B}, [OPND_Xv] = {K_NONE, S_V}, [OPND_Xz] = {K_NONE, S_Z},
-    [OPND_Yb] = {K_NONE, S_B}, [OPND_Yv] = {K_NONE, S_V}, [OPND_Yz] = {K_NONE, S_Z},
-    [OPND_M] = {K_MEM, S_NONE}, [OPND_Mb] = {K_MEM, S_B}, [OPND_Mw] = {K_MEM, S_W},
-    [OPND_Md] = {K_MEM, S_D}, [OPND_Mq] = {K_MEM, S_Q}, [OPND_Mdq] = {K_MEM, S_NONE},
-    [OPND_Mv] = {K_MEM, S_V}, [OPND_My] = {K_MEM, S_Y}, [OPND_Mp] = {K_MEM, S_NONE},
-    [OPND_Ma] = {K_MEM, S_V}, [OPND_Ms] = {K_MEM, S_NONE}, [OPND_Mt] = {K_MEM, S_NONE},
-    [OPND_Mfw] = {K_MEM, S_NONE}, [OPND_Mfenv] = {K_MEM, S_NONE}, [OPND_Mfst] = {K_MEM, S_NONE},
-    [OPND_Mfx] = {K_MEM, S_NONE}, [OPND_Mxs] = {K_MEM, S_NONE}, [OPND_Mi16] = {K_MEM, S_NONE},
-    [OPND_Mi32] = {K_MEM, S_NONE}, [OPND_Mi64] = {K_MEM, S_NONE}, [OPND_Mf32] = {K_MEM, S_NONE},
-    [OPND_Mf64] = {K_MEM, S_NONE}, [OPND_Mf80] = {K_MEM, S_NONE}, [OPND_Mbcd] = {K_MEM, S_NONE},
-    [OPND_STi] = {K_RM_LOW, S_NONE},
-    [OPND_Vx] = {K_REG_EXT, S_NONE}, [OPND_Vps] = {K_REG_EXT, S_NONE},
-    [OPND_Vpd] = {K_REG_EXT, S_NONE}, [OPND_Vss] = {K_REG_EXT, S_NONE},
-    [OPND_Vsd] = {K_REG_EXT, S_NONE}, [OPND_Vdq] = {K_REG_EXT, S_NONE},
-    [OPND_Vq] = {K_REG_EXT, S_NONE}, [OPND_Vd] = {K_REG_EXT, S_NONE},
-    [OPND_Wx] = {K_RM_VEC, S_NONE}, [OPND_Wps] = {K_RM_VEC, S_NONE},
-    [OPND_Wpd] = {K_RM_VEC, S_NONE}, [OPND_Wss] = {K_RM_VEC, S_NONE},
-    [OPND_Wsd] = {K_RM_VEC, S_NONE}, [OPND_Wdq] = {K_RM_VEC, S_NONE},
-    [OPND_Wq] = {K_RM_VEC, S_NONE}, [OPND_Wd] = {K_RM_VEC, S_NONE}, [OPND_Ww] = {K_RM_VEC, S_NONE},
-    [OPND_Udq] = {K_RM_VEC, S_NONE}, [OPND_Ups] = {K_RM_VEC, S_NONE},
-    [OPND_Upd] = {K_RM_VEC, S_NONE}, [OPND_Uq] = {K_RM_VEC, S_NONE},
-    [OPND_Pq] = {K_REG_LOW, S_NONE}, [OPND_Pd] = {K_REG_LOW, S_NONE},
-    [OPND_Qq] = {K_RM_LOW, S_NONE}, [OPND_Qd] = {K_RM_LOW, S_NONE},
-    [OPND_Qpi] = {K_RM_LOW, S_NONE}, [OPND_Nq] = {K_RM_LOW, S_NONE},
-    [OPND_By] = {K_VVVV, S_Y}, [OPND_Hx] = {K_VVVV, S_NONE},
+    [OPND_Eb] = {K_RM, S_B},          [OPND_Ew] = {K_RM, S_W},
+    [OPND_Ed] = {K_RM, S_D},          [OPND_Eq] = {K_RM, S_Q},
+    [OPND_Ev] = {K_RM, S_V},          [OPND_Ey] = {K_RM, S_Y},
+    [OPND_Ep] = {K_MEM, S_NONE},      [OPND_Rd] = {K_RM, S_D},
+    [OPND_Ry] = {K_RM, S_Y},          [OPND_RdMb] = {K_RM, S_D},
+    [OPND_RdMw] = {K_RM, S_D},        [OPND_Rw_Mw] = {K_RM, S_V},
+    [OPND_Gb] = {K_REG, S_B},         [OPND_Gw] = {K_REG, S_W},
+    [OPND_Gd] = {K_REG, S_D},         [OPND_Gq] = {K_REG, S_Q},
+    [OPND_Gv] = {K_REG, S_V},         [OPND_Gy] = {K_REG, S_Y},
+    [OPND_Gz] = {K_REG, S_Z},         [OPND_Zb] = {K_OPREG, S_B},
+    [OPND_Zv] = {K_OPREG, S_V},       [OPND_Zd] = {K_OPREG, S_D},
+    [OPND_Zq] = {K_OPREG, S_Q},       [OPND_AL] = {K_ACC, S_B},
+    [OPND_rAX] = {K_ACC, S_V},        [OPND_eAX] = {K_ACC, S_Z},
+    [OPND_AX] = {K_ACC, S_W},         [OPND_One] = {K_ONE, S_NONE},
+    [OPND_Ib] = {K_IB, S_NONE},       [OPND_Ibu] = {K_IBU, S_NONE},
+    [OPND_Iw] = {K_IW, S_NONE},       [OPND_Iz] = {K_IZ, S_NONE},
+    [OPND_Iv] = {K_IV, S_NONE},       [OPND_Iw_Ib] = {K_IW_IB, S_NONE},
+    [OPND_Jb] = {K_IB, S_NONE},       [OPND_Jz] = {K_JZ, S_NONE},
+    [OPND_Ap] = {K_FAR, S_NONE},      [OPND_Ob] = {K_OFFSET, S_B},
+    [OPND_Ov] = {K_OFFSET, S_V},      [OPND_Sw] = {K_REG_LOW, S_NONE},
+    [OPND_Cy] = {K_REG_EXT, S_NONE},  [OPND_Dy] = {K_REG_EXT, S_NONE},
+    [OPND_Xb] = {K_NONE, S_B},        [OPND_Xv] = {K_NONE, S_V},
+    [OPND_Xz] = {K_NONE, S_Z},        [OPND_Yb] = {K_NONE, S_B},
+    [OPND_Yv] = {K_NONE, S_V},        [OPND_Yz] = {K_NONE, S_Z},
+    [OPND_M] = {K_MEM, S_NONE},       [OPND_Mb] = {K_MEM, S_B},
+    [OPND_Mw] = {K_MEM, S_W},         [OPND_Md] = {K_MEM, S_D},
+    [OPND_Mq] = {K_MEM, S_Q},         [OPND_Mdq] = {K_MEM, S_NONE},
+    [OPND_Mv] = {K_MEM, S_V},         [OPND_My] = {K_MEM, S_Y},
+    [OPND_Mp] = {K_MEM, S_NONE},      [OPND_Ma] = {K_MEM, S_V},
+    [OPND_Ms] = {K_MEM, S_NONE},      [OPND_Mt] = {K_MEM, S_NONE},
+    [OPND_Mfw] = {K_MEM, S_NONE},     [OPND_Mfenv] = {K_MEM, S_NONE},
+    [OPND_Mfst] = {K_MEM, S_NONE},    [OPND_Mfx] = {K_MEM, S_NONE},
+    [OPND_Mxs] = {K_MEM, S_NONE},     [OPND_Mi16] = {K_MEM, S_NONE},
+    [OPND_Mi32] = {K_MEM, S_NONE},    [OPND_Mi64] = {K_MEM, S_NONE},
+    [OPND_Mf32] = {K_MEM, S_NONE},    [OPND_Mf64] = {K_MEM, S_NONE},
+    [OPND_Mf80] = {K_MEM, S_NONE},    [OPND_Mbcd] = {K_MEM, S_NONE},
+    [OPND_STi] = {K_RM_LOW, S_NONE},  [OPND_Vx] = {K_REG_EXT, S_NONE},
+    [OPND_Vps] = {K_REG_EXT, S_NONE}, [OPND_Vpd] = {K_REG_EXT, S_NONE},
+    [OPND_Vss] = {K_REG_EXT, S_NONE}, [OPND_Vsd] = {K_REG_EXT, S_NONE},
+    [OPND_Vdq] = {K_REG_EXT, S_NONE}, [OPND_Vq] = {K_REG_EXT, S_NONE},
+    [OPND_Vd] = {K_REG_EXT, S_NONE},  [OPND_Wx] = {K_RM_VEC, S_NONE},
+    [OPND_Wps] = {K_RM_VEC, S_NONE},  [OPND_Wpd] = {K_RM_VEC, S_NONE},
+    [OPND_Wss] = {K_RM_VEC, S_NONE},  [OPND_Wsd] = {K_RM_VEC, S_NONE},
+    [OPND_Wdq] = {K_RM_VEC, S_NONE},  [OPND_Wq] = {K_RM_VEC, S_NONE},
+    [OPND_Wd] = {K_RM_VEC, S_NONE},   [OPND_Ww] = {K_RM_VEC, S_NONE},
+    [OPND_Udq] = {K_RM_VEC, S_NONE},  [OPND_Ups] = {K_RM_VEC, S_NONE},
+    [OPND_Upd] = {K_RM_VEC, S_NONE},  [OPND_Uq] = {K_RM_VEC, S_NONE},
+    [OPND_Pq] = {K_REG_LOW, S_NONE},  [OPND_Pd] = {K_REG_LOW, S_NONE},
+    [OPND_Qq] = {K_RM_LOW, S_NONE},   [OPND_Qd] = {K_RM_LOW, S_NONE},
+    [OPND_Qpi] = {K_RM_LOW, S_NONE},  [OPND_Nq] = {K_RM_LOW, S_NONE},
+    [OPND_By] = {K_VVVV, S_Y},        [OPND_Hx] = {K_VVVV, S_NONE},
+    [OPND_Ux] = {K_RM_VEC, S_NONE},   [OPND_Wh] = {K_RM_VEC, S_NONE},
+    [OPND_Wf] = {K_RM_VEC, S_NONE},   [OPND_We] = {K_RM_VEC, S_NONE},
+    [OPND_Wb] = {K_RM_VEC, S_NONE},   [OPND_Mx] = {K_MEM, S_NONE},
+    [OPND_Lx] = {K_IREG, S_NONE},     [OPND_Mvs] = {K_VSIB, S_NONE},
 };
 
 /* ---- index ----------------------------------------------------------------------------------- */
@@ -172,6 +195,7 @@ struct decoder {
     bool vex_l;
     unsigned asz;
     bool mod3;     /* ModRM.rm is a register */
+    bool vsib;     /* the SIB byte's index is a vector register */
 };
 
 #define REX_W 8
@@ -502,7 +526,10 @@ static void memory32(struct decoder *d, u8 modrm, struct insn *out)
         u8 b = fetch8(d);
         unsigned index = (b >> 3 & 7) | (d->rex & REX_X ? 8u : 0);
         base = b & 7;
-        if (index != RSP) {
+        if (d->vsib) {
+            out->rm = (u8)index;
+            out->scale = (b >> 6) & 3u;
+        } else if (index != RSP) {
             out->index = (u8)index;
             out->scale = (b >> 6) & 3u;
         }
@@ -535,7 +562,7 @@ static void read_memory(struct decoder *d, u8 modrm, struct insn *out)
     else
         memory32(d, modrm, out);
     out->mem = 1;
-    out->seg = operand_segment(d, out->base) & 15u;
+    out->seg = operand_segment(d, out->base) & 7u;
 }
 
 /* ---- operands -------------------------------------------------------------------------------- */
@@ -557,7 +584,7 @@ static unsigned opnd_bytes(const struct decoder *d, const struct insn_row *r, en
 
 static unsigned operand_size(const struct decoder *d, const struct insn_row *r)
 {
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < INSN_OPERANDS_MAX; i++) {
         enum opnd_size size = opnds[r->opnd[i]].size;
         if (size != S_NONE)
             return opnd_bytes(d, r, size);
@@ -601,6 +628,7 @@ static void read_immediate(struct decoder *d, enum opnd_kind kind, unsigned v, s
         out->imm64 = fetch(d, d->asz);
         out->mem = 1;
         break;
+    case K_IREG: out->imm = fetch8(d) >> 4 & (d->code == 64 ? 15 : 7); break;
     default: break;
     }
 }
@@ -614,6 +642,7 @@ static void read_operand(struct decoder *d, const struct insn_row *r, unsigned n
 
     switch ((enum opnd_kind)o->kind) {
     case K_NONE:
+    case K_VSIB:
     case K_MEM: break;
     case K_RM:
     case K_RM_VEC:
@@ -634,10 +663,12 @@ static void read_operand(struct decoder *d, const struct insn_row *r, unsigned n
     }
 }
 
-static bool row_uses_vvvv(const struct insn_row *r)
+static bool row_has_kind(const struct insn_row *r, enum opnd_kind kind)
 {
-    return opnds[r->opnd[0]].kind == K_VVVV || opnds[r->opnd[1]].kind == K_VVVV ||
-           opnds[r->opnd[2]].kind == K_VVVV;
+    for (unsigned i = 0; i < INSN_OPERANDS_MAX; i++)
+        if (opnds[r->opnd[i]].kind == kind)
+            return true;
+    return false;
 }
 
 static u8 record_prefixes(const struct decoder *d)
@@ -654,6 +685,7 @@ static u8 record_prefixes(const struct decoder *d)
 static void read_row(struct decoder *d, const struct insn_row *r, struct insn *out)
 {
     if (r->modrm) {
+        d->vsib = row_has_kind(r, K_VSIB);
         out->modrm = fetch8(d);
         d->mod3 = out->modrm >= 0xc0 || r->attr & A_MOD3;
         out->reg = out->modrm >> 3 & 7;
@@ -663,8 +695,10 @@ static void read_row(struct decoder *d, const struct insn_row *r, struct insn *o
             read_memory(d, out->modrm, out);
     }
     out->osz = (u8)operand_size(d, r);
-    for (unsigned n = 0; n < 3; n++)
+    for (unsigned n = 0; n < INSN_OPERANDS_MAX; n++)
         read_operand(d, r, n, out);
+    if (!d->vex)
+        out->vvvv = out->reg & 15u;
 }
 
 /* Reads what follows the opcode and returns the row. */
@@ -684,7 +718,9 @@ static unsigned read_known(struct decoder *d, const struct slot *s, struct insn 
     read_row(d, r, out);
     if (d->lock && (!(r->attr & A_LOCK) || !out->mem))
         return ROW_INVALID;
-    if (d->vex && d->vvvv && !row_uses_vvvv(r))
+    if (d->vex && d->vvvv && !row_has_kind(r, K_VVVV))
+        return ROW_INVALID;
+    if (d->vsib && (d->asz == 2 || (out->modrm & 7) != 4)) /* there is no SIB byte */
         return ROW_INVALID;
     return d->bad ? ROW_INVALID : row;
 }
@@ -713,9 +749,10 @@ static void record_init(const struct decoder *d, struct insn *out)
     out->base = REG_NONE;
     out->index = REG_NONE;
     out->asz = d->asz & 15;
-    out->seg = operand_segment(d, REG_NONE) & 15u;
+    out->seg = operand_segment(d, REG_NONE) & 7u;
     out->osz = 4;
     out->pfx = record_prefixes(d);
+    out->vex = d->vex;
     out->vex_l = d->vex_l;
 }
 

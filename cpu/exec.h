@@ -289,5 +289,7 @@ static inline void set_sp(struct cpu *cpu, u64 v)
 void fpu_check(struct cpu *cpu, const struct insn *in, bool waiting);
 /* SSE: #UD by CR0.EM or CR4.OSFXSR, #NM by TS. MMX: mmx_check (#UD by EM, #NM by TS, pending #MF).
  */
+/* AVX: #UD by CR4.OSXSAVE and XCR0, #NM by TS. */
+void avx_check(struct cpu *cpu, const struct insn *in);
 void sse_check(struct cpu *cpu, const struct insn *in);
 void mmx_check(struct cpu *cpu, const struct insn *in);

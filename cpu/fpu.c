@@ -1,6 +1,6 @@
 /*
- * fpu.c: the gates in front of x87, MMX and SSE instructions, and the x87 control, status and tag
- * words.
+ * fpu.c: the gates in front of x87, MMX, SSE and AVX instructions, and the x87 control, status and
+ * tag words.
  *
  * SDM vol. 1 8.1, 8.7 (native and MS-DOS compatible error reporting); vol. 2A FINIT, FSTENV,
  * FXSAVE; vol. 3A 2.5, 9.2, 13.1. The instructions are in ops_x87.c and ops_x87_env.c.
@@ -53,6 +53,15 @@ void sse_check(struct cpu *cpu, const struct insn *in)
     if (unlikely((cpu->cr0 & CR0_EM) || !(cpu->cr4 & CR4_OSFXSR)))
         excp_ud(cpu, in);
     if (unlikely(cpu->cr0 & CR0_TS))
+        excp_nm(cpu, in);
+}
+
+/* SDM vol. 1 14.3: neither CR0.EM nor CR4.OSFXSR counts. */
+void avx_check(struct cpu *cpu, const struct insn *in)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & XCR0_AVX_STATE) != XCR0_AVX_STATE)
+        excp_ud(cpu, in);
+    if (cpu->cr0 & CR0_TS)
         excp_nm(cpu, in);
 }
 

@@ -2,9 +2,9 @@
  * insn.h: the opcode table's row, and the 32-byte record that the decoder makes of an instruction.
  *
  * insn.def is THE opcode table; it is cut into sections (insn_int.def, insn_sys.def, insn_x87.def,
- * insn_sse.def) that only follow the manual's chapters, and explains the columns. Each row says how
- * an encoding looks, what it touches and which handlers run it. See cpu/README.md, "Adding an
- * instruction".
+ * insn_sse.def, insn_avx.def) that only follow the manual's chapters, and explains the columns.
+ * Each row says how an encoding looks, what it touches and which handlers run it. See
+ * cpu/README.md, "Adding an instruction".
  */
 #pragma once
 
@@ -49,21 +49,29 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
  *   Ap, Iw_Ib   .imm64: offset | selector << 32; Iw | Ib << 16
  *   O           .imm64: the address; .mem, .seg, no base
  *   U, N        register-only W, Q
+ *   H           vector register by VEX.vvvv in .vvvv
+ *   Lx          vector register by bits 7:4 of an immediate byte, in .imm
+ *   Mvs         memory by VSIB: .rm is the vector of indices, .scale its scale; .index is not used
  *   X, Y        string operands; .seg is X's segment
  * A general register of byte size is a byte offset into cpu->gpr (reg8() in exec.h), so AH is 1.
  * Size letters: b 1, w 2, d 4, q 8, v operand size (2, 4, 8), z 2 or 4, y 4 or 8, dq 16 bytes,
- * p far pointer; others give the memory size for Capstone's cross-check and for the emitter.
+ * p far pointer, x 16 bytes or with VEX.L 32, h, f, e half, quarter, eighth of that; others give
+ * the memory size for Capstone's cross-check and for the emitter. Legacy rows have .vvvv = .reg, so
+ * that a handler finds the first source of both encodings there.
  */
 #define INSN_OPERANDS(X)                                                                           \
-    X(_) X(Eb) X(Ew) X(Ed) X(Eq) X(Ev) X(Ey) X(Ep) X(Gb) X(Gw) X(Gd) X(Gq) X(Gv) X(Gy) X(Gz)       \
-    X(Zb) X(Zv) X(Zd) X(Zq) X(AL) X(rAX) X(eAX) X(AX) X(CL) X(DX) X(One) X(Ib) X(Ibu) X(Iw)        \
-    X(Iz) X(Iv) X(Iw_Ib) X(Jb) X(Jz) X(Ap) X(Ob) X(Ov) X(Sw) X(Cy) X(Dy) X(Xb) X(Xv) X(Xz) X(Yb)   \
-    X(Yv) X(Yz) X(M) X(Mb) X(Mw) X(Md) X(Mq) X(Mdq) X(Mv) X(My) X(Mp) X(Ma) X(Ms) X(Mt) X(Mfw)     \
-    X(Mfenv) X(Mfst) X(Mfx) X(Mxs) X(Mi16) X(Mi32) X(Mi64) X(Mf32) X(Mf64) X(Mf80) X(Mbcd)         \
-    X(ST0) X(STi) X(Vx) X(Vps) X(Vpd) X(Vss) X(Vsd) X(Vdq) X(Vq) X(Vd) X(Wx) X(Wps) X(Wpd)         \
-    X(Wss) X(Wsd) X(Wdq) X(Wq) X(Wd) X(Ww) X(Udq) X(Ups) X(Upd) X(Uq) X(Pq) X(Pd) X(Qq) X(Qd)      \
-    X(Qpi) X(Nq) X(By) X(Hx) X(ES) X(CS) X(SS) X(DS) X(FS) X(GS) X(XMM0) X(Rd) X(Ry) X(RdMb)       \
-    X(RdMw) X(Rw_Mw)
+    X(_)                                                                                           \
+    X(Eb) X(Ew) X(Ed) X(Eq) X(Ev) X(Ey) X(Ep) X(Gb) X(Gw) X(Gd) X(Gq) X(Gv) X(Gy) X(Gz) X(Zb)      \
+        X(Zv) X(Zd) X(Zq) X(AL) X(rAX) X(eAX) X(AX) X(CL) X(DX) X(One) X(Ib) X(Ibu) X(Iw) X(Iz)    \
+            X(Iv) X(Iw_Ib) X(Jb) X(Jz) X(Ap) X(Ob) X(Ov) X(Sw) X(Cy) X(Dy) X(Xb) X(Xv) X(Xz) X(Yb) \
+                X(Yv) X(Yz) X(M) X(Mb) X(Mw) X(Md) X(Mq) X(Mdq) X(Mv) X(My) X(Mp) X(Ma) X(Ms)      \
+                    X(Mt) X(Mfw) X(Mfenv) X(Mfst) X(Mfx) X(Mxs) X(Mi16) X(Mi32) X(Mi64) X(Mf32)    \
+                        X(Mf64) X(Mf80) X(Mbcd) X(ST0) X(STi) X(Vx) X(Vps) X(Vpd) X(Vss) X(Vsd)    \
+                            X(Vdq) X(Vq) X(Vd) X(Wx) X(Wps) X(Wpd) X(Wss) X(Wsd) X(Wdq) X(Wq)      \
+                                X(Wd) X(Ww) X(Udq) X(Ups) X(Upd) X(Uq) X(Pq) X(Pd) X(Qq) X(Qd)     \
+                                    X(Qpi) X(Nq) X(By) X(Hx) X(ES) X(CS) X(SS) X(DS) X(FS) X(GS)   \
+                                        X(XMM0) X(Rd) X(Ry) X(RdMb) X(RdMw) X(Rw_Mw) X(Ux) X(Mx)   \
+                                            X(Wh) X(Wf) X(We) X(Wb) X(Lx) X(Mvs)
 
 enum insn_opnd {
 #define X(letter) OPND_##letter,
@@ -180,11 +188,13 @@ struct insn_ops {
     insn_fn r[4], m[4], s[4], rn[4], mn[4], l[4];
 };
 
+#define INSN_OPERANDS_MAX 4
+
 struct insn_row {
     const char *name;
     u8 map, opcode, pfx, cls;
     u16 modrm;
-    u8 opnd[3];
+    u8 opnd[INSN_OPERANDS_MAX];
     u8 gate;
     u16 fl_read, fl_write, fl_undef;
     u32 attr;
@@ -228,11 +238,12 @@ struct insn {
     u8 len;    /* 1 to 15 */
     u8 idx;    /* number in the block */
     u8 reg;
-    u8 rm;     /* register form */
+    u8 rm;     /* register form; the vector of indices of a gather */
     u8 base;   /* REG_NONE, REG_RIP or 0..15 */
     u8 index;  /* REG_NONE or 0..15 */
     u8 scale : 2, mem : 1, vex_l : 1, vvvv : 4;
-    u8 seg : 4, asz : 4; /* enum seg (SEG_NONE: base 0, no checks); address size in bytes */
+    u8 seg : 3, vex : 1; /* enum seg (SEG_NONE: base 0, no checks); VEX-encoded */
+    u8 asz : 4;          /* address size in bytes */
     u8 osz;    /* operand size in bytes: 1, 2, 4, 8 (vector rows: of the general operand) */
     u8 pfx;
     u8 modrm;  /* the raw byte, for x87's FOP and the emitter */

@@ -263,8 +263,10 @@ static inline u32 lanes_movmskb(const union vec *s, unsigned bytes)
 }
 
 /* The operations that MMX and SSE (up to SSSE3) both have. */
+#define LANES_MMX_AND_SSE(X) LANES_NO_SHIFT(X) LANES_SHIFT_IMM(X)
+
 // clang-format off
-#define LANES_MMX_AND_SSE(X)                                                                       \
+#define LANES_NO_SHIFT(X)                                                                          \
     X(and) X(andn) X(or) X(xor)                                                                    \
     X(addb) X(addw) X(addd) X(addq) X(subb) X(subw) X(subd) X(subq)                                \
     X(addsb) X(addsw) X(addusb) X(addusw) X(subsb) X(subsw) X(subusb) X(subusw)                    \
@@ -272,9 +274,14 @@ static inline u32 lanes_movmskb(const union vec *s, unsigned bytes)
     X(minub) X(maxub) X(minsw) X(maxsw) X(avgb) X(avgw)                                            \
     X(mullw) X(mulhw) X(mulhuw) X(muludq) X(maddwd) X(sadbw)                                       \
     X(packsswb) X(packuswb) X(packssdw) X(unpckhbw) X(unpckhwd) X(unpckhdq)                        \
-    X(sllw) X(slld) X(sllq) X(srlw) X(srld) X(srlq) X(sraw) X(srad)                                \
     X(haddw) X(haddd) X(haddsw) X(hsubw) X(hsubd) X(hsubsw)                                        \
     X(maddubsw) X(mulhrsw) X(shufb) X(signb) X(signw) X(signd) X(absb) X(absw) X(absd)
+
+/* Those that MMX has not, or not with these operands (PUNPCKL). */
+#define LANES_SSE_ONLY(X)                                                                          \
+    X(unpcklbw) X(unpcklwd) X(unpckldq) X(unpcklqdq) X(unpckhqdq)                                  \
+    X(cmpeqq) X(cmpgtq) X(minsb) X(minuw) X(minsd) X(minud) X(maxsb) X(maxuw) X(maxsd) X(maxud)    \
+    X(mulld) X(muldq) X(packusdw)
 // clang-format on
 
 /* Shifts by an immediate, the groups 12 to 14. */

@@ -96,14 +96,15 @@ static inline void aes_round(struct cpu *cpu, const struct insn *in, bool decryp
 {
     union vec state;
     u128 key;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     key = xmm_src128(cpu, in);
-    state = aes_shift_rows(vec_from(xmm_get(cpu, in->reg)), decrypt);
+    state = aes_shift_rows(vec_from(xmm_get(cpu, in->vvvv)), decrypt);
     state = aes_sub_bytes(state, decrypt ? aes_inv_sbox : aes_sbox);
     for (unsigned i = 0; i < 4 && !last; i++)
         state.d[i] = decrypt ? aes_inv_mix_column(state.d[i]) : aes_mix_column(state.d[i]);
-    memcpy(&cpu->vec[in->reg], &state, 16);
-    xmm_set(cpu, in->reg, xmm_get(cpu, in->reg) ^ key);
+    state.q[0] ^= (u64)key;
+    state.q[1] ^= (u64)(key >> 64);
+    vec_result(cpu, in, &state);
 }
 
 VEC_WORKER sse_aesenc(struct cpu *cpu, const struct insn *in)
@@ -133,23 +134,24 @@ VEC_OPS(sse_aesdeclast);
 VEC_WORKER sse_aesimc(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = vec_from(xmm_src128(cpu, in));
     for (unsigned i = 0; i < 4; i++)
-        cpu->vec[in->reg].d[i] = aes_inv_mix_column(s.d[i]);
+        s.d[i] = aes_inv_mix_column(s.d[i]);
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_aesimc);
 
 VEC_WORKER sse_aeskeygenassist(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
-    u32 *d = cpu->vec[in->reg].d;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = aes_sub_bytes(vec_from(xmm_src128(cpu, in)), aes_sbox);
-    d[0] = s.d[1];
-    d[1] = rotr32(s.d[1], 8) ^ (u8)in->imm;
-    d[2] = s.d[3];
-    d[3] = rotr32(s.d[3], 8) ^ (u8)in->imm;
+    s.d[0] = s.d[1];
+    s.d[1] = rotr32(s.d[0], 8) ^ (u8)in->imm;
+    s.d[2] = s.d[3];
+    s.d[3] = rotr32(s.d[2], 8) ^ (u8)in->imm;
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_aeskeygenassist);
 
@@ -167,10 +169,10 @@ static u128 clmul64(u64 a, u64 b)
 static void sse_pclmulqdq(struct cpu *cpu, const struct insn *in)
 {
     u128 s;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src128(cpu, in);
-    xmm_set(cpu, in->reg,
-            clmul64(cpu->vec[in->reg].q[in->imm & 1], (u64)(in->imm & 16 ? s >> 64 : s)));
+    xmm_result(cpu, in, in->reg,
+               clmul64(cpu->vec[in->vvvv].q[in->imm & 1], (u64)(in->imm & 16 ? s >> 64 : s)));
 }
 VEC_OPS(sse_pclmulqdq);
 

@@ -24,10 +24,6 @@ enum {
 };
 // clang-format on
 
-#define XCR0_X87 BIT64(0)
-#define XCR0_SSE BIT64(1)
-#define XCR0_AVX BIT64(2)
-
 struct fx_area {
     u8 b[XS_BYTES];
 };
@@ -323,6 +319,7 @@ static const struct insn *sse_xsetbv_any(struct cpu *cpu, const struct insn *in)
         excp_gp(cpu, in, 0);
     stat_count(&cpu->stats, STAT_XSETBV, SERVED_EXIT);
     cpu->xcr0 = v;
+    cpu_update_key(cpu);
     return LEAVE_NEXT(cpu, in);
 }
 const struct insn_ops ops_sse_xsetbv = {.any = sse_xsetbv_any};
@@ -332,7 +329,7 @@ const struct insn_ops ops_sse_xsetbv = {.any = sse_xsetbv_any};
 static void sse_ldmxcsr(struct cpu *cpu, const struct insn *in)
 {
     u32 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = mem_read32(cpu, in, mem_addr(cpu, in, 4, ACCESS_READ));
     cpu->mxcsr = checked_mxcsr(cpu, in, v);
 }
@@ -340,7 +337,7 @@ VEC_OPS(sse_ldmxcsr);
 
 static void sse_stmxcsr(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     mem_write32(cpu, in, mem_addr(cpu, in, 4, ACCESS_WRITE), cpu->mxcsr);
 }
 VEC_OPS(sse_stmxcsr);

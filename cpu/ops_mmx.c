@@ -118,7 +118,7 @@ static void mmx_movd_load(struct cpu *cpu, const struct insn *in)
 {
     u64 v;
     mmx_check(cpu, in);
-    v = get_rm(cpu, in, vec_gpr_size(in));
+    v = get_rm(cpu, in, in->osz);
     x87_enter_mmx(&cpu->x87);
     x87_mmx_set(&cpu->x87, in->reg, v);
 }
@@ -128,7 +128,7 @@ VEC_OPS(mmx_movd_load);
 static void mmx_movd_store(struct cpu *cpu, const struct insn *in)
 {
     mmx_check(cpu, in);
-    set_rm(cpu, in, x87_mmx_get(&cpu->x87, in->reg), vec_gpr_size(in));
+    set_rm(cpu, in, x87_mmx_get(&cpu->x87, in->reg), in->osz);
     x87_enter_mmx(&cpu->x87);
 }
 VEC_OPS(mmx_movd_store);

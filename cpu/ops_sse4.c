@@ -35,56 +35,57 @@ SSE4_LANES(pmulld, mulld);
 SSE4_LANES(pmuldq, muldq);
 SSE4_LANES(packusdw, packusdw);
 
-/* ---- widening: PMOVSX, PMOVZX; as many bytes as fill 16 when widened ------------------------- */
+/* ---- widening: PMOVSX, PMOVZX; as many elements as fill the result ------------------------- */
 
-#define SSE_WIDEN(name, fetch, from, from_type, to, to_type)                                       \
-    static void sse_##name(struct cpu *cpu, const struct insn *in)                                 \
+#define SSE_WIDEN(name, from, from_type, to, to_type)                                              \
+    VEC_WORKER sse_##name(struct cpu *cpu, const struct insn *in)                                  \
     {                                                                                              \
         union vec s, r;                                                                            \
-        sse_gate(cpu, in);                                                                         \
-        s = r = vec_from(fetch(cpu, in));                                                          \
-        for (unsigned i = 0; i < 16 / sizeof r.to[0]; i++)                                         \
+        vec_gate(cpu, in);                                                                         \
+        s = vec_src_part(cpu, in, sizeof(to_type) / sizeof(from_type));                            \
+        for (unsigned i = 0; i < vec_bytes(in) / sizeof r.to[0]; i++)                              \
             r.to[i] = (to_type)(from_type)s.from[i];                                               \
-        memcpy(&cpu->vec[in->reg], &r, 16);                                                        \
+        vec_result(cpu, in, &r);                                                                   \
     }                                                                                              \
     VEC_OPS(sse_##name)
 
-SSE_WIDEN(pmovsxbw, xmm_src64, b, s8, w, u16);
-SSE_WIDEN(pmovsxbd, xmm_src32, b, s8, d, u32);
-SSE_WIDEN(pmovsxbq, xmm_src16, b, s8, q, u64);
-SSE_WIDEN(pmovsxwd, xmm_src64, w, s16, d, u32);
-SSE_WIDEN(pmovsxwq, xmm_src32, w, s16, q, u64);
-SSE_WIDEN(pmovsxdq, xmm_src64, d, s32, q, u64);
-SSE_WIDEN(pmovzxbw, xmm_src64, b, u8, w, u16);
-SSE_WIDEN(pmovzxbd, xmm_src32, b, u8, d, u32);
-SSE_WIDEN(pmovzxbq, xmm_src16, b, u8, q, u64);
-SSE_WIDEN(pmovzxwd, xmm_src64, w, u16, d, u32);
-SSE_WIDEN(pmovzxwq, xmm_src32, w, u16, q, u64);
-SSE_WIDEN(pmovzxdq, xmm_src64, d, u32, q, u64);
+SSE_WIDEN(pmovsxbw, b, s8, w, u16);
+SSE_WIDEN(pmovsxbd, b, s8, d, u32);
+SSE_WIDEN(pmovsxbq, b, s8, q, u64);
+SSE_WIDEN(pmovsxwd, w, s16, d, u32);
+SSE_WIDEN(pmovsxwq, w, s16, q, u64);
+SSE_WIDEN(pmovsxdq, d, s32, q, u64);
+SSE_WIDEN(pmovzxbw, b, u8, w, u16);
+SSE_WIDEN(pmovzxbd, b, u8, d, u32);
+SSE_WIDEN(pmovzxbq, b, u8, q, u64);
+SSE_WIDEN(pmovzxwd, w, u16, d, u32);
+SSE_WIDEN(pmovzxwq, w, u16, q, u64);
+SSE_WIDEN(pmovzxdq, d, u32, q, u64);
 
 /* ---- blends: element i of s where the mask says so ------------------------------------------- */
 
+/* `mask` is XMM0, or in VEX rows the register of the immediate. An immediate's bits serve for eight
+ * elements: both lanes of VPBLENDW have the same ones. */
 #define SSE_BLEND(name, field, take)                                                               \
-    static void sse_##name(struct cpu *cpu, const struct insn *in)                                 \
+    VEC_WORKER sse_##name(struct cpu *cpu, const struct insn *in)                                  \
     {                                                                                              \
-        const union vec *mask = &cpu->vec[0];                                                      \
-        union vec *d = &cpu->vec[in->reg], s, r;                                                   \
-        unsigned imm = (u8)in->imm;                                                                \
-        sse_gate(cpu, in);                                                                         \
-        s = vec_from(xmm_src128(cpu, in));                                                         \
-        r = *d;                                                                                    \
-        for (unsigned i = 0; i < 16 / sizeof r.field[0]; i++)                                      \
+        const unsigned imm = (u8)in->imm;                                                          \
+        const union vec *mask = &cpu->vec[in->vex ? imm & 15 : 0];                                 \
+        union vec s, r;                                                                            \
+        vec_gate(cpu, in);                                                                         \
+        s = vec_src(cpu, in);                                                                      \
+        r = cpu->vec[in->vvvv];                                                                    \
+        for (unsigned i = 0; i < vec_bytes(in) / sizeof r.field[0]; i++)                           \
             if (take)                                                                              \
                 r.field[i] = s.field[i];                                                           \
-        *d = r;                                                                                    \
+        vec_result(cpu, in, &r);                                                                   \
         (void)mask;                                                                                \
-        (void)imm;                                                                                 \
     }                                                                                              \
     VEC_OPS(sse_##name)
 
-SSE_BLEND(blendps, d, imm >> i & 1);
+SSE_BLEND(blendps, d, imm >> i & 1); /* and VPBLENDD */
 SSE_BLEND(blendpd, q, imm >> i & 1);
-SSE_BLEND(pblendw, w, imm >> i & 1);
+SSE_BLEND(pblendw, w, imm >> (i & 7) & 1);
 SSE_BLEND(pblendvb, b, mask->b[i] >> 7);
 SSE_BLEND(blendvps, d, mask->d[i] >> 31);
 SSE_BLEND(blendvpd, q, mask->q[i] >> 63);
@@ -94,30 +95,30 @@ SSE_BLEND(blendvpd, q, mask->q[i] >> 63);
 static void sse_pinsrb(struct cpu *cpu, const struct insn *in)
 {
     u8 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = in->mem ? mem_read8(cpu, in, mem_addr(cpu, in, 1, ACCESS_READ)) : (u8)reg32(cpu, in->rm);
-    cpu->vec[in->reg].b[in->imm & 15] = v;
+    scalar_dst(cpu, in)->b[in->imm & 15] = v;
 }
 VEC_OPS(sse_pinsrb);
 
 /* PINSRD; PINSRQ with REX.W */
 static void sse_pinsrd(struct cpu *cpu, const struct insn *in)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     u64 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = get_rm(cpu, in, size);
     if (size == 8)
-        cpu->vec[in->reg].q[in->imm & 1] = v;
+        scalar_dst(cpu, in)->q[in->imm & 1] = v;
     else
-        cpu->vec[in->reg].d[in->imm & 3] = (u32)v;
+        scalar_dst(cpu, in)->d[in->imm & 3] = (u32)v;
 }
 VEC_OPS(sse_pinsrd);
 
 static void sse_pextrb(struct cpu *cpu, const struct insn *in)
 {
     u8 v = cpu->vec[in->reg].b[in->imm & 15];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     if (in->mem)
         mem_write8(cpu, in, mem_addr(cpu, in, 1, ACCESS_WRITE), v);
     else
@@ -129,7 +130,7 @@ VEC_OPS(sse_pextrb);
 static void sse_pextrw_store(struct cpu *cpu, const struct insn *in)
 {
     u16 v = cpu->vec[in->reg].w[in->imm & 7];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     if (in->mem)
         mem_write16(cpu, in, mem_addr(cpu, in, 2, ACCESS_WRITE), v);
     else
@@ -140,9 +141,9 @@ VEC_OPS(sse_pextrw_store);
 /* PEXTRD; PEXTRQ with REX.W */
 static void sse_pextrd(struct cpu *cpu, const struct insn *in)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     const union vec *s = &cpu->vec[in->reg];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     set_rm(cpu, in, size == 8 ? s->q[in->imm & 1] : s->d[in->imm & 3], size);
 }
 VEC_OPS(sse_pextrd);
@@ -150,7 +151,7 @@ VEC_OPS(sse_pextrd);
 static void sse_extractps(struct cpu *cpu, const struct insn *in)
 {
     u32 v = cpu->vec[in->reg].d[in->imm & 3];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     set_rm(cpu, in, v, 4);
 }
 VEC_OPS(sse_extractps);
@@ -158,11 +159,12 @@ VEC_OPS(sse_extractps);
 /* imm 7:6 source element (registers only), 5:4 destination, 3:0 elements that become zero */
 static void sse_insertps(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg];
     unsigned imm = (u8)in->imm;
+    union vec *d;
     u32 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = in->mem ? xmm_src32(cpu, in) : cpu->vec[in->rm].d[imm >> 6];
+    d = scalar_dst(cpu, in);
     d->d[imm >> 4 & 3] = v;
     for (unsigned i = 0; i < 4; i++)
         if (imm >> i & 1)
@@ -172,34 +174,40 @@ VEC_OPS(sse_insertps);
 
 /* ---- others ---------------------------------------------------------------------------------- */
 
-static void sse_ptest(struct cpu *cpu, const struct insn *in)
+VEC_WORKER sse_ptest(struct cpu *cpu, const struct insn *in)
 {
-    u128 d, s;
-    sse_gate(cpu, in);
-    s = xmm_src128(cpu, in);
-    d = xmm_get(cpu, in->reg);
-    flags_set(&cpu->flags, (s & d ? 0 : EFLAGS_ZF) | (s & ~d ? 0 : EFLAGS_CF));
+    const union vec *d = &cpu->vec[in->reg];
+    union vec s;
+    u64 both = 0, only_s = 0;
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++) {
+        both |= s.q[i] & d->q[i];
+        only_s |= s.q[i] & ~d->q[i];
+    }
+    flags_set(&cpu->flags, (both ? 0 : EFLAGS_ZF) | (only_s ? 0 : EFLAGS_CF));
 }
 VEC_OPS(sse_ptest);
 
 /* Eight sums of absolute differences of one group of four bytes of s (imm 1:0) with the groups of d
- * that start at bytes 0..7, or 4..11 (imm 2). */
-static void sse_mpsadbw(struct cpu *cpu, const struct insn *in)
+ * that start at bytes 0..7, or 4..11 (imm 2). The upper lane has imm 5:3. */
+VEC_WORKER sse_mpsadbw(struct cpu *cpu, const struct insn *in)
 {
-    union vec d, s, r;
-    unsigned from_d = in->imm & 4, from_s = (in->imm & 3) * 4u;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
-    d = r = cpu->vec[in->reg];
-    for (unsigned i = 0; i < 8; i++) {
+    const union vec *d = &cpu->vec[in->vvvv];
+    union vec s, r;
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
+    for (unsigned i = 0; i < vec_bytes(in) / 2; i++) {
+        unsigned lane = i & 8, imm = (unsigned)in->imm >> (lane ? 3 : 0);
+        unsigned from_d = 2 * lane + (imm & 4) + (i & 7), from_s = 2 * lane + (imm & 3) * 4;
         int sum = 0;
         for (unsigned j = 0; j < 4; j++) {
-            int diff = d.b[from_d + i + j] - s.b[from_s + j];
+            int diff = d->b[from_d + j] - s.b[from_s + j];
             sum += diff < 0 ? -diff : diff;
         }
         r.w[i] = (u16)sum;
     }
-    cpu->vec[in->reg] = r;
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_mpsadbw);
 
@@ -207,12 +215,12 @@ static void sse_phminposuw(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
     unsigned at = 0;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = vec_from(xmm_src128(cpu, in));
     for (unsigned i = 1; i < 8; i++)
         if (s.w[i] < s.w[at])
             at = i;
-    xmm_set(cpu, in->reg, (u128)at << 16 | s.w[at]);
+    xmm_result(cpu, in, in->reg, (u128)at << 16 | s.w[at]);
 }
 VEC_OPS(sse_phminposuw);
 
@@ -312,8 +320,9 @@ __attribute__((noinline)) static u32 str_compare(struct cpu *cpu, const struct i
     b.v = vec_from(xmm_src(cpu, in, FORM_ANY, false));
     a.v = cpu->vec[in->reg];
     if (explicit_lengths) {
-        a.len = str_explicit_length(cpu->gpr[RAX], in->pfx & PFX_W, n);
-        b.len = str_explicit_length(cpu->gpr[RDX], in->pfx & PFX_W, n);
+        bool wide = in->pfx & PFX_W && cpu_in_code64(cpu);
+        a.len = str_explicit_length(cpu->gpr[RAX], wide, n);
+        b.len = str_explicit_length(cpu->gpr[RDX], wide, n);
     } else {
         a.len = str_implicit_length(&a, imm, n);
         b.len = str_implicit_length(&b, imm, n);
@@ -330,7 +339,7 @@ static inline void str_index(struct cpu *cpu, const struct insn *in, bool explic
 {
     int n = in->imm & STR_WORDS ? 8 : 16;
     u32 res;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     res = str_compare(cpu, in, explicit_lengths, n);
     if (!res)
         set_reg32(cpu, RCX, (u32)n);
@@ -344,16 +353,16 @@ static inline void str_mask(struct cpu *cpu, const struct insn *in, bool explici
     int n = in->imm & STR_WORDS ? 8 : 16;
     u32 res;
     u128 mask = 0;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     res = str_compare(cpu, in, explicit_lengths, n);
     if (!(in->imm & STR_HIGH)) {
-        xmm_set(cpu, 0, res);
+        xmm_result(cpu, in, 0, res);
         return;
     }
     for (int i = 0; i < n; i++)
         if (res >> i & 1)
             mask |= (u128)mask64(128u / n) << (128 / n * i);
-    xmm_set(cpu, 0, mask);
+    xmm_result(cpu, in, 0, mask);
 }
 
 static void sse_pcmpestri(struct cpu *cpu, const struct insn *in)

@@ -1,7 +1,8 @@
 /*
- * ops_sse_cvt.c: conversions between integers, single and double precision (CVT*).
+ * ops_sse_cvt.c: conversions between integers, single and double precision (CVT*), SSE and AVX.
  *
- * Not here: integer widening (ops_sse4.c), the conversions of single values (softfloat.c).
+ * Not here: half precision (ops_avx_fp.c), integer widening (ops_sse4.c), the conversions of single
+ * values (softfloat.c).
  *
  * Integers that do not fit give the integer indefinite (sign bit alone) with IE. Forms with an MMX
  * register deliver a pending x87 exception first and switch the x87 registers to MMX when they
@@ -11,20 +12,25 @@
  */
 #include "cpu/sse.h"
 
+/* A result of half the operation's length; zeroes above it. */
+static void narrowed_result(struct cpu *cpu, const struct insn *in, union vec *v)
+{
+    xmm_result(cpu, in, in->reg, u128_of(in->vex_l ? v->q[1] : 0, v->q[0]));
+}
+
 /* ---- single and double ----------------------------------------------------------------------- */
 
 VEC_WORKER sse_cvtps2pd(struct cpu *cpu, const struct insn *in)
 {
+    union vec s, r;
     struct sf_ctx c;
-    u64 s;
-    f64_t lo, hi;
-    sse_gate(cpu, in);
-    s = xmm_src64(cpu, in);
+    vec_gate(cpu, in);
+    s = vec_src_part(cpu, in, 2);
     c = sf_from_mxcsr(cpu->mxcsr);
-    lo = f32_to_f64(&c, (u32)s);
-    hi = f32_to_f64(&c, (u32)(s >> 32));
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        r.q[i] = f32_to_f64(&c, s.d[i]);
     sse_fp_end(cpu, in, &c);
-    xmm_set(cpu, in->reg, u128_of(hi, lo));
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_cvtps2pd);
 
@@ -32,14 +38,13 @@ VEC_WORKER sse_cvtpd2ps(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
     struct sf_ctx c;
-    u64 lo, hi;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    lo = f64_to_f32(&c, s.q[0]);
-    hi = f64_to_f32(&c, s.q[1]);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        s.d[i] = f64_to_f32(&c, s.q[i]);
     sse_fp_end(cpu, in, &c);
-    xmm_set(cpu, in->reg, hi << 32 | lo);
+    narrowed_result(cpu, in, &s);
 }
 VEC_OPS(sse_cvtpd2ps);
 
@@ -48,12 +53,12 @@ VEC_WORKER sse_cvtss2sd(struct cpu *cpu, const struct insn *in)
     struct sf_ctx c;
     f32_t s;
     f64_t r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src32(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     r = f32_to_f64(&c, s);
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].q[0] = r;
+    scalar_dst(cpu, in)->q[0] = r;
 }
 VEC_OPS(sse_cvtss2sd);
 
@@ -62,12 +67,12 @@ VEC_WORKER sse_cvtsd2ss(struct cpu *cpu, const struct insn *in)
     struct sf_ctx c;
     f64_t s;
     f32_t r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src64(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     r = f64_to_f32(&c, s);
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].d[0] = r;
+    scalar_dst(cpu, in)->d[0] = r;
 }
 VEC_OPS(sse_cvtsd2ss);
 
@@ -75,41 +80,41 @@ VEC_OPS(sse_cvtsd2ss);
 
 VEC_WORKER sse_cvtsi2ss(struct cpu *cpu, const struct insn *in)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     struct sf_ctx c;
     u64 s;
     f32_t r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = get_rm(cpu, in, size);
     c = sf_from_mxcsr(cpu->mxcsr);
     r = size == 8 ? f32_from_s64(&c, (s64)s) : f32_from_s32(&c, (s32)s);
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].d[0] = r;
+    scalar_dst(cpu, in)->d[0] = r;
 }
 VEC_OPS(sse_cvtsi2ss);
 
 VEC_WORKER sse_cvtsi2sd(struct cpu *cpu, const struct insn *in)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     struct sf_ctx c;
     u64 s;
     f64_t r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = get_rm(cpu, in, size);
     c = sf_from_mxcsr(cpu->mxcsr);
     r = size == 8 ? f64_from_s64(&c, (s64)s) : f64_from_s32(&c, (s32)s);
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].q[0] = r;
+    scalar_dst(cpu, in)->q[0] = r;
 }
 VEC_OPS(sse_cvtsi2sd);
 
 static inline void f32_to_gpr(struct cpu *cpu, const struct insn *in, bool truncate)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     struct sf_ctx c;
     f32_t s;
     u64 r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src32(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     r = size == 8 ? (u64)f32_to_s64(&c, s, truncate) : (u32)f32_to_s32(&c, s, truncate);
@@ -119,11 +124,11 @@ static inline void f32_to_gpr(struct cpu *cpu, const struct insn *in, bool trunc
 
 static inline void f64_to_gpr(struct cpu *cpu, const struct insn *in, bool truncate)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     struct sf_ctx c;
     f64_t s;
     u64 r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src64(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     r = size == 8 ? (u64)f64_to_s64(&c, s, truncate) : (u32)f64_to_s32(&c, s, truncate);
@@ -137,28 +142,27 @@ VEC_WORKER sse_cvtdq2ps(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
         s.d[i] = f32_from_s32(&c, (s32)s.d[i]);
     sse_fp_end(cpu, in, &c);
-    memcpy(&cpu->vec[in->reg], &s, 16);
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_cvtdq2ps);
 
 /* Exact: no exceptions. */
 VEC_WORKER sse_cvtdq2pd(struct cpu *cpu, const struct insn *in)
 {
+    union vec s, r;
     struct sf_ctx c;
-    u64 s;
-    f64_t lo, hi;
-    sse_gate(cpu, in);
-    s = xmm_src64(cpu, in);
+    vec_gate(cpu, in);
+    s = vec_src_part(cpu, in, 2);
     c = sf_from_mxcsr(cpu->mxcsr);
-    lo = f64_from_s32(&c, (s32)s);
-    hi = f64_from_s32(&c, (s32)(s >> 32));
-    xmm_set(cpu, in->reg, u128_of(hi, lo));
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        r.q[i] = f64_from_s32(&c, (s32)s.d[i]);
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_cvtdq2pd);
 
@@ -166,13 +170,13 @@ static inline void f32s_to_s32s(struct cpu *cpu, const struct insn *in, bool tru
 {
     union vec s;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
         s.d[i] = (u32)f32_to_s32(&c, s.d[i], truncate);
     sse_fp_end(cpu, in, &c);
-    memcpy(&cpu->vec[in->reg], &s, 16);
+    vec_result(cpu, in, &s);
 }
 
 /* Two doubles to two doublewords, checked. */
@@ -196,8 +200,15 @@ static inline u64 two_f32_to_s32(struct cpu *cpu, const struct insn *in, u64 s, 
 
 static inline void f64s_to_s32s(struct cpu *cpu, const struct insn *in, bool truncate)
 {
-    sse_gate(cpu, in);
-    xmm_set(cpu, in->reg, two_f64_to_s32(cpu, in, xmm_src128(cpu, in), truncate));
+    union vec s;
+    struct sf_ctx c;
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
+    c = sf_from_mxcsr(cpu->mxcsr);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        s.d[i] = (u32)f64_to_s32(&c, s.q[i], truncate);
+    sse_fp_end(cpu, in, &c);
+    narrowed_result(cpu, in, &s);
 }
 
 /* ---- MMX registers --------------------------------------------------------------------------- */

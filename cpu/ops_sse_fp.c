@@ -1,9 +1,9 @@
 /*
- * ops_sse_fp.c: floating-point arithmetic of SSE, SSE2, SSE3 and SSE4.1: add to square root,
+ * ops_sse_fp.c: floating-point arithmetic of SSE, SSE2, SSE3, SSE4.1 and AVX: add to square root,
  * minimum and maximum, comparisons, horizontal operations, dot products, rounding, reciprocals.
  *
- * Not here: the arithmetic itself (softfloat.c), conversions (ops_sse_cvt.c), ANDPS and the like
- * (ops_sse_int.c), moves and shuffles (ops_sse_mov.c).
+ * Not here: the arithmetic itself (softfloat.c), conversions (ops_sse_cvt.c), FMA
+ * (ops_avx_fp.c), ANDPS and the like (ops_sse_int.c), moves and shuffles (ops_sse_mov.c).
  *
  * All elements of an instruction share one context: their exceptions are or-ed, and when one of
  * them is unmasked nothing is written (SDM vol. 1 11.5.2).
@@ -23,52 +23,54 @@ typedef f64_t f64_fn(struct sf_ctx *c, f64_t a, f64_t b);
 
 static inline void packed_f32(struct cpu *cpu, const struct insn *in, f32_fn *fn)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++)
-        r.d[i] = fn(&c, d->d[i], s.d[i]);
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
+        r.d[i] = fn(&c, a->d[i], s.d[i]);
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 
 static inline void packed_f64(struct cpu *cpu, const struct insn *in, f64_fn *fn)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 2; i++)
-        r.q[i] = fn(&c, d->q[i], s.q[i]);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        r.q[i] = fn(&c, a->q[i], s.q[i]);
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 
 static inline void scalar_f32(struct cpu *cpu, const struct insn *in, f32_fn *fn)
 {
     struct sf_ctx c;
     f32_t s, r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src32(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    r = fn(&c, cpu->vec[in->reg].d[0], s);
+    r = fn(&c, cpu->vec[in->vvvv].d[0], s);
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].d[0] = r;
+    scalar_dst(cpu, in)->d[0] = r;
 }
 
 static inline void scalar_f64(struct cpu *cpu, const struct insn *in, f64_fn *fn)
 {
     struct sf_ctx c;
     f64_t s, r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src64(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    r = fn(&c, cpu->vec[in->reg].q[0], s);
+    r = fn(&c, cpu->vec[in->vvvv].q[0], s);
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].q[0] = r;
+    scalar_dst(cpu, in)->q[0] = r;
 }
 
 static f32_t f32_sqrt_of_second(struct sf_ctx *c, f32_t a, f32_t b)
@@ -116,31 +118,39 @@ SSE_ARITHMETIC(sqrt, f32_sqrt_of_second, f64_sqrt_of_second);
 
 /* ---- comparisons ----------------------------------------------------------------------------- */
 
+/* Five bits in VEX encodings. */
+static unsigned predicate(const struct insn *in)
+{
+    return (unsigned)in->imm & (in->vex ? 31 : 7);
+}
+
 VEC_WORKER sse_cmpps(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++)
-        r.d[i] = f32_predicate(&c, d->d[i], s.d[i], in->imm & 7) ? ~0u : 0;
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
+        r.d[i] = f32_predicate(&c, a->d[i], s.d[i], predicate(in)) ? ~0u : 0;
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_cmpps);
 
 VEC_WORKER sse_cmppd(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 2; i++)
-        r.q[i] = f64_predicate(&c, d->q[i], s.q[i], in->imm & 7) ? ~0ull : 0;
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        r.q[i] = f64_predicate(&c, a->q[i], s.q[i], predicate(in)) ? ~0ull : 0;
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_cmppd);
 
@@ -149,12 +159,12 @@ VEC_WORKER sse_cmpss(struct cpu *cpu, const struct insn *in)
     struct sf_ctx c;
     f32_t s;
     bool r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src32(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    r = f32_predicate(&c, cpu->vec[in->reg].d[0], s, in->imm & 7);
+    r = f32_predicate(&c, cpu->vec[in->vvvv].d[0], s, predicate(in));
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].d[0] = r ? ~0u : 0;
+    scalar_dst(cpu, in)->d[0] = r ? ~0u : 0;
 }
 VEC_OPS(sse_cmpss);
 
@@ -163,12 +173,12 @@ VEC_WORKER sse_cmpsd(struct cpu *cpu, const struct insn *in)
     struct sf_ctx c;
     f64_t s;
     bool r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src64(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    r = f64_predicate(&c, cpu->vec[in->reg].q[0], s, in->imm & 7);
+    r = f64_predicate(&c, cpu->vec[in->vvvv].q[0], s, predicate(in));
     sse_fp_end(cpu, in, &c);
-    cpu->vec[in->reg].q[0] = r ? ~0ull : 0;
+    scalar_dst(cpu, in)->q[0] = r ? ~0ull : 0;
 }
 VEC_OPS(sse_cmpsd);
 
@@ -188,7 +198,7 @@ static inline void compare_f32(struct cpu *cpu, const struct insn *in, bool quie
     struct sf_ctx c;
     enum sf_order order;
     f32_t s;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src32(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     order = f32_compare(&c, cpu->vec[in->reg].d[0], s, quiet);
@@ -201,7 +211,7 @@ static inline void compare_f64(struct cpu *cpu, const struct insn *in, bool quie
     struct sf_ctx c;
     enum sf_order order;
     f64_t s;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     s = xmm_src64(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     order = f64_compare(&c, cpu->vec[in->reg].q[0], s, quiet);
@@ -237,60 +247,66 @@ VEC_OPS(sse_ucomisd);
 
 VEC_WORKER sse_addsubps(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++)
-        r.d[i] = (i & 1 ? f32_add : f32_sub)(&c, d->d[i], s.d[i]);
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
+        r.d[i] = (i & 1 ? f32_add : f32_sub)(&c, a->d[i], s.d[i]);
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_addsubps);
 
 VEC_WORKER sse_addsubpd(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    r.q[0] = f64_sub(&c, d->q[0], s.q[0]);
-    r.q[1] = f64_add(&c, d->q[1], s.q[1]);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        r.q[i] = (i & 1 ? f64_add : f64_sub)(&c, a->q[i], s.q[i]);
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_addsubpd);
 
-/* Pairs of d to the low half, pairs of s to the high half. */
+/* In each lane: pairs of the first source to the low half, pairs of the second to the high half. */
 static inline void horizontal_f32(struct cpu *cpu, const struct insn *in, f32_fn *fn)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++) {
-        const union vec *v = i < 2 ? d : &s;
-        unsigned j = 2 * i & 3;
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++) {
+        const union vec *v = i & 2 ? &s : a;
+        unsigned j = (i & 4) + (2 * i & 3);
         r.d[i] = fn(&c, v->d[j], v->d[j + 1]);
     }
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 
 static inline void horizontal_f64(struct cpu *cpu, const struct insn *in, f64_fn *fn)
 {
-    union vec *d = &cpu->vec[in->reg], s, r;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s, r;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = r = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = r = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    r.q[0] = fn(&c, d->q[0], d->q[1]);
-    r.q[1] = fn(&c, s.q[0], s.q[1]);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++) {
+        const union vec *v = i & 1 ? &s : a;
+        r.q[i] = fn(&c, v->q[i & 2], v->q[(i & 2) + 1]);
+    }
     sse_fp_end(cpu, in, &c);
-    memcpy(d, &r, 16);
+    vec_result(cpu, in, &r);
 }
 
 VEC_WORKER sse_haddps(struct cpu *cpu, const struct insn *in)
@@ -323,40 +339,43 @@ VEC_OPS(sse_hsubpd);
  * multiplication and addition in turn, so each stage ends with its check. */
 VEC_WORKER sse_dpps(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg], s;
+    const union vec *a = &cpu->vec[in->vvvv];
+    unsigned n = vec_bytes(in) / 4;
+    union vec s, r;
     struct sf_ctx c;
-    f32_t product[4], low, high, sum;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
-    for (unsigned i = 0; i < 4; i++)
-        product[i] = (unsigned)in->imm >> (4 + i) & 1 ? f32_mul(&c, d->d[i], s.d[i]) : 0;
+    for (unsigned i = 0; i < n; i++)
+        r.d[i] = (unsigned)in->imm >> (4 + (i & 3)) & 1 ? f32_mul(&c, a->d[i], s.d[i]) : 0;
     sse_fp_end(cpu, in, &c);
-    low = f32_add(&c, product[0], product[1]);
-    high = f32_add(&c, product[2], product[3]);
+    for (unsigned i = 0; i < n; i += 2)
+        r.d[i] = f32_add(&c, r.d[i], r.d[i + 1]);
     sse_fp_end(cpu, in, &c);
-    sum = f32_add(&c, low, high);
+    for (unsigned i = 0; i < n; i += 4)
+        r.d[i] = f32_add(&c, r.d[i], r.d[i + 2]);
     sse_fp_end(cpu, in, &c);
-    for (unsigned i = 0; i < 4; i++)
-        d->d[i] = (unsigned)in->imm >> i & 1 ? sum : 0;
+    for (unsigned i = n; i-- > 0;)
+        r.d[i] = (unsigned)in->imm >> (i & 3) & 1 ? r.d[i & 4] : 0;
+    vec_result(cpu, in, &r);
 }
 VEC_OPS(sse_dpps);
 
 VEC_WORKER sse_dppd(struct cpu *cpu, const struct insn *in)
 {
-    union vec *d = &cpu->vec[in->reg], s;
+    const union vec *a = &cpu->vec[in->vvvv];
+    union vec s;
     struct sf_ctx c;
     f64_t product[2], sum;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = sf_from_mxcsr(cpu->mxcsr);
     for (unsigned i = 0; i < 2; i++)
-        product[i] = (unsigned)in->imm >> (4 + i) & 1 ? f64_mul(&c, d->q[i], s.q[i]) : 0;
+        product[i] = (unsigned)in->imm >> (4 + i) & 1 ? f64_mul(&c, a->q[i], s.q[i]) : 0;
     sse_fp_end(cpu, in, &c);
     sum = f64_add(&c, product[0], product[1]);
     sse_fp_end(cpu, in, &c);
-    for (unsigned i = 0; i < 2; i++)
-        d->q[i] = (unsigned)in->imm >> i & 1 ? sum : 0;
+    xmm_result(cpu, in, in->reg, u128_of(in->imm & 2 ? sum : 0, in->imm & 1 ? sum : 0));
 }
 VEC_OPS(sse_dppd);
 
@@ -385,13 +404,13 @@ VEC_WORKER sse_roundps(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = round_context(cpu, in);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
         s.d[i] = f32_round_int(&c, s.d[i]);
     round_end(cpu, in, &c);
-    memcpy(&cpu->vec[in->reg], &s, 16);
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_roundps);
 
@@ -399,13 +418,13 @@ VEC_WORKER sse_roundpd(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
     struct sf_ctx c;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
     c = round_context(cpu, in);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
         s.q[i] = f64_round_int(&c, s.q[i]);
     round_end(cpu, in, &c);
-    memcpy(&cpu->vec[in->reg], &s, 16);
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_roundpd);
 
@@ -413,12 +432,12 @@ VEC_WORKER sse_roundss(struct cpu *cpu, const struct insn *in)
 {
     struct sf_ctx c;
     f32_t r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     r = xmm_src32(cpu, in);
     c = round_context(cpu, in);
     r = f32_round_int(&c, r);
     round_end(cpu, in, &c);
-    cpu->vec[in->reg].d[0] = r;
+    scalar_dst(cpu, in)->d[0] = r;
 }
 VEC_OPS(sse_roundss);
 
@@ -426,12 +445,12 @@ VEC_WORKER sse_roundsd(struct cpu *cpu, const struct insn *in)
 {
     struct sf_ctx c;
     f64_t r;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     r = xmm_src64(cpu, in);
     c = round_context(cpu, in);
     r = f64_round_int(&c, r);
     round_end(cpu, in, &c);
-    cpu->vec[in->reg].q[0] = r;
+    scalar_dst(cpu, in)->q[0] = r;
 }
 VEC_OPS(sse_roundsd);
 
@@ -490,36 +509,38 @@ static f32_t rsqrt_f32(f32_t a)
     return (u32)(126 - (e - (e & 1)) / 2) << 23 | (significand & 0x7fffff);
 }
 
-static void sse_rcpps(struct cpu *cpu, const struct insn *in)
+VEC_WORKER sse_rcpps(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
-    for (unsigned i = 0; i < 4; i++)
-        cpu->vec[in->reg].d[i] = rcp_f32(s.d[i]);
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
+        s.d[i] = rcp_f32(s.d[i]);
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_rcpps);
 
 static void sse_rcpss(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    cpu->vec[in->reg].d[0] = rcp_f32(xmm_src32(cpu, in));
+    vec_gate(cpu, in);
+    scalar_dst(cpu, in)->d[0] = rcp_f32(xmm_src32(cpu, in));
 }
 VEC_OPS(sse_rcpss);
 
-static void sse_rsqrtps(struct cpu *cpu, const struct insn *in)
+VEC_WORKER sse_rsqrtps(struct cpu *cpu, const struct insn *in)
 {
     union vec s;
-    sse_gate(cpu, in);
-    s = vec_from(xmm_src128(cpu, in));
-    for (unsigned i = 0; i < 4; i++)
-        cpu->vec[in->reg].d[i] = rsqrt_f32(s.d[i]);
+    vec_gate(cpu, in);
+    s = vec_src(cpu, in);
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
+        s.d[i] = rsqrt_f32(s.d[i]);
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_rsqrtps);
 
 static void sse_rsqrtss(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    cpu->vec[in->reg].d[0] = rsqrt_f32(xmm_src32(cpu, in));
+    vec_gate(cpu, in);
+    scalar_dst(cpu, in)->d[0] = rsqrt_f32(xmm_src32(cpu, in));
 }
 VEC_OPS(sse_rsqrtss);

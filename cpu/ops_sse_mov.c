@@ -25,6 +25,28 @@ __attribute__((noinline)) void vec_write128_slow(struct cpu *cpu, const struct i
     mem_write_bytes(cpu, in, va, &v, sizeof v);
 }
 
+__attribute__((noinline)) void vec_read256(struct cpu *cpu, const struct insn *in, gva_t va,
+                                           union vec *v)
+{
+    const u8 *p = mem_fast_r(cpu, va, 32);
+    if (likely(p != NULL))
+        memcpy(v, p, 32);
+    else
+        mem_read_bytes(cpu, in, va, v, 32);
+}
+
+__attribute__((noinline)) union vec vec_src_part(struct cpu *cpu, const struct insn *in,
+                                                 unsigned fraction)
+{
+    unsigned bytes = vec_bytes(in) / fraction;
+    union vec v = {0};
+    if (in->mem)
+        mem_read_bytes(cpu, in, mem_addr(cpu, in, bytes, ACCESS_READ), &v, bytes);
+    else
+        memcpy(&v, &cpu->vec[in->rm], 16);
+    return v;
+}
+
 __attribute__((noinline)) void vec_store_masked(struct cpu *cpu, const struct insn *in, u128 v,
                                                 u128 mask, unsigned len)
 {
@@ -89,7 +111,7 @@ VEC_OPS_FORMS(sse_movu_store);
 
 static void sse_maskmovdqu(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     vec_store_masked(cpu, in, xmm_get(cpu, in->reg), xmm_get(cpu, in->rm), 16);
 }
 VEC_OPS(sse_maskmovdqu);
@@ -99,10 +121,10 @@ VEC_OPS(sse_maskmovdqu);
 static inline void sse_movss_load(struct cpu *cpu, const struct insn *in, enum form form)
 {
     u32 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = src32(cpu, in, form);
     if (vec_is_mem(in, form))
-        xmm_set(cpu, in->reg, v);
+        xmm_result(cpu, in, in->reg, v);
     else
         cpu->vec[in->reg].d[0] = v;
 }
@@ -111,10 +133,10 @@ VEC_OPS_FORMS(sse_movss_load);
 static inline void sse_movsd_load(struct cpu *cpu, const struct insn *in, enum form form)
 {
     u64 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = src64(cpu, in, form);
     if (vec_is_mem(in, form))
-        xmm_set(cpu, in->reg, v);
+        xmm_result(cpu, in, in->reg, v);
     else
         cpu->vec[in->reg].q[0] = v;
 }
@@ -123,7 +145,7 @@ VEC_OPS_FORMS(sse_movsd_load);
 static inline void sse_movss_store(struct cpu *cpu, const struct insn *in, enum form form)
 {
     u32 v = cpu->vec[in->reg].d[0];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     if (vec_is_mem(in, form))
         mem_write32(cpu, in, vec_addr(cpu, in, 4, ACCESS_WRITE, form), v);
     else
@@ -135,7 +157,7 @@ VEC_OPS_FORMS(sse_movss_store);
 static inline void sse_movsd_store(struct cpu *cpu, const struct insn *in, enum form form)
 {
     u64 v = cpu->vec[in->reg].q[0];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     if (vec_is_mem(in, form))
         mem_write64(cpu, in, vec_addr(cpu, in, 8, ACCESS_WRITE, form), v);
     else
@@ -146,8 +168,8 @@ VEC_OPS_FORMS(sse_movsd_store);
 /* MOVQ Vq, Wq */
 static inline void sse_movq_load(struct cpu *cpu, const struct insn *in, enum form form)
 {
-    sse_gate(cpu, in);
-    xmm_set(cpu, in->reg, src64(cpu, in, form));
+    vec_gate(cpu, in);
+    xmm_result(cpu, in, in->reg, src64(cpu, in, form));
 }
 VEC_OPS_FORMS(sse_movq_load);
 
@@ -155,32 +177,32 @@ VEC_OPS_FORMS(sse_movq_load);
 static inline void sse_movq_store(struct cpu *cpu, const struct insn *in, enum form form)
 {
     u64 v = cpu->vec[in->reg].q[0];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     if (vec_is_mem(in, form))
         mem_write64(cpu, in, vec_addr(cpu, in, 8, ACCESS_WRITE, form), v);
     else
-        xmm_set(cpu, in->rm, v);
+        xmm_result(cpu, in, in->rm, v);
 }
 VEC_OPS_FORMS(sse_movq_store);
 
 /* MOVD Vdq, Ed and MOVQ Vdq, Eq */
 static inline void sse_movd_load(struct cpu *cpu, const struct insn *in, enum form form)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     u64 v;
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     v = vec_is_mem(in, form) ? mem_read(cpu, in, vec_addr(cpu, in, size, ACCESS_READ, form), size)
                              : reg_get(cpu, in->rm, size);
-    xmm_set(cpu, in->reg, v);
+    xmm_result(cpu, in, in->reg, v);
 }
 VEC_OPS_FORMS(sse_movd_load);
 
 /* MOVD Ed, Vdq and MOVQ Eq, Vdq */
 static inline void sse_movd_store(struct cpu *cpu, const struct insn *in, enum form form)
 {
-    unsigned size = vec_gpr_size(in);
+    unsigned size = in->osz;
     u64 v = cpu->vec[in->reg].q[0];
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     if (vec_is_mem(in, form))
         mem_write(cpu, in, vec_addr(cpu, in, size, ACCESS_WRITE, form), v, size);
     else
@@ -211,71 +233,83 @@ VEC_OPS(sse_movdq2q);
 /* MOVLPS, MOVLPD Vq, Mq */
 static void sse_movlps_load(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    cpu->vec[in->reg].q[0] = xmm_src64(cpu, in);
+    u64 v;
+    vec_gate(cpu, in);
+    v = xmm_src64(cpu, in);
+    scalar_dst(cpu, in)->q[0] = v;
 }
 VEC_OPS(sse_movlps_load);
 
 /* MOVHPS, MOVHPD Vq, Mq; MOVLHPS Vq, Uq */
 static void sse_movhps_load(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    cpu->vec[in->reg].q[1] = xmm_src64(cpu, in);
+    u64 v;
+    vec_gate(cpu, in);
+    v = xmm_src64(cpu, in);
+    scalar_dst(cpu, in)->q[1] = v;
 }
 VEC_OPS(sse_movhps_load);
 
 static void sse_movhps_store(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     mem_write64(cpu, in, mem_addr(cpu, in, 8, ACCESS_WRITE), cpu->vec[in->reg].q[1]);
 }
 VEC_OPS(sse_movhps_store);
 
 static void sse_movhlps(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    cpu->vec[in->reg].q[0] = cpu->vec[in->rm].q[1];
+    u64 v = cpu->vec[in->rm].q[1];
+    vec_gate(cpu, in);
+    scalar_dst(cpu, in)->q[0] = v;
 }
 VEC_OPS(sse_movhlps);
 
-static void sse_movddup(struct cpu *cpu, const struct insn *in)
+/* In VEX.256 rows the even elements of each lane. */
+VEC_WORKER sse_movddup(struct cpu *cpu, const struct insn *in)
 {
-    u64 v;
-    sse_gate(cpu, in);
-    v = xmm_src64(cpu, in);
-    xmm_set(cpu, in->reg, u128_of(v, v));
+    union vec s;
+    vec_gate(cpu, in);
+    s = in->vex_l ? vec_src(cpu, in) : vec_from(xmm_src64(cpu, in));
+    s.q[1] = s.q[0];
+    s.q[3] = s.q[2];
+    vec_result(cpu, in, &s);
 }
 VEC_OPS(sse_movddup);
 
 /* ---- elements -------------------------------------------------------------------------------- */
 
-/* result element i = element sel(i) of s (or, for SHUFPS, d's below the middle). `body` sees d (the
- * old destination), s, imm, and fills r. */
+/* `body` fills the lane r of the result from those of the first source d and of the second s. */
 #define SSE_SHUFFLE(name, body)                                                                    \
-    static void sse_##name(struct cpu *cpu, const struct insn *in)                                 \
+    VEC_WORKER sse_##name(struct cpu *cpu, const struct insn *in)                                  \
     {                                                                                              \
-        const unsigned imm = (u8)in->imm;                                                          \
-        union vec d, s, r;                                                                         \
-        sse_gate(cpu, in);                                                                         \
-        s = vec_from(xmm_src128(cpu, in));                                                         \
-        d = r = cpu->vec[in->reg];                                                                 \
-        body;                                                                                      \
-        cpu->vec[in->reg] = r;                                                                     \
+        union vec first, second, result;                                                           \
+        unsigned imm = (u8)in->imm;                                                                \
+        vec_gate(cpu, in);                                                                         \
+        second = vec_src(cpu, in);                                                                 \
+        first = cpu->vec[in->vvvv];                                                                \
+        for (unsigned lane = 0; lane < vec_bytes(in) / 16; lane++) {                               \
+            union vec d = vec_lane(&first, lane), s = vec_lane(&second, lane), r = s;              \
+            body;                                                                                  \
+            vec_set_lane(&result, lane, &r);                                                       \
+            (void)d;                                                                               \
+        }                                                                                          \
+        vec_result(cpu, in, &result);                                                              \
         (void)imm;                                                                                 \
-        (void)d;                                                                                   \
     }                                                                                              \
     VEC_OPS(sse_##name)
 
 SSE_SHUFFLE(pshufd, for (unsigned i = 0; i < 4; i++) r.d[i] = s.d[imm >> 2 * i & 3]);
-SSE_SHUFFLE(pshuflw, r.q[1] = s.q[1];
-            for (unsigned i = 0; i < 4; i++) r.w[i] = s.w[imm >> 2 * i & 3]);
-SSE_SHUFFLE(pshufhw, r.q[0] = s.q[0];
-            for (unsigned i = 0; i < 4; i++) r.w[4 + i] = s.w[4 + (imm >> 2 * i & 3)]);
+SSE_SHUFFLE(pshuflw, for (unsigned i = 0; i < 4; i++) r.w[i] = s.w[imm >> 2 * i & 3]);
+SSE_SHUFFLE(pshufhw, for (unsigned i = 0; i < 4; i++) r.w[4 + i] = s.w[4 + (imm >> 2 * i & 3)]);
 SSE_SHUFFLE(shufps,
             for (unsigned i = 0; i < 4; i++) r.d[i] = (i < 2 ? &d : &s)->d[imm >> 2 * i & 3]);
-SSE_SHUFFLE(shufpd, r.q[0] = d.q[imm & 1]; r.q[1] = s.q[imm >> 1 & 1]);
+/* VEX.256: two bits of the immediate for each lane */
+SSE_SHUFFLE(shufpd, r.q[0] = d.q[imm & 1]; r.q[1] = s.q[imm >> 1 & 1]; imm >>= 2);
 SSE_SHUFFLE(movsldup, for (unsigned i = 0; i < 4; i++) r.d[i] = s.d[i & 2]);
 SSE_SHUFFLE(movshdup, for (unsigned i = 0; i < 4; i++) r.d[i] = s.d[i | 1]);
+/* VPERMILPS, VPERMILPD Vx, Wx, Ib: the former is VPSHUFD */
+SSE_SHUFFLE(permilpd, r.q[0] = s.q[imm & 1]; r.q[1] = s.q[imm >> 1 & 1]; imm >>= 2);
 
 /* The interleaves, PUNPCK* and UNPCKLPS, UNPCKHPS, UNPCKLPD, UNPCKHPD. */
 #define SSE_UNPACK(op)                                                                             \
@@ -296,39 +330,44 @@ SSE_UNPACK(unpckhqdq);
 
 static void sse_movmskps(struct cpu *cpu, const struct insn *in)
 {
-    const union vec *s = &cpu->vec[in->rm];
-    sse_gate(cpu, in);
-    set_reg32(cpu, in->reg,
-              s->d[0] >> 31 | s->d[1] >> 31 << 1 | s->d[2] >> 31 << 2 | s->d[3] >> 31 << 3);
+    u32 mask = 0;
+    vec_gate(cpu, in);
+    for (unsigned i = 0; i < vec_bytes(in) / 4; i++)
+        mask |= cpu->vec[in->rm].d[i] >> 31 << i;
+    set_reg32(cpu, in->reg, mask);
 }
 VEC_OPS(sse_movmskps);
 
 static void sse_movmskpd(struct cpu *cpu, const struct insn *in)
 {
-    const union vec *s = &cpu->vec[in->rm];
-    sse_gate(cpu, in);
-    set_reg32(cpu, in->reg, (u32)(s->q[0] >> 63 | s->q[1] >> 63 << 1));
+    u64 mask = 0;
+    vec_gate(cpu, in);
+    for (unsigned i = 0; i < vec_bytes(in) / 8; i++)
+        mask |= cpu->vec[in->rm].q[i] >> 63 << i;
+    set_reg32(cpu, in->reg, (u32)mask);
 }
 VEC_OPS(sse_movmskpd);
 
 static void sse_pmovmskb(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    set_reg32(cpu, in->reg, lanes_movmskb(&cpu->vec[in->rm], 16));
+    vec_gate(cpu, in);
+    set_reg32(cpu, in->reg, lanes_movmskb(&cpu->vec[in->rm], vec_bytes(in)));
 }
 VEC_OPS(sse_pmovmskb);
 
 static void sse_pinsrw(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
-    cpu->vec[in->reg].w[in->imm & 7] = (u16)get_rm(cpu, in, 2);
+    u16 v;
+    vec_gate(cpu, in);
+    v = (u16)get_rm(cpu, in, 2);
+    scalar_dst(cpu, in)->w[in->imm & 7] = v;
 }
 VEC_OPS(sse_pinsrw);
 
 /* PEXTRW Gd, Udq, Ib: the form of SSE2 */
 static void sse_pextrw(struct cpu *cpu, const struct insn *in)
 {
-    sse_gate(cpu, in);
+    vec_gate(cpu, in);
     set_reg32(cpu, in->reg, cpu->vec[in->rm].w[in->imm & 7]);
 }
 VEC_OPS(sse_pextrw);

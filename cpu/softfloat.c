@@ -10,6 +10,7 @@
  */
 #include "cpu/softfloat_core.h"
 
+const struct fp_format fp_f16 = {.bits = 11, .emin = -14, .emax = 15};
 const struct fp_format fp_f32 = {.bits = 24, .emin = -126, .emax = 127};
 const struct fp_format fp_f64 = {.bits = 53, .emin = -1022, .emax = 1023};
 const struct fp_format fp_f80 = {.bits = 64, .x87 = true, .emin = -16382, .emax = 16383};
@@ -30,6 +31,11 @@ static struct fp unpack(u64 sig, unsigned biased, unsigned biased_max, s32 bias,
         r.cls = sig == 0 ? FP_INF : sig & F80_QNAN ? FP_QNAN : FP_SNAN;
     }
     return r;
+}
+
+struct fp fp_unpack_f16(f16_t a)
+{
+    return unpack((u64)(a & 0x3ffu) << 53, (a >> 10) & 0x1f, 0x1f, 15, a >> 15);
 }
 
 struct fp fp_unpack_f32(const struct sf_ctx *c, f32_t a)
@@ -76,6 +82,11 @@ static u32 biased_exp(struct fp a, u32 all_ones)
 static u64 fraction(struct fp a)
 {
     return a.cls == FP_ZERO || a.cls == FP_INF ? 0 : a.sig & ~F80_J;
+}
+
+f16_t fp_pack_f16(struct fp a)
+{
+    return (u16)((u32)a.sign << 15 | biased_exp(a, 0x1f) << 10 | (u32)(fraction(a) >> 53));
 }
 
 f32_t fp_pack_f32(struct fp a)

@@ -1,6 +1,7 @@
 /*
- * softfloat.h: IEEE 754 binary floating point in integers, with what x86 adds to it: single (f32),
- * double (f64) and double extended precision (f80), the same on every host.
+ * softfloat.h: IEEE 754 binary floating point in integers, with what x86 adds to it: half (f16,
+ * only conversions), single (f32), double (f64) and double extended precision (f80), the same on
+ * every host.
  *
  * SDM vol. 1: 4.8 (formats, NaNs), 8.5 (x87 exceptions), 11.5 (SSE exceptions), appendix D and E.
  * f32 and f64 operations follow SSE (first operand's NaN wins), f80 operations follow x87 (larger
@@ -21,6 +22,7 @@
 
 #include "base/types.h"
 
+typedef u16 f16_t; /* the bits of a half */
 typedef u32 f32_t; /* the bits of a single */
 typedef u64 f64_t; /* the bits of a double */
 
@@ -126,6 +128,9 @@ bool f64_predicate(struct sf_ctx *c, f64_t a, f64_t b, unsigned predicate);
 
 f64_t f32_to_f64(struct sf_ctx *c, f32_t a);
 f32_t f64_to_f32(struct sf_ctx *c, f64_t a);
+/* F16C: DAZ does not count for halves, which never raise DE. */
+f32_t f16_to_f32(struct sf_ctx *c, f16_t a);
+f16_t f32_to_f16(struct sf_ctx *c, f32_t a);
 
 /* To integers by the context's rounding, or toward zero (CVTT). Out of range and NaN: IE and the
  * integer indefinite (only the sign bit set). DAZ counts, DE is never raised. */

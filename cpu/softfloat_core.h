@@ -31,7 +31,7 @@ struct fp_format {
     s32 emin, emax;
 };
 
-extern const struct fp_format fp_f32, fp_f64, fp_f80;
+extern const struct fp_format fp_f16, fp_f32, fp_f64, fp_f80;
 
 static inline bool fp_is_nan(struct fp a)
 {
@@ -82,9 +82,11 @@ static inline unsigned clz128(u128 v)
     return hi ? (unsigned)__builtin_clzll(hi) : 64 + (unsigned)__builtin_clzll((u64)v);
 }
 
+struct fp fp_unpack_f16(f16_t a);
 struct fp fp_unpack_f32(const struct sf_ctx *c, f32_t a);
 struct fp fp_unpack_f64(const struct sf_ctx *c, f64_t a);
 struct fp fp_unpack_f80(struct f80 a);
+f16_t fp_pack_f16(struct fp a);
 f32_t fp_pack_f32(struct fp a);
 f64_t fp_pack_f64(struct fp a);
 struct f80 fp_pack_f80(struct fp a);

@@ -1,5 +1,5 @@
 /*
- * softfloat_sse.c: the single and double operations of softfloat.h.
+ * softfloat_sse.c: the half, single and double operations of softfloat.h.
  *
  * Where the host's own arithmetic gives the same bits and the inexact flag can be had exactly, it
  * is used: round to nearest, PE masked, operands and result normal and far from the limits.
@@ -341,6 +341,16 @@ f64_t f32_to_f64(struct sf_ctx *c, f32_t a)
 f32_t f64_to_f32(struct sf_ctx *c, f64_t a)
 {
     return fp_pack_f32(fp_convert(c, &fp_f32, fp_unpack_f64(c, a), true));
+}
+
+f32_t f16_to_f32(struct sf_ctx *c, f16_t a)
+{
+    return fp_pack_f32(fp_convert(c, &fp_f32, fp_unpack_f16(a), false));
+}
+
+f16_t f32_to_f16(struct sf_ctx *c, f32_t a)
+{
+    return fp_pack_f16(fp_convert(c, &fp_f16, fp_unpack_f32(c, a), true));
 }
 
 static unsigned int_rounding(const struct sf_ctx *c, bool truncate)

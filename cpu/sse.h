@@ -1,12 +1,13 @@
 /*
- * sse.h: what the handlers of MMX and SSE share: gates, operands, registers, and the macros that
- * stamp a worker function into a row's `struct insn_ops`.
+ * sse.h: what the handlers of MMX, SSE and AVX share: gates, operands, registers, and the macros
+ * that stamp a worker function into a row's `struct insn_ops`.
  *
  * Values of 128 bits travel as u128 (two host registers), so that no handler keeps the address of a
  * local variable alive across NEXT, which would forbid the sibling call.
  *
- * VEX forms, when they come, add rows whose worker takes its first source from .vvvv, its length
- * from .vex_l, and zeroes what lies above; the element operations (lanes.h) stay as they are.
+ * A worker mostly serves both encodings: its first source is the register .vvvv, which the decoder
+ * makes the destination in legacy rows; it works on vec_bytes; and vec_result and its like keep the
+ * bits above in legacy rows and zero them in VEX rows.
  *
  * Intel SDM vol. 2A 2.4 (alignment classes), vol. 3A chapters 12 and 13.
  */
@@ -24,6 +25,21 @@ static inline void sse_gate(struct cpu *cpu, const struct insn *in)
         sse_check(cpu, in);
 }
 
+static inline void avx_gate(struct cpu *cpu, const struct insn *in)
+{
+    if (unlikely(!(cpu->key & KEY_AVX)))
+        avx_check(cpu, in);
+}
+
+/* Of a worker that serves both encodings. */
+static inline void vec_gate(struct cpu *cpu, const struct insn *in)
+{
+    if (in->vex)
+        avx_gate(cpu, in);
+    else
+        sse_gate(cpu, in);
+}
+
 /* ---- XMM registers and operands -------------------------------------------------------------- */
 
 static inline u128 xmm_get(const struct cpu *cpu, unsigned r)
@@ -37,6 +53,57 @@ static inline u128 xmm_get(const struct cpu *cpu, unsigned r)
 static inline void xmm_set(struct cpu *cpu, unsigned r, u128 v)
 {
     memcpy(&cpu->vec[r], &v, sizeof v);
+}
+
+/* The same by encoding: a VEX instruction zeroes what lies above. */
+static inline void xmm_result(struct cpu *cpu, const struct insn *in, unsigned r, u128 v)
+{
+    xmm_set(cpu, r, v);
+    if (in->vex)
+        cpu->vec[r].q[2] = cpu->vec[r].q[3] = 0;
+}
+
+/* A 128-bit lane of a register, as the operations of lanes.h take it. */
+static inline union vec vec_lane(const union vec *v, unsigned lane)
+{
+    return (union vec){.q = {v->q[2 * lane], v->q[2 * lane + 1]}};
+}
+
+static inline void vec_set_lane(union vec *v, unsigned lane, const union vec *from)
+{
+    v->q[2 * lane] = from->q[0];
+    v->q[2 * lane + 1] = from->q[1];
+}
+
+/* Length of the operation. */
+static inline unsigned vec_bytes(const struct insn *in)
+{
+    return 16u << in->vex_l;
+}
+
+/* Stores a result of vec_bytes. */
+static inline void vec_result_in(struct cpu *cpu, const struct insn *in, unsigned r,
+                                 const union vec *v)
+{
+    union vec *d = &cpu->vec[r];
+    memcpy(d, v, 16);
+    if (in->vex_l)
+        memcpy(&d->q[2], &v->q[2], 16);
+    else if (in->vex)
+        d->q[2] = d->q[3] = 0;
+}
+
+static inline void vec_result(struct cpu *cpu, const struct insn *in, const union vec *v)
+{
+    vec_result_in(cpu, in, in->reg, v);
+}
+
+/* A scalar operation keeps the rest of its first source: where the low element of .reg goes. */
+static inline union vec *scalar_dst(struct cpu *cpu, const struct insn *in)
+{
+    if (in->vex)
+        xmm_result(cpu, in, in->reg, xmm_get(cpu, in->vvvv));
+    return &cpu->vec[in->reg];
 }
 
 static inline union vec vec_from(u128 v)
@@ -96,7 +163,7 @@ static inline bool vec_is_mem(const struct insn *in, enum form form)
 /* Legacy SSE: a 128-bit operand that is not aligned is #GP(0), after the segment's checks. */
 static inline void vec_check_aligned(struct cpu *cpu, const struct insn *in, gva_t va)
 {
-    if (unlikely(va & 15))
+    if (unlikely(va & 15) && !in->vex)
         excp_gp(cpu, in, 0);
 }
 
@@ -131,6 +198,23 @@ static inline u128 xmm_src128(struct cpu *cpu, const struct insn *in)
     return xmm_src(cpu, in, FORM_ANY, true);
 }
 
+void vec_read256(struct cpu *cpu, const struct insn *in, gva_t va, union vec *v);
+
+/* W operands of vec_bytes. */
+static inline union vec vec_src(struct cpu *cpu, const struct insn *in)
+{
+    union vec v;
+    if (!in->vex_l)
+        return vec_from(xmm_src128(cpu, in));
+    if (!in->mem)
+        return cpu->vec[in->rm];
+    vec_read256(cpu, in, mem_addr(cpu, in, 32, ACCESS_READ), &v);
+    return v;
+}
+
+/* Wh, Wf, We operands: the first vec_bytes / fraction bytes. */
+union vec vec_src_part(struct cpu *cpu, const struct insn *in, unsigned fraction);
+
 static inline u64 xmm_src64(struct cpu *cpu, const struct insn *in)
 {
     return in->mem ? mem_read64(cpu, in, mem_addr(cpu, in, 8, ACCESS_READ)) : cpu->vec[in->rm].q[0];
@@ -144,12 +228,6 @@ static inline u32 xmm_src32(struct cpu *cpu, const struct insn *in)
 static inline u16 xmm_src16(struct cpu *cpu, const struct insn *in)
 {
     return in->mem ? mem_read16(cpu, in, mem_addr(cpu, in, 2, ACCESS_READ)) : cpu->vec[in->rm].w[0];
-}
-
-/* The size of an Ey, Gy, Ry operand: REX.W makes it 8. */
-static inline unsigned vec_gpr_size(const struct insn *in)
-{
-    return in->pfx & PFX_W ? 8 : 4;
 }
 
 /* ---- MMX operands ---------------------------------------------------------------------------- */

@@ -13,6 +13,9 @@ static const struct {
     {"fnsetpm", "fsetpm"}, /* 287 */
     {"fndisi", "fdisi8087_nop"},
     {"fneni", "feni8087_nop"},
+    {"vcvtpd2ps", "vcvtpd2psx"}, /* from memory of 128 bits */
+    {"vcvtpd2dq", "vcvtpd2dqx"},
+    {"vcvttpd2dq", "vcvttpd2dqx"},
 };
 
 /* ---- helpers --------------------------------------------------------------------------------- */
@@ -50,6 +53,18 @@ static bool capstone_is(const struct trial *t, const char *const *names)
 static bool is_vex(const struct trial *t)
 {
     return opcode_byte(t, 0) == 0xc4 || opcode_byte(t, 0) == 0xc5;
+}
+
+static bool is_opmask(const struct trial *t)
+{
+    return is_vex(t) && t->cs[0] == 'k';
+}
+
+static bool is_fma4(const struct trial *t)
+{
+    u8 op = opcode_byte(t, 3);
+    return opcode_byte(t, 0) == 0xc4 && (opcode_byte(t, 1) & 31) == 3 &&
+           (op == 0x48 || op == 0x49 || (op >= 0x5c && op <= 0x7f));
 }
 
 static bool is_evex(const struct trial *t)
@@ -171,7 +186,28 @@ static bool movq_of_0f_7e(const struct trial *t)
 
 static bool compare_predicate(const struct trial *t)
 {
-    return two_byte(t, 0xc2, 0xc2) && strncmp(t->cs, "cmp", 3) == 0;
+    return (two_byte(t, 0xc2, 0xc2) && strncmp(t->cs, "cmp", 3) == 0) ||
+           (t->in.vex && t->in.opcode == 0xc2 && strncmp(t->cs, "vcmp", 4) == 0);
+}
+
+static bool prefix_before_vex(const struct trial *t)
+{
+    return is_vex(t) && (t->p66 || t->rep);
+}
+
+static bool vex_w(const struct trial *t)
+{
+    return opcode_byte(t, 0) == 0xc4 && opcode_byte(t, 2) & 0x80;
+}
+
+static bool gather_without_sib(const struct trial *t)
+{
+    return is_vex(t) && strstr(t->cs, "gather") && (opcode_byte(t, 4) & 7) != 4;
+}
+
+static bool broadcast_of_128_bits(const struct trial *t)
+{
+    return ours_is(t, "vbroadcasti128");
 }
 
 /* A 66, F2 or F3 that does not stand directly before REX and opcode. */
@@ -240,8 +276,9 @@ static bool segment_register_6_or_7(const struct trial *t)
 }
 
 static const struct difference differences[] = {
-    {ONLY_CAPSTONE, is_vex, "AVX and AVX2 are not implemented"},
     {ONLY_CAPSTONE, is_evex, "AVX-512 is not implemented"},
+    {ONLY_CAPSTONE, is_opmask, "AVX-512 is not implemented"},
+    {ONLY_CAPSTONE, is_fma4, "FMA4 and VPERMIL2PS are not implemented"},
     {ONLY_CAPSTONE, is_xop, "XOP is not implemented"},
     {ONLY_CAPSTONE, is_3dnow, "3DNow! is not implemented"},
     {ONLY_CAPSTONE, is_sse4a, "SSE4a is not implemented"},
@@ -271,6 +308,11 @@ static const struct difference differences[] = {
     {NAME, rdpid, "F3 0F C7 /7 is RDPID, which Capstone 4 does not know"},
     {NAME, movq_of_0f_7e, "0F 7E is MOVQ with REX.W and with F3 (SDM, MOVD/MOVQ)"},
     {NAME, compare_predicate, "Capstone puts the predicate into the name"},
+    {ONLY_CAPSTONE, prefix_before_vex,
+     "66, F2 and F3 before VEX are #UD (SDM vol. 2A 2.3.2 to 2.3.4)"},
+    {ONLY_CAPSTONE, vex_w, "VEX.W = 1 is #UD where the SDM writes W0"},
+    {ONLY_CAPSTONE, gather_without_sib, "VSIB needs a SIB byte (SDM vol. 2A 2.3.12)"},
+    {ONLY_OURS, broadcast_of_128_bits, "Capstone 4 does not know VBROADCASTI128"},
     {NAME, prefix_after_mandatory,
      "Capstone forgets a mandatory prefix that another prefix follows"},
     {ONLY_OURS, prefix_after_mandatory,

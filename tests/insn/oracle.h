@@ -26,10 +26,11 @@
 #define CTX_FAR (ORACLE_CTX + 16)
 #define CTX_FLAGS_IN (ORACLE_CTX + 24)
 #define CTX_FLAGS_OUT (ORACLE_CTX + 32)
+#define CTX_HAS_AVX (ORACLE_CTX + 40)
 #define CTX_GPR_IN (ORACLE_CTX + 64)
 #define CTX_GPR_OUT (ORACLE_CTX + 192)
-#define CTX_FX_IN (ORACLE_CTX + 512)
-#define CTX_FX_OUT (ORACLE_CTX + 1024)
+#define CTX_XSAVE_IN (ORACLE_CTX + 512) /* as XSAVE64 stores x87, SSE and AVX */
+#define CTX_XSAVE_OUT (ORACLE_CTX + 1344)
 
 /* Selectors that Linux gives a 64-bit process. */
 #define ORACLE_CS64 0x33
@@ -46,6 +47,7 @@ struct oracle_state {
     u64 gpr[16];
     u64 flags;
     u8 fx[512] __attribute__((aligned(16))); /* as FXSAVE64 stores it */
+    u8 upper[16][16];                        /* bits 255:128 of the vector registers */
 };
 
 #define ORACLE_SEQUENCE 12u /* instructions at most */
@@ -80,6 +82,7 @@ struct oracle_result {
 /* False when this host cannot run code of `code` bits. */
 bool oracle_native_open(void);
 bool oracle_native_can(unsigned code);
+bool oracle_native_has_avx(void); /* else the upper halves of the registers mean nothing */
 void oracle_native_run(const struct oracle_case *c, struct oracle_result *r);
 
 struct oracle_guest;

@@ -145,6 +145,13 @@ static void compare_fx(struct oracle_comparison *m)
             differ(m, "xmm", b + i, h + i, o + i, 16);
 }
 
+static void compare_upper_halves(struct oracle_comparison *m)
+{
+    for (unsigned i = 0; i < (m->c->code == 64 ? 16u : 8u); i++)
+        differ_if(m, "ymm", m->c->before.upper[i], m->host->after.upper[i], m->ours->after.upper[i],
+                  16);
+}
+
 static void compare_data(struct oracle_comparison *m)
 {
     const u8 *b = m->c->data, *h = m->host->data, *o = m->ours->data;
@@ -165,5 +172,7 @@ void oracle_compare(struct oracle_comparison *m)
     compare_gprs(m);
     compare_flags(m);
     compare_fx(m);
+    if (oracle_native_has_avx())
+        compare_upper_halves(m);
     compare_data(m);
 }

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "tests/insn/oracle.h"
+#include "tests/insn/rows.h"
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -40,6 +41,10 @@ static const struct {
     {"rcpss", "an approximation, each vendor's own"},
     {"rsqrtps", "an approximation, each vendor's own"},
     {"rsqrtss", "an approximation, each vendor's own"},
+    {"vrcpps", "an approximation, each vendor's own"},
+    {"vrcpss", "an approximation, each vendor's own"},
+    {"vrsqrtps", "an approximation, each vendor's own"},
+    {"vrsqrtss", "an approximation, each vendor's own"},
 };
 
 static inline bool is_excluded(const struct insn_row *r)
@@ -59,12 +64,14 @@ enum { IN_1_ECX, IN_7_EBX, IN_81_ECX, IN_81_EDX };
 static const struct {
     u8 gate, word, bit;
 } host_bits[] = {
-    {GATE_SSE3, IN_1_ECX, 0},        {GATE_PCLMUL, IN_1_ECX, 1},  {GATE_SSSE3, IN_1_ECX, 9},
-    {GATE_CX16, IN_1_ECX, 13},       {GATE_SSE41, IN_1_ECX, 19},  {GATE_SSE42, IN_1_ECX, 20},
-    {GATE_MOVBE, IN_1_ECX, 22},      {GATE_POPCNT, IN_1_ECX, 23}, {GATE_AES, IN_1_ECX, 25},
-    {GATE_BMI1, IN_7_EBX, 3},        {GATE_BMI2, IN_7_EBX, 8},    {GATE_ADX, IN_7_EBX, 19},
-    {GATE_CLFLUSHOPT, IN_7_EBX, 23}, {GATE_CLWB, IN_7_EBX, 24},   {GATE_SHA, IN_7_EBX, 29},
-    {GATE_LAHF64, IN_81_ECX, 0},     {GATE_LZCNT, IN_81_ECX, 5},  {GATE_PREFETCHW, IN_81_ECX, 8},
+    {GATE_SSE3, IN_1_ECX, 0},       {GATE_PCLMUL, IN_1_ECX, 1},      {GATE_SSSE3, IN_1_ECX, 9},
+    {GATE_CX16, IN_1_ECX, 13},      {GATE_SSE41, IN_1_ECX, 19},      {GATE_SSE42, IN_1_ECX, 20},
+    {GATE_MOVBE, IN_1_ECX, 22},     {GATE_POPCNT, IN_1_ECX, 23},     {GATE_AES, IN_1_ECX, 25},
+    {GATE_AVX, IN_1_ECX, 28},       {GATE_FMA, IN_1_ECX, 12},        {GATE_F16C, IN_1_ECX, 29},
+    {GATE_AVX2, IN_7_EBX, 5},       {GATE_BMI1, IN_7_EBX, 3},        {GATE_BMI2, IN_7_EBX, 8},
+    {GATE_ADX, IN_7_EBX, 19},       {GATE_CLFLUSHOPT, IN_7_EBX, 23}, {GATE_CLWB, IN_7_EBX, 24},
+    {GATE_SHA, IN_7_EBX, 29},       {GATE_LAHF64, IN_81_ECX, 0},     {GATE_LZCNT, IN_81_ECX, 5},
+    {GATE_PREFETCHW, IN_81_ECX, 8},
 };
 
 /* Every gate but those that the host lacks, or that need what the sandbox has not. */
@@ -235,7 +242,7 @@ static inline bool arpl_write(const struct oracle_view *v)
 
 static inline bool maskmov_faults(const struct oracle_view *v)
 {
-    return starts(v->r, "maskmov") &&
+    return (starts(v->r, "maskmov") || starts(v->r, "vmaskmovdqu")) &&
            (v->host->trap != ORACLE_NO_TRAP || v->ours->trap != ORACLE_NO_TRAP);
 }
 
@@ -248,6 +255,25 @@ static inline bool mmx_state_after_fault(const struct oracle_view *v)
 static inline bool cvtpi2ps_from_memory(const struct oracle_view *v)
 {
     return starts(v->r, "cvtpi2ps") && v->c->in.mem;
+}
+
+static inline const u8 *vector_byte(const struct oracle_state *s, unsigned r, unsigned n)
+{
+    return n < 16 ? s->fx + 160 + 16 * r + n : &s->upper[r][n - 16];
+}
+
+/* All that counts of a mask element is its sign. */
+static inline bool gather_mask_after_fault(const struct oracle_view *v)
+{
+    unsigned size = v->r->attr & A_W1 ? 8 : 4;
+    if (!row_has_letter(v->r, OPND_Mvs) || !both_page_faults(v))
+        return false;
+    for (unsigned n = size - 1; n < 32; n += size)
+        if ((*vector_byte(&v->host->after, v->c->in.vvvv, n) ^
+             *vector_byte(&v->ours->after, v->c->in.vvvv, n)) &
+            0x80)
+            return false;
+    return true;
 }
 
 static inline bool wraps_at_4_gib(const struct oracle_view *v)
@@ -319,6 +345,8 @@ static const struct {
     {maskmov_faults, "faults for bytes that the mask leaves out are implementation-specific"},
     {mmx_state_after_fault, "AMD enters MMX state although the conversion raises #XM"},
     {cvtpi2ps_from_memory, "SDM, CVTPI2PS: enters MMX state; AMD does so for a register only"},
+    {gather_mask_after_fault,
+     "SDM, VGATHER: masks are extended from their signs first; AMD's are not"},
     {wraps_at_4_gib,
      "an operand over the end of a 4 GiB segment may fault or wrap (SDM vol. 3A 5.3)"},
     {mxcsr_bit_17, "AMD has a bit 17 in MXCSR that allows misaligned operands"},

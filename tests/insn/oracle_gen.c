@@ -148,6 +148,18 @@ static void random_fx(struct rng *rng, u8 *fx)
         random_vector(rng, fx + 160 + 16 * i);
 }
 
+/* Often zero, as VZEROUPPER leaves them. */
+static void random_upper_halves(struct rng *rng, struct oracle_state *s)
+{
+    bool zero = one_in(rng, 4);
+
+    for (unsigned i = 0; i < 16; i++)
+        if (zero)
+            memset(s->upper[i], 0, 16);
+        else
+            random_vector(rng, s->upper[i]);
+}
+
 /* Mostly in the middle and aligned, sometimes over the page boundary or the edges of DATA. */
 static u64 random_target(struct rng *rng)
 {
@@ -175,6 +187,7 @@ static void random_state(struct rng *rng, struct oracle_case *c)
     s->gpr[RSP] = random_target(rng);
     s->flags = (rng_next(rng) & 0x8d5) | 2 | (one_in(rng, 4) ? EFLAGS_DF : 0);
     random_fx(rng, s->fx);
+    random_upper_halves(rng, s);
 }
 
 /* Filling two pages costs more than everything else: only what the operand touches is new. */
@@ -250,6 +263,12 @@ static bool name_is(const struct insn_row *r, const char *name)
     return strncmp(r->name, name, strlen(name)) == 0;
 }
 
+/* Stores to DS:rDI. */
+static bool is_maskmov(const struct insn_row *r)
+{
+    return name_is(r, "maskmov") || name_is(r, "vmaskmovdqu");
+}
+
 /* RSI, RDI and a count that ends, for string instructions and MASKMOV. */
 static void aim_strings(struct rng *rng, struct oracle_case *c)
 {
@@ -267,12 +286,38 @@ static void aim_strings(struct rng *rng, struct oracle_case *c)
     }
 }
 
+/* Byte n of a vector register before the instruction. */
+static u8 *vector_byte(struct oracle_case *c, unsigned r, unsigned n)
+{
+    return n < 16 ? c->before.fx + 160 + 16 * r + n : &c->before.upper[r][n - 16];
+}
+
+/* Elements of a gather are near its base, which lies in DATA, some outside of it; those that the
+ * mask leaves out may be anywhere. */
+static void aim_gather(struct rng *rng, struct oracle_case *c, const struct insn_row *r)
+{
+    unsigned index_size = r->opcode & 1 ? 8 : 4, size = r->attr & A_W1 ? 8 : 4;
+
+    for (unsigned i = 0; i < 32 / index_size; i++) {
+        unsigned sign = i * size + size - 1;
+        bool selected = sign >= 32 || *vector_byte(c, c->in.vvvv, sign) & 0x80;
+        u64 v = one_in(rng, 32) ? rng_below(rng, 0x8000) - 0x4000 : rng_below(rng, 400) - 200;
+        v = (u64)((s64)v >> c->in.scale);
+        if (!selected && one_in(rng, 4))
+            v = rng_next(rng);
+        for (unsigned n = 0; n < index_size; n++)
+            *vector_byte(c, c->in.rm, i * index_size + n) = (u8)(v >> 8 * n);
+    }
+}
+
 static void aim_implied(struct rng *rng, struct oracle_case *c, const struct insn_row *r)
 {
     u64 *gpr = c->before.gpr;
 
-    if (r->cls == STRING || name_is(r, "maskmov"))
+    if (r->cls == STRING || is_maskmov(r))
         aim_strings(rng, c);
+    if (row_has_letter(r, OPND_Mvs))
+        aim_gather(rng, c, r);
     if (name_is(r, "xlat"))
         gpr[RBX] = random_target(rng);
     if (name_is(r, "leave") || name_is(r, "enter"))
@@ -297,7 +342,8 @@ static void tame_data(struct rng *rng, struct oracle_case *c, const struct insn_
 
     if (name_is(r, "popf") && sp < ORACLE_DATA_BYTES - 1)
         c->data[sp + 1] &= 0xfe;
-    if (name_is(r, "ldmxcsr") && at < ORACLE_DATA_BYTES - 4 && !one_in(rng, 8))
+    if ((name_is(r, "ldmxcsr") || name_is(r, "vldmxcsr")) && at < ORACLE_DATA_BYTES - 4 &&
+        !one_in(rng, 8))
         st_le16(c->data + at + 2, 0);
     if (name_is(r, "fxrstor") && at < ORACLE_DATA_BYTES - 512 && !one_in(rng, 8))
         random_fx(rng, c->data + at);
@@ -428,7 +474,7 @@ static bool implied_are_safe(const struct oracle_case *c, const struct insn_row 
     const u64 *gpr = c->before.gpr, mask = mask64(c->in.asz * 8u);
     s64 bit = (s64)gpr[c->in.reg & 15];
 
-    if (r->cls == STRING || name_is(r, "maskmov"))
+    if (r->cls == STRING || is_maskmov(r))
         if (on_the_host_only(gpr[RSI] & mask) || on_the_host_only(gpr[RDI] & mask))
             return false;
     if (name_is(r, "xlat") && on_the_host_only((gpr[RBX] + (gpr[RAX] & 0xff)) & mask))

@@ -96,8 +96,9 @@ struct oracle_guest *oracle_guest_open(enum oracle_engine engine)
     g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
     build_tables(&g->phys);
     dma_fill(&g->phys, GPA_CODE, 0xcc, PAGE_SIZE);
+    g->cpu->xcr0 = XCR0_X87 | XCR0_AVX_STATE;
     cpu_set_cr(g->cpu, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG, GPA_PML4,
-               CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT,
+               CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE,
                EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
     return g;
 }
@@ -124,8 +125,9 @@ const u8 *oracle_guest_code(const struct oracle_guest *g, u64 *bytes)
 
 /* ---- floating point state as FXSAVE lays it out, SDM vol. 1 table 10-2 ----------------------- */
 
-static void load_fx(struct cpu *cpu, const u8 *fx)
+static void load_fx(struct cpu *cpu, const struct oracle_state *s)
 {
+    const u8 *fx = s->fx;
     unsigned top;
 
     cpu->x87.cw = ld_le16(fx);
@@ -144,10 +146,13 @@ static void load_fx(struct cpu *cpu, const u8 *fx)
     }
     for (unsigned i = 0; i < 16; i++)
         memcpy(cpu->vec[i].b, fx + 160 + 16 * i, 16);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(cpu->vec[i].b + 16, s->upper[i], 16);
 }
 
-static void store_fx(const struct cpu *cpu, u8 *fx)
+static void store_fx(const struct cpu *cpu, struct oracle_state *s)
 {
+    u8 *fx = s->fx;
     unsigned top = cpu->x87.sw >> 11 & 7;
 
     st_le16(fx, cpu->x87.cw);
@@ -164,6 +169,8 @@ static void store_fx(const struct cpu *cpu, u8 *fx)
     }
     for (unsigned i = 0; i < 16; i++)
         memcpy(fx + 160 + 16 * i, cpu->vec[i].b, 16);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(s->upper[i], cpu->vec[i].b + 16, 16);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -212,7 +219,7 @@ void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struc
     put_code(g, c);
     memcpy(data, c->data, ORACLE_DATA_BYTES);
     memcpy(cpu->gpr, c->before.gpr, sizeof c->before.gpr);
-    load_fx(cpu, c->before.fx);
+    load_fx(cpu, &c->before);
     if (cpu->seg[SEG_CS].sel != (c->code == 64 ? ORACLE_CS64 : ORACLE_CS32))
         set_mode(cpu, c->code);
     cpu_set_eflags(cpu, (u32)c->before.flags | EFLAGS_IF);
@@ -226,7 +233,7 @@ void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struc
     run_to_stub(cpu, r, c->at + c->len);
     memcpy(r->after.gpr, cpu->gpr, sizeof r->after.gpr);
     r->after.flags = cpu_get_eflags(cpu);
-    store_fx(cpu, r->after.fx);
+    store_fx(cpu, &r->after);
     memcpy(r->data, data, ORACLE_DATA_BYTES);
     dma_fill(&g->phys, GPA_CODE + c->at, 0xcc, c->len + 5u);
 }

@@ -8,7 +8,9 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 
+#include "base/bits.h"
 #include "cpu/flags.h"
+#include <cpuid.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -17,22 +19,33 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+/* SDM vol. 1 13.4. */
+struct xsave_area {
+    u8 fx[512];
+    u64 xstate_bv, reserved[7];
+    u8 upper[16][16];
+};
+#define XSTATE_X87_SSE 3u
+#define XSTATE_AVX 4u
+
 struct oracle_ctx {
     u64 host_rsp;
     u64 code;
     u32 far_offset;
     u16 far_selector, pad;
     u64 flags_in, flags_out;
-    u64 pad2[3];
+    u64 has_avx;
+    u64 pad2[2];
     u64 gpr_in[16], gpr_out[16];
     u64 pad3[24];
-    u8 fx_in[512], fx_out[512];
+    struct xsave_area in, out;
 };
 _Static_assert(offsetof(struct oracle_ctx, flags_in) == CTX_FLAGS_IN - ORACLE_CTX, "layout");
 _Static_assert(offsetof(struct oracle_ctx, gpr_in) == CTX_GPR_IN - ORACLE_CTX, "layout");
 _Static_assert(offsetof(struct oracle_ctx, gpr_out) == CTX_GPR_OUT - ORACLE_CTX, "layout");
-_Static_assert(offsetof(struct oracle_ctx, fx_in) == CTX_FX_IN - ORACLE_CTX, "layout");
-_Static_assert(offsetof(struct oracle_ctx, fx_out) == CTX_FX_OUT - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, has_avx) == CTX_HAS_AVX - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, in) == CTX_XSAVE_IN - ORACLE_CTX, "layout");
+_Static_assert(offsetof(struct oracle_ctx, out) == CTX_XSAVE_OUT - ORACLE_CTX, "layout");
 
 extern const u8 oracle_stub[], oracle_stub_end[];
 extern const u8 oracle_stub_leave64[], oracle_stub_enter32[], oracle_stub_leave32[];
@@ -43,7 +56,7 @@ static struct {
     sigjmp_buf out;
     volatile sig_atomic_t running;
     struct oracle_result *result;
-    bool can32;
+    bool can32, has_xsave;
 } box;
 
 static struct oracle_ctx *ctx(void)
@@ -63,6 +76,19 @@ static u64 in_stub(const u8 *label)
 enum { FRAME_RIP = 16, FRAME_EFL = 17, FRAME_ERR = 19, FRAME_TRAPNO = 20, FRAME_CR2 = 22 };
 static const u8 frame_gpr[16] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
 
+static void take_vectors(const struct xsave_area *x, bool has_avx, struct oracle_state *s)
+{
+    memcpy(s->fx, x->fx, sizeof s->fx);
+    if (has_avx && x->xstate_bv & XSTATE_AVX)
+        memcpy(s->upper, x->upper, sizeof s->upper);
+    else
+        memset(s->upper, 0, sizeof s->upper);
+}
+
+/* Linux tells in the part of the FXSAVE area that software may use whether the rest follows. */
+#define FRAME_MAGIC 0x46505853u
+#define FRAME_MAGIC_AT 464
+
 static void take_state(const ucontext_t *uc, struct oracle_result *r)
 {
     const greg_t *g = uc->uc_mcontext.gregs;
@@ -70,7 +96,8 @@ static void take_state(const ucontext_t *uc, struct oracle_result *r)
     for (unsigned i = 0; i < 16; i++)
         r->after.gpr[i] = (u64)g[frame_gpr[i]];
     r->after.flags = (u64)g[FRAME_EFL];
-    memcpy(r->after.fx, uc->uc_mcontext.fpregs, sizeof r->after.fx);
+    const struct xsave_area *x = (const void *)uc->uc_mcontext.fpregs;
+    take_vectors(x, ld_le32(x->fx + FRAME_MAGIC_AT) == FRAME_MAGIC, &r->after);
     r->trap = (unsigned)g[FRAME_TRAPNO];
     r->error = (u32)g[FRAME_ERR];
     r->cr2 = (u64)g[FRAME_CR2];
@@ -134,7 +161,7 @@ static void enter(const struct oracle_case *c)
         box.result->rip = c->at + c->len;
         memcpy(box.result->after.gpr, ctx()->gpr_out, sizeof ctx()->gpr_out);
         box.result->after.flags = ctx()->flags_out;
-        memcpy(box.result->after.fx, ctx()->fx_out, sizeof ctx()->fx_out);
+        take_vectors(&ctx()->out, ctx()->has_avx, &box.result->after);
     }
 }
 
@@ -146,7 +173,9 @@ void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
     memcpy((void *)ORACLE_DATA, c->data, ORACLE_DATA_BYTES);
     memcpy(x->gpr_in, c->before.gpr, sizeof x->gpr_in);
     memcpy(x->gpr_out, c->before.gpr, sizeof x->gpr_out);
-    memcpy(x->fx_in, c->before.fx, sizeof x->fx_in);
+    memcpy(x->in.fx, c->before.fx, sizeof x->in.fx);
+    memcpy(x->in.upper, c->before.upper, sizeof x->in.upper);
+    x->in.xstate_bv = XSTATE_X87_SSE | (x->has_avx ? XSTATE_AVX : 0);
     x->flags_in = c->before.flags;
     x->flags_out = 0;
     x->code = ORACLE_CODE + c->at;
@@ -161,6 +190,14 @@ void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
 }
 
 /* ---- setting up ------------------------------------------------------------------------------ */
+
+static void look_at_the_host(void)
+{
+    unsigned a, b, c = 0, d;
+    __get_cpuid(1, &a, &b, &c, &d);
+    box.has_xsave = c & bit_OSXSAVE;
+    ctx()->has_avx = box.has_xsave && c & bit_AVX;
+}
 
 static void *map_at(u64 address, size_t bytes, int prot, int fd)
 {
@@ -213,18 +250,29 @@ bool oracle_native_open(void)
     if (mprotect(stub, PAGE_SIZE, PROT_READ | PROT_EXEC))
         return false;
     catch_signals();
-    box.can32 = try_code32();
+    look_at_the_host();
+    box.can32 = box.has_xsave && try_code32();
     return true;
+}
+
+bool oracle_native_has_avx(void)
+{
+    return ctx()->has_avx;
 }
 
 bool oracle_native_can(unsigned code)
 {
-    return code == 64 || (code == 32 && box.can32);
+    return box.has_xsave && (code == 64 || (code == 32 && box.can32));
 }
 
 #else
 
 bool oracle_native_open(void)
+{
+    return false;
+}
+
+bool oracle_native_has_avx(void)
 {
     return false;
 }

@@ -18,14 +18,16 @@
 static bool is_left_out(const struct insn_row *r)
 {
     return !strcmp(r->name, "fnstenv") || !strcmp(r->name, "fnsave") ||
-           !strncmp(r->name, "fxsave", 6) || is_transcendental(r);
+           !strncmp(r->name, "fxsave", 6) || is_transcendental(r) ||
+           row_has_letter(r, OPND_Mvs); /* its addresses cannot be aimed by a displacement */
 }
 
 static bool is_integer(const struct insn_row *r)
 {
     return r->gate != GATE_FPU && r->gate != GATE_MMX && r->gate != GATE_FXSR &&
            !(r->gate >= GATE_SSE && r->gate <= GATE_SSE42) && r->gate != GATE_AES &&
-           r->gate != GATE_PCLMUL && r->gate != GATE_SHA;
+           r->gate != GATE_PCLMUL && r->gate != GATE_SHA && r->gate != GATE_AVX &&
+           r->gate != GATE_AVX2 && r->gate != GATE_FMA && r->gate != GATE_F16C;
 }
 
 /* Three of four are integer instructions, though most rows are not. */

@@ -19,7 +19,9 @@ oracle_stub:
         push    %r14
         push    %r15
         mov     %rsp, CTX_HOST_RSP
-        fxrstor64 CTX_FX_IN
+        mov     $7, %eax
+        xor     %edx, %edx
+        xrstor64 CTX_XSAVE_IN
         mov     $CTX_FLAGS_IN, %esp
         popfq
         mov     CTX_GPR_IN + 0, %rax
@@ -59,11 +61,17 @@ oracle_stub_leave64:
         mov     %r13, CTX_GPR_OUT + 104
         mov     %r14, CTX_GPR_OUT + 112
         mov     %r15, CTX_GPR_OUT + 120
-        fxsave64 CTX_FX_OUT
-        jmp     back_to_c
+        jmp     save_vectors
 
 /* Comes here from leave32 too: clean flags and floating point, back to the caller's stack. */
-back_to_c:
+save_vectors:
+        mov     $7, %eax
+        xor     %edx, %edx
+        xsave64 CTX_XSAVE_OUT
+        cmpl    $0, CTX_HAS_AVX
+        je      1f
+        vzeroupper
+1:
         mov     CTX_HOST_RSP, %rsp
         push    $2
         popfq
@@ -91,7 +99,9 @@ oracle_stub_enter32:
         mov     $ORACLE_DS, %eax
         mov     %eax, %ds
         mov     %eax, %es
-        fxrstor64 CTX_FX_IN
+        mov     $7, %eax
+        xor     %edx, %edx
+        xrstor64 CTX_XSAVE_IN
         mov     $CTX_FLAGS_IN, %esp
         popfq
         mov     CTX_GPR_IN + 0, %eax
@@ -120,8 +130,7 @@ oracle_stub_leave32:
 
         .code64
 in_64_bit_mode:
-        fxsave64 CTX_FX_OUT
-        jmp     back_to_c
+        jmp     save_vectors
 oracle_stub_end:
 #endif
         .section .note.GNU-stack, "", @progbits

@@ -96,7 +96,10 @@ static inline bool row_is_vex(const struct insn_row *r)
 
 static inline bool row_has_letter(const struct insn_row *r, enum insn_opnd letter)
 {
-    return r->opnd[0] == letter || r->opnd[1] == letter || r->opnd[2] == letter;
+    for (unsigned i = 0; i < INSN_OPERANDS_MAX; i++)
+        if (r->opnd[i] == letter)
+            return true;
+    return false;
 }
 
 static inline void put_vex(struct encoder *e, const struct insn_row *r, unsigned code)

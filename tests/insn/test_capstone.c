@@ -255,6 +255,11 @@ static void run_random(unsigned strings, struct report *report)
             t.bytes[1] = (u8)((t.bytes[1] & 0xf0) | (1 + i % 3));
             t.bytes[2] |= 4;
         }
+        if ((i & 15) == 3) { /* and VEX of the maps that there are */
+            t.bytes[0] = 0xc4;
+            t.bytes[1] = (u8)((t.bytes[1] & 0xe0) | (1 + i % 3) | (i & 16 ? 0xe0 : 0));
+            t.bytes[2] |= i & 32 ? 0x78 : 0; /* vvvv names no register */
+        }
         t.code = 16u << i % 3;
         run_trial(&c, &t, report);
     }

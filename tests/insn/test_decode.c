@@ -665,8 +665,56 @@ START_TEST(encodings_that_are_not_implemented_are_ud_of_the_right_length)
     ck_ud(64, "0f ff c1");             /* UD0 */
     ck_ud(64, "0f 38 3f 00");          /* PMAXUD without 66 */
     ck_ud(64, "0f 3a 0e c1 00");       /* PBLENDW without 66 */
-    ck_ud(64, "c5 f8 77");             /* VZEROUPPER: AVX is not there */
-    ck_ud(64, "c4 e3 7d 19 c1 01");    /* VEXTRACTF128 */
+    ck_ud(64, "c4 e3 79 68 c1 20");    /* FMA4: VFMADDPS */
+    ck_ud(64, "c5 f8 90 c1");          /* AVX-512: KMOVW */
+}
+END_TEST
+
+START_TEST(vex_rows_hold_the_manuals_rules_for_w_l_and_vvvv)
+{
+    ck_name(64, "c5 f8 77", "vzeroupper");
+    ck_name(64, "c5 fc 77", "vzeroall");
+    ck_name(64, "c5 f0 58 c2", "vaddps");
+    ck_ud(64, "c5 f0 28 c2"); /* VMOVAPS with vvvv */
+    ck_ud(64, "c5 f0 51 c2"); /* VSQRTPS with vvvv */
+    ck_name(64, "c5 f2 51 c2", "vsqrtss");
+    ck_name(64, "c5 f2 10 c2", "vmovss");
+    ck_ud(64, "c5 f2 10 02"); /* VMOVSS from memory with vvvv */
+    ck_name(64, "c5 f9 6e c2", "vmovd");
+    ck_name(64, "c4 e1 f9 6e c2", "vmovq");
+    ck_name(32, "c4 e1 f9 6e c2", "vmovd"); /* W is ignored outside 64-bit mode */
+    ck_ud(32, "c4 e3 f9 22 c2 00");         /* but not by VPINSRQ */
+    ck_ud(64, "c5 fd 6e c2");               /* VMOVD with L */
+    ck_ud(64, "c4 e3 79 19 c1 01");         /* VEXTRACTF128 without L */
+    ck_name(64, "c4 e3 7d 19 c1 01", "vextractf128");
+    ck_ud(64, "c4 e2 fd 18 02");    /* VBROADCASTSS with W */
+    ck_ud(64, "c4 e3 7d 44 c1 00"); /* VPCLMULQDQ of 256 bits */
+    ck_ud(64, "c4 e2 7d dc c1");    /* VAESENC of 256 bits */
+}
+END_TEST
+
+START_TEST(vsib_takes_any_index_and_needs_a_sib_byte)
+{
+    struct insn in =
+        dec(64, "c4 e2 69 90 4c a0 10"); /* VPGATHERDD xmm1, [rax + xmm4 * 4 + 16], xmm2 */
+
+    ck_assert_str_eq(insn_row(&in)->name, "vpgatherdd");
+    ck_assert_uint_eq(in.rm, 4);
+    ck_assert_uint_eq(in.scale, 2);
+    ck_assert_uint_eq(in.base, RAX);
+    ck_assert_uint_eq(in.index, REG_NONE);
+    ck_assert_uint_eq(in.vvvv, 2);
+    ck_assert_uint_eq(dec(64, "c4 a2 69 90 4c a0 10").rm, 12);
+    ck_ud(64, "c4 e2 69 90 48 10"); /* [rax + 16] */
+    ck_ud(64, "c4 e2 69 90 cc");    /* a register */
+    ck_ud(16, "c4 e2 69 90 0c");    /* [si] */
+}
+END_TEST
+
+START_TEST(the_register_in_an_immediate_has_three_bits_outside_64_bit_mode)
+{
+    ck_assert_int_eq(dec(64, "c4 e3 69 4a cb f5").imm, 15); /* VBLENDVPS xmm1, xmm2, xmm3, xmm15 */
+    ck_assert_int_eq(dec(32, "c4 e3 69 4a cb f5").imm, 7);
 }
 END_TEST
 
@@ -705,6 +753,9 @@ static Suite *decode_suite(void)
     tcase_add_test(bytes, x87_opcodes_are_told_apart_by_all_of_modrm);
     tcase_add_test(bytes, rows_live_in_their_modes);
     tcase_add_test(bytes, vex_needs_a_register_form_outside_64_bit_mode);
+    tcase_add_test(bytes, vex_rows_hold_the_manuals_rules_for_w_l_and_vvvv);
+    tcase_add_test(bytes, vsib_takes_any_index_and_needs_a_sib_byte);
+    tcase_add_test(bytes, the_register_in_an_immediate_has_three_bits_outside_64_bit_mode);
     tcase_add_test(bytes, vex_after_66_f2_f3_lock_or_rex_is_ud);
     tcase_add_test(bytes, encodings_that_are_not_implemented_are_ud_of_the_right_length);
     suite_add_tcase(s, table);
