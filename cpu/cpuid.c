@@ -5,10 +5,10 @@
 #include "cpu/model.h"
 
 static const struct cpu_model models[] = {
-#define MODEL(name, doc, vendor, brand, fam, mod, step, leaf, ext, phys, gb, d1, c1, b7, c7, xd1,  \
-              d81, c81, a821)                                                                      \
+#define MODEL(name, doc, vendor, brand, fam, mod, step, leaf, ext, phys, gb, d1, c1, b7, c7, d7,   \
+              xd1, d81, c81, a821)                                                                 \
     {name, doc,  vendor, brand, fam, mod,                                                          \
-     step, leaf, ext,    phys,  gb,  {d1, c1, b7, c7, xd1, d81, c81, a821}},
+     step, leaf, ext,    phys,  gb,  {d1, c1, b7, c7, d7, xd1, d81, c81, a821}},
 #include "cpu/models.def"
 #undef MODEL
 };
@@ -74,6 +74,8 @@ u64 model_gates(const struct cpu_model *m)
         {GATE_PREFETCHW, CPUID_81_EDX, F81D_LM},    {GATE_RDPID, CPUID_7_ECX, F7C_RDPID},
         {GATE_SHA, CPUID_7_EBX, F7B_SHA},           {GATE_UMIP, CPUID_7_ECX, F7C_UMIP},
         {GATE_NOPL, CPUID_1_EDX, F1D_CMOV},         {GATE_RDPMC, CPUID_1_EDX, F1D_MMX},
+        {GATE_AVX, CPUID_1_ECX, F1C_AVX},           {GATE_AVX2, CPUID_7_EBX, F7B_AVX2},
+        {GATE_FMA, CPUID_1_ECX, F1C_FMA},           {GATE_F16C, CPUID_1_ECX, F1C_F16C},
     };
     u64 g = BIT64(GATE_NONE) | BIT64(GATE_I486) | BIT64(GATE_PAUSE);
     for (size_t i = 0; i < ARRAY_SIZE(map); i++)
@@ -130,7 +132,8 @@ u64 model_efer(const struct cpu_model *m)
 
 u64 model_xcr0(const struct cpu_model *m)
 {
-    return model_has(m, CPUID_1_ECX, F1C_XSAVE) ? 3 : 1;
+    return XCR0_X87 | (model_has(m, CPUID_1_ECX, F1C_XSAVE) ? XCR0_SSE : 0) |
+           (model_has(m, CPUID_1_ECX, F1C_AVX) ? XCR0_AVX : 0);
 }
 
 /* ---- the instruction ------------------------------------------------------------------------- */
@@ -176,16 +179,29 @@ static void leaf_b(struct cpu *cpu, u32 subleaf, u32 r[4])
     }
 }
 
-/* XSAVE: x87 and SSE in the legacy area; sizes by XCR0. */
+/* XSAVE: x87 and SSE in the legacy area, then the header and the upper halves of the YMM registers.
+ * SDM vol. 1 13.2. */
+#define XSAVE_LEGACY_BYTES (512 + 64)
+#define XSAVE_AVX_BYTES 256
+
+static u32 xsave_bytes(u64 xcr0)
+{
+    return XSAVE_LEGACY_BYTES + (xcr0 & XCR0_AVX ? XSAVE_AVX_BYTES : 0);
+}
+
 static void leaf_d(struct cpu *cpu, u32 subleaf, u32 r[4])
 {
     if (!model_has(cpu->model, CPUID_1_ECX, F1C_XSAVE))
         return;
     if (subleaf == 0) {
         r[0] = (u32)model_xcr0(cpu->model);
-        r[1] = r[2] = 512 + 64;
+        r[1] = xsave_bytes(cpu->xcr0);
+        r[2] = xsave_bytes(model_xcr0(cpu->model));
     } else if (subleaf == 1) {
         r[0] = cpu->model->f[CPUID_D1_EAX];
+    } else if (subleaf == 2 && model_xcr0(cpu->model) & XCR0_AVX) {
+        r[0] = XSAVE_AVX_BYTES;
+        r[1] = XSAVE_LEGACY_BYTES; /* where it begins */
     }
 }
 
@@ -252,6 +268,7 @@ void cpuid_execute(struct cpu *cpu, u32 leaf, u32 subleaf, u32 r[4])
         if (subleaf == 0) {
             r[1] = m->f[CPUID_7_EBX];
             r[2] = m->f[CPUID_7_ECX];
+            r[3] = m->f[CPUID_7_EDX];
         }
         break;
     case 0xb: leaf_b(cpu, subleaf, r); break;

@@ -18,6 +18,7 @@ enum cpuid_word {
     CPUID_1_ECX,
     CPUID_7_EBX,
     CPUID_7_ECX,
+    CPUID_7_EDX,
     CPUID_D1_EAX,
     CPUID_81_EDX,
     CPUID_81_ECX,
@@ -86,6 +87,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F1C_SSE3 BIT(0)
 #define F1C_PCLMUL BIT(1)
 #define F1C_SSSE3 BIT(9)
+#define F1C_FMA BIT(12)
 #define F1C_CX16 BIT(13)
 #define F1C_PCID BIT(17)
 #define F1C_SSE41 BIT(19)
@@ -97,11 +99,14 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F1C_AES BIT(25)
 #define F1C_XSAVE BIT(26)
 #define F1C_OSXSAVE BIT(27)
+#define F1C_AVX BIT(28)
+#define F1C_F16C BIT(29)
 #define F1C_RDRAND BIT(30)
 
 #define F7B_FSGSBASE BIT(0)
 #define F7B_TSC_ADJUST BIT(1)
 #define F7B_BMI1 BIT(3)
+#define F7B_AVX2 BIT(5)
 #define F7B_SMEP BIT(7)
 #define F7B_BMI2 BIT(8)
 #define F7B_ERMS BIT(9)
@@ -113,6 +118,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F7B_SHA BIT(29)
 #define F7C_UMIP BIT(2)
 #define F7C_RDPID BIT(22)
+#define F7D_FSRM BIT(4)
 
 #define FD1_XSAVEOPT BIT(0)
 
