@@ -102,6 +102,29 @@ static inline void mem_st(void *p, u64 v, unsigned size)
     }
 }
 
+/* Copies from such memory, and compares with it. */
+static inline void mem_ld_bytes(void *to, const void *from, size_t n)
+{
+    u8 *out = to;
+    const u8 *p = from;
+    for (; n >= 8; n -= 8, out += 8, p += 8)
+        st_le64(out, mem_ld(p, 8));
+    for (; n; n--)
+        *out++ = (u8)mem_ld(p++, 1);
+}
+
+static inline bool mem_differs(const void *shared, const void *bytes, size_t n)
+{
+    const u8 *p = shared, *q = bytes;
+    for (; n >= 8; n -= 8, p += 8, q += 8)
+        if (mem_ld(p, 8) != ld_le64(q))
+            return true;
+    for (; n; n--)
+        if (mem_ld(p++, 1) != *q++)
+            return true;
+    return false;
+}
+
 /* All ones in the low `bits` bits; bits is 0 to 64. */
 static inline u64 mask64(unsigned bits)
 {

@@ -28,3 +28,6 @@ struct host_code {
 };
 bool host_code_map(struct host_code *c, u64 bytes, struct err *e);
 void host_code_unmap(struct host_code *c);
+/* Makes every other thread see what was changed in code memory before it runs on (SDM vol. 3A 8.1.3,
+ * cross-modifying code). */
+void host_sync_code(void);

@@ -18,8 +18,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/membarrier.h>
+#endif
 
 static u64 now_of(clockid_t id)
 {
@@ -262,6 +266,16 @@ bool host_code_map(struct host_code *c, u64 bytes, struct err *e)
     }
     *c = (struct host_code){.rw = rw, .rx = rx, .bytes = bytes};
     return true;
+}
+
+void host_sync_code(void)
+{
+#ifdef __linux__
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0)
+        return;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0)
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+#endif
 }
 
 void host_code_unmap(struct host_code *c)

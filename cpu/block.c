@@ -7,6 +7,7 @@
 #include "cpu/excp.h"
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
+#include "cpu/smp.h"
 #include "mmu/smc.h"
 #include <stdlib.h>
 
@@ -26,7 +27,7 @@ struct jump_entry {
 
 struct block_cache {
     u8 *arena;
-    unsigned chunk;    /* being filled */
+    unsigned chunk;   /* being filled */
     u32 used[CHUNKS]; /* bytes */
     struct block *hash[HASH_SLOTS];
     struct block *page[PAGE_SLOTS];
@@ -94,9 +95,9 @@ void block_flush_all(struct cpu *cpu)
     struct block_cache *c = cpu->blocks;
     for (unsigned i = 0; i < HASH_SLOTS; i++)
         for (const struct block *b = c->hash[i]; b; b = b->hash_next) {
-            smc_clear_page(cpu->phys, b->gpa);
+            smc_leave_page(cpu->phys, b->gpa, cpu->id);
             if (b->gpa2 != ~0ull)
-                smc_clear_page(cpu->phys, b->gpa2);
+                smc_leave_page(cpu->phys, b->gpa2, cpu->id);
         }
     memset(c->hash, 0, sizeof c->hash);
     memset(c->page, 0, sizeof c->page);
@@ -184,37 +185,69 @@ static unsigned kill_range(struct cpu *cpu, gpa_t gpa, u64 len)
     return killed;
 }
 
-/* The amount of code decoded so far, as a time. */
-static u32 build_time(const struct block_cache *c)
+/* The n-th CPU of the machine; NULL beyond the last. */
+static struct cpu *nth_cpu(struct cpu *cpu, unsigned n)
 {
-    return (u32)c->stats.built;
+    if (!cpu->smp)
+        return n == 0 ? cpu : NULL;
+    return n < cpu->smp->count ? cpu->smp->cpu[n] : NULL;
 }
 
-void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
+static unsigned kill_range_everywhere(struct cpu *cpu, gpa_t gpa, u64 len)
 {
-    struct block_cache *c = cpu->blocks;
-    unsigned slot = page_slot(gpa);
-    unsigned killed = kill_range(cpu, gpa, len);
-    c->stats.invalidated += killed;
-    if (killed && smc_code_hit(cpu->phys, gpa, build_time(c))) {
-        c->stats.unsettled++;
-        kill_range(cpu, gpa & PAGE_MASK, PAGE_SIZE);
-        return;
-    }
+    struct cpu *each;
+    unsigned killed = 0;
+    for (unsigned n = 0; (each = nth_cpu(cpu, n)) != NULL; n++)
+        killed += kill_range(each, gpa, len);
+    return killed;
+}
 
-    /* Recompute the page's granules from the blocks that stay: pages mix code and data, and a page
-     * without code must become an ordinary one again. */
-    gpa_t page = gpa & PAGE_MASK;
-    smc_clear_page(cpu->phys, page);
-    for (struct block *b = c->page[slot]; b; b = b->page_next[page_link(b, slot)]) {
+/* The amount of code decoded so far, as a time. */
+static u32 build_time(struct cpu *cpu)
+{
+    struct cpu *each;
+    u64 built = 0;
+    for (unsigned n = 0; (each = nth_cpu(cpu, n)) != NULL; n++)
+        built += each->blocks->stats.built;
+    return (u32)built;
+}
+
+/* Marks what a CPU's blocks hold of a page. */
+static void mark_page(struct cpu *cpu, gpa_t page)
+{
+    unsigned slot = page_slot(page);
+    for (struct block *b = cpu->blocks->page[slot]; b; b = b->page_next[page_link(b, slot)]) {
         if (b->source) /* protects itself */
             continue;
         u64 first = b->gpa2 == ~0ull ? b->bytes : PAGE_SIZE - (b->gpa & ~PAGE_MASK);
         if ((b->gpa & PAGE_MASK) == page)
-            smc_mark(cpu->phys, b->gpa, (unsigned)first);
+            smc_mark(cpu->phys, b->gpa, (unsigned)first, cpu->id);
         if (b->gpa2 == page)
-            smc_mark(cpu->phys, b->gpa2, (unsigned)(b->bytes - first));
+            smc_mark(cpu->phys, b->gpa2, (unsigned)(b->bytes - first), cpu->id);
     }
+}
+
+void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len)
+{
+    struct block_stats *st = &cpu->blocks->stats;
+    gpa_t page = gpa & PAGE_MASK;
+    struct cpu *each;
+    smp_stop(cpu->smp);
+    unsigned killed = kill_range_everywhere(cpu, gpa, len);
+    st->invalidated += killed;
+    if (killed && smc_code_hit(cpu->phys, gpa, build_time(cpu))) {
+        st->unsettled++;
+        kill_range_everywhere(cpu, page, PAGE_SIZE);
+    } else {
+        /* Recompute the page's granules from the blocks that stay: pages mix code and data, and a
+         * page without code must become an ordinary one again. */
+        smc_clear_page(cpu->phys, page);
+        for (unsigned n = 0; (each = nth_cpu(cpu, n)) != NULL; n++)
+            mark_page(each, page);
+    }
+    if (killed)
+        smp_code_changed(cpu->smp);
+    smp_resume(cpu->smp);
 }
 
 /* ---- decoding -------------------------------------------------------------------------------- */
@@ -368,12 +401,17 @@ static struct fetch fetch_page(struct cpu *cpu, gva_t lin)
     return (struct fetch){f.gpa, f.host};
 }
 
-/* Decodes one instruction at `off` of the block whose first byte is at `lin`. False: it needs bytes
- * of the next page and is not the block's first. */
-static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct fetch *f,
-                      unsigned off, gpa_t *second_page)
+static u64 fetch_byte(struct cpu *cpu, const struct fetch *f, unsigned off)
 {
-    u8 buf[INSN_MAX_BYTES];
+    return f->host ? mem_ld(f->host + off, 1) : mem_read_phys(cpu, f->gpa + off, 1);
+}
+
+/* Decodes one instruction at `off` of the block whose first byte is at `lin`. False: it needs bytes
+ * of the next page and is not the block's first. buf: INSN_MAX_BYTES; if it does need them, its
+ * bytes are there. */
+static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct fetch *f,
+                      unsigned off, gpa_t *second_page, u8 *buf)
+{
     unsigned room = (unsigned)(PAGE_SIZE - ((f->gpa + off) & ~PAGE_MASK));
     unsigned avail = room < INSN_MAX_BYTES ? room : INSN_MAX_BYTES;
     unsigned bits = cpu->key & KEY_CODE64 ? 64 : cpu->key & KEY_CODE32 ? 32 : 16;
@@ -382,7 +420,7 @@ static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct 
 
     if (!f->host)
         for (unsigned i = 0; i < avail; i++)
-            buf[i] = (u8)phys_read(cpu->phys, f->gpa + off + i, 1);
+            buf[i] = (u8)fetch_byte(cpu, f, off + i);
     enum decode_status s = decode(bytes, avail, bits, real, cpu->gates, in);
     *second_page = ~0ull;
     if (s == DECODE_TRUNCATED) {
@@ -391,7 +429,7 @@ static bool decode_at(struct cpu *cpu, struct insn *in, gva_t lin, const struct 
         struct fetch f2 = fetch_page(cpu, cpu_in_long_mode(cpu) ? lin + room : (u32)(lin + room));
         memmove(buf, bytes, room);
         for (unsigned i = room; i < INSN_MAX_BYTES; i++)
-            buf[i] = f2.host ? f2.host[i - room] : (u8)phys_read(cpu->phys, f2.gpa + i - room, 1);
+            buf[i] = (u8)fetch_byte(cpu, &f2, i - room);
         s = decode(buf, INSN_MAX_BYTES, bits, real, cpu->gates, in);
         *second_page = f2.host ? f2.gpa : ~1ull;
     }
@@ -455,6 +493,23 @@ static unsigned bytes_on_first_page(const struct block *b)
     return b->gpa2 == ~0ull ? b->bytes : (unsigned)(PAGE_SIZE - (b->gpa & ~PAGE_MASK));
 }
 
+/* Marks code. Stores that are on their way are there when this returns, later ones are noticed. */
+static void mark_code(struct cpu *cpu, gpa_t gpa, unsigned len)
+{
+    if (!smc_mark(cpu->phys, gpa, len, cpu->id))
+        return;
+    tlb_drop_write(&cpu->tlb, cpu->phys, gpa);
+    u32 writers = cpu->shared ? smc_take_writers(cpu->phys, gpa, cpu->id) : 0;
+    if (!writers)
+        return;
+    smp_stop(cpu->smp);
+    writers |= smc_take_writers(cpu->phys, gpa, cpu->id);
+    for (unsigned n = 0; n < cpu->smp->count; n++)
+        if (writers >> n & 1)
+            tlb_drop_write(&cpu->smp->cpu[n]->tlb, cpu->phys, gpa);
+    smp_resume(cpu->smp);
+}
+
 /* Puts a block into the lists, and keeps stores away from it unless it is checked. */
 static void block_register(struct cpu *cpu, struct block *b)
 {
@@ -465,39 +520,37 @@ static void block_register(struct cpu *cpu, struct block *b)
     c->hash[h] = b;
     b->page_next[0] = c->page[s];
     c->page[s] = b;
-    if (!b->source && smc_mark(cpu->phys, b->gpa, first))
-        tlb_drop_write(&cpu->tlb, cpu->phys, b->gpa);
-    if (b->gpa2 != ~0ull) {
-        unsigned s2 = page_slot(b->gpa2);
-        if (s2 != s) {
-            b->page_next[1] = c->page[s2];
-            c->page[s2] = b;
-        }
-        if (!b->source && smc_mark(cpu->phys, b->gpa2, b->bytes - first))
-            tlb_drop_write(&cpu->tlb, cpu->phys, b->gpa2);
+    if (b->gpa2 != ~0ull && page_slot(b->gpa2) != s) {
+        b->page_next[1] = c->page[page_slot(b->gpa2)];
+        c->page[page_slot(b->gpa2)] = b;
     }
     c->stats.built++;
     c->stats.insns += b->count;
+    if (b->source)
+        return;
+    mark_code(cpu, b->gpa, first);
+    if (b->gpa2 != ~0ull)
+        mark_code(cpu, b->gpa2, b->bytes - first);
 }
 
 /* ---- checked blocks -------------------------------------------------------------------------- */
 
 static bool is_checked(const struct cpu *cpu, const struct block *b)
 {
-    return smc_checked(cpu->phys, b->gpa) ||
-           (b->gpa2 != ~0ull && smc_checked(cpu->phys, b->gpa2));
+    return smc_checked(cpu->phys, b->gpa) || (b->gpa2 != ~0ull && smc_checked(cpu->phys, b->gpa2));
 }
 
-static bool source_differs(const struct cpu *cpu, const struct block *b)
+/* Is the block's code in memory other than `bytes`? */
+static bool bytes_differ(const struct cpu *cpu, const struct block *b, const u8 *bytes)
 {
     unsigned first = bytes_on_first_page(b);
     const u8 *h = phys_host(cpu->phys, b->gpa);
-    if (!h || memcmp(h, b->source, first))
+    if (!h || mem_differs(h, bytes, first))
         return true;
     if (b->gpa2 == ~0ull)
         return false;
     h = phys_host(cpu->phys, b->gpa2);
-    return !h || memcmp(h, b->source + first, b->bytes - first);
+    return !h || mem_differs(h, bytes + first, b->bytes - first);
 }
 
 static const struct insn *enter_again(struct cpu *cpu, struct block *b)
@@ -515,12 +568,14 @@ static void settle(struct cpu *cpu, const struct block *b)
 {
     struct block_cache *c = cpu->blocks;
     gpa_t pages[2] = {b->gpa & PAGE_MASK, b->gpa2};
+    smp_stop(cpu->smp);
     for (unsigned i = 0; i < 2; i++)
         if (pages[i] != ~0ull && smc_checked(cpu->phys, pages[i])) {
-            smc_settle(cpu->phys, pages[i], build_time(c));
+            smc_settle(cpu->phys, pages[i], build_time(cpu));
             kill_range(cpu, pages[i], PAGE_SIZE);
             c->stats.settled++;
         }
+    smp_resume(cpu->smp);
 }
 
 static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch *f,
@@ -532,7 +587,7 @@ static const struct insn *op_checked(struct cpu *cpu, const struct insn *in)
     struct block_cache *c = cpu->blocks;
     struct block *b = cpu->block;
     gva_t lin = cpu->gpr[REG_RIP];
-    if (unlikely(source_differs(cpu, b))) {
+    if (unlikely(bytes_differ(cpu, b, b->source))) {
         c->stats.changed++;
         block_kill(cpu, b);
         struct fetch f = fetch_page(cpu, lin);
@@ -548,13 +603,10 @@ static const struct insn *op_checked(struct cpu *cpu, const struct insn *in)
     return b->first_fn(cpu, in);
 }
 
-/* Completes a checked block that was just decoded from `f`. */
-static void make_checked(struct cpu *cpu, struct block *b, const struct fetch *f)
+/* Completes a checked block that was just decoded from these bytes. */
+static void make_checked(struct block *b, const u8 *bytes)
 {
-    unsigned first = bytes_on_first_page(b);
-    memcpy(b->source, f->host, first);
-    if (b->gpa2 != ~0ull)
-        memcpy(b->source + first, phys_host(cpu->phys, b->gpa2), b->bytes - first);
+    memcpy(b->source, bytes, b->bytes);
     b->first_fn = b->insn[0].fn;
     b->insn[0].fn = op_checked;
     b->hits = BLOCK_HOT; /* not for the translator */
@@ -585,6 +637,23 @@ static struct limits limits_of(const struct cpu *cpu, const struct fetch *f,
     return l;
 }
 
+/* What a block is decoded from: where other CPUs store meanwhile, a copy. */
+struct snapshot {
+    u8 bytes[(BLOCK_MAX_INSNS + 1) * INSN_MAX_BYTES];
+    u8 crossing[INSN_MAX_BYTES]; /* of an instruction that lies on two pages */
+};
+
+static struct fetch take_snapshot(const struct cpu *cpu, const struct fetch *f, struct snapshot *s)
+{
+    struct fetch copy = *f;
+    if (!cpu->shared || !f->host)
+        return copy;
+    u64 room = PAGE_SIZE - (f->gpa & ~PAGE_MASK);
+    mem_ld_bytes(s->bytes, f->host, room < sizeof s->bytes ? room : sizeof s->bytes);
+    copy.host = s->bytes;
+    return copy;
+}
+
 /* May the record touch memory? In doubt it does. LEA's operand (M) is only an address. */
 static bool touches_memory(const struct insn *in)
 {
@@ -597,14 +666,14 @@ static bool touches_memory(const struct insn *in)
 /* Decodes records into b, as many as belong into it; raises what fetching the first one raises.
  * False: not all of its bytes lie in memory. */
 static bool decode_block(struct cpu *cpu, struct block *b, gva_t lin, const struct fetch *f,
-                         struct limits limits)
+                         struct limits limits, u8 *crossing)
 {
     u64 eip = cpu->key & KEY_CODE64 ? lin : (u32)(lin - cpu->seg[SEG_CS].base);
     bool open = true, in_memory = f->host != NULL;
     while (open && b->count < limits.insns && b->bytes < limits.bytes) {
         struct insn *in = &b->insn[b->count];
         gpa_t second;
-        if (!decode_at(cpu, in, lin, f, b->bytes, &second))
+        if (!decode_at(cpu, in, lin, f, b->bytes, &second, crossing))
             break;
         if (b->count && b->bytes + in->len > limits.bytes)
             break;
@@ -650,10 +719,11 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
         fresh.source = reuse->source;
     }
     *b = fresh;
-    bool cacheable = decode_block(cpu, b, lin, f, limits);
+    struct snapshot bytes;
+    struct fetch from = take_snapshot(cpu, f, &bytes);
+    bool cacheable = decode_block(cpu, b, lin, &from, limits, bytes.crossing);
     bind_block(cpu, b);
-    b->insn[b->count] =
-        (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
+    b->insn[b->count] = (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
     TRACE(block_build, b->gpa, lin, (unsigned)b->count, b->key);
     if (!cacheable) /* stays dead: nobody may remember it */
         return b;
@@ -661,10 +731,13 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
         arena_take(cpu->blocks, b, is_checked(cpu, b));
     else if (b->gpa2 != ~0ull)
         cpu->block_gen++; /* links to its predecessor do not look at the second page's mapping */
+    const u8 *decoded = b->gpa2 == ~0ull ? from.host : bytes.crossing;
     b->dead = false;
     if (b->source)
-        make_checked(cpu, b, f);
+        make_checked(b, decoded);
     block_register(cpu, b);
+    if (cpu->shared && !b->dead && bytes_differ(cpu, b, decoded))
+        block_kill(cpu, b); /* stored before the marks were there: its first record looks again */
     return b;
 }
 

@@ -8,6 +8,7 @@
 #include "cpu/excp.h"
 #include "cpu/fpu.h"
 #include "cpu/model.h"
+#include "cpu/smp.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,20 @@ static void code_written(void *opaque, gpa_t gpa, u64 len)
     block_invalidate(opaque, gpa, len);
 }
 
+static void memory_changing(void *opaque)
+{
+    struct cpu *cpu = opaque;
+    smp_stop(cpu->smp);
+}
+
 static void memory_changed(void *opaque)
 {
     struct cpu *cpu = opaque;
-    tlb_flush_all(&cpu->tlb);
+    if (!cpu->smp)
+        tlb_flush_all(&cpu->tlb);
+    for (unsigned i = 0; cpu->smp && i < cpu->smp->count; i++)
+        tlb_flush_all(&cpu->smp->cpu[i]->tlb);
+    smp_resume(cpu->smp);
 }
 
 struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct clock *clock,
@@ -41,6 +52,7 @@ struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct 
     cpu->gates = model_gates(model);
     phys->addr_bits = model->phys_bits;
     phys->code_written = code_written;
+    phys->changing = memory_changing;
     phys->changed = memory_changed;
     phys->opaque = cpu;
     cpu->blocks = block_cache_create(e);

@@ -170,6 +170,9 @@ struct cpu_hooks {
     bool (*pv_msr_read)(void *vm, u32 msr, u64 *value, bool *handled);
     bool (*pv_msr_write)(void *vm, u32 msr, u64 value, bool *handled);
     bool (*pv_hypercall)(void *vm, struct cpu *cpu);
+    /* Around accesses to MMIO: the lock of the devices. May be NULL. */
+    void (*mmio_begin)(void *vm);
+    void (*mmio_end)(void *vm);
     /* FERR#: an unmasked x87 exception with CR0.NE = 0 (IRQ 13). */
     void (*ferr)(void *vm, bool level);
     /* The guest wrote the TSC or IA32_TSC_ADJUST: TSC deadlines and time pages. */

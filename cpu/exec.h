@@ -237,6 +237,10 @@ static inline bool mem_rmw_end(struct cpu *cpu, const struct insn *in, struct me
     return likely(!m->buffered) || mem_rmw_end_slow(cpu, in, m);
 }
 
+/* phys_read and phys_write within a page, under the lock of the devices where it is MMIO. */
+u64 mem_read_phys(struct cpu *cpu, gpa_t gpa, unsigned size);
+void mem_write_phys(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size);
+
 /* Supervisor accesses whatever the CPL: descriptor tables, TSS. */
 u64 mem_read_sys(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size);
 void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size);

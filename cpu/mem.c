@@ -124,30 +124,55 @@ static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsig
         debug_check_data(cpu, va, size, kind == ACCESS_WRITE);
 }
 
+static void count_mmio(struct cpu *cpu, gpa_t gpa, u64 since)
+{
+    if ((gpa & PAGE_MASK) == (cpu->apic_base & PAGE_MASK)) /* counts by register */
+        return;
+    stat_count(&cpu->stats, STAT_MMIO, SERVED_EXIT);
+    cpu->stats.cycles[STAT_MMIO] += host_cycles() - since;
+}
+
+u64 mem_read_phys(struct cpu *cpu, gpa_t gpa, unsigned size)
+{
+    if (phys_host(cpu->phys, gpa))
+        return phys_read(cpu->phys, gpa, size);
+    if (cpu->hooks->mmio_begin)
+        cpu->hooks->mmio_begin(cpu->vm);
+    u64 v = phys_read(cpu->phys, gpa, size);
+    if (cpu->hooks->mmio_end)
+        cpu->hooks->mmio_end(cpu->vm);
+    return v;
+}
+
+void mem_write_phys(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
+{
+    if (phys_host(cpu->phys, gpa)) {
+        phys_write(cpu->phys, gpa, v, size);
+        return;
+    }
+    if (cpu->hooks->mmio_begin)
+        cpu->hooks->mmio_begin(cpu->vm);
+    phys_write(cpu->phys, gpa, v, size);
+    if (cpu->hooks->mmio_end)
+        cpu->hooks->mmio_end(cpu->vm);
+}
+
 static u64 io_read(struct cpu *cpu, gpa_t gpa, unsigned size)
 {
     u64 t = host_cycles();
-    u64 v = phys_read(cpu->phys, gpa, size);
-    if ((gpa & PAGE_MASK) != (cpu->apic_base & PAGE_MASK)) {
-        stat_count(&cpu->stats, STAT_MMIO, SERVED_EXIT);
-        cpu->stats.cycles[STAT_MMIO] += host_cycles() - t;
-    }
+    u64 v = mem_read_phys(cpu, gpa, size);
+    count_mmio(cpu, gpa, t);
     return v;
 }
 
 /* Stores that have no host pointer: MMIO, ROM, or RAM that holds code. */
 static void io_write(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
 {
-    if (phys_host(cpu->phys, gpa)) {
-        phys_write(cpu->phys, gpa, v, size);
-        return;
-    }
+    bool mmio = !phys_host(cpu->phys, gpa);
     u64 t = host_cycles();
-    phys_write(cpu->phys, gpa, v, size);
-    if ((gpa & PAGE_MASK) != (cpu->apic_base & PAGE_MASK)) {
-        stat_count(&cpu->stats, STAT_MMIO, SERVED_EXIT);
-        cpu->stats.cycles[STAT_MMIO] += host_cycles() - t;
-    }
+    mem_write_phys(cpu, gpa, v, size);
+    if (mmio)
+        count_mmio(cpu, gpa, t);
 }
 
 static bool crosses_page(gva_t va, unsigned size)
@@ -163,7 +188,7 @@ static u64 read_checked(struct cpu *cpu, const struct insn *in, gva_t va, unsign
         struct tlb_fill b = translate(cpu, in, va_next(cpu, va, n), ACCESS_READ, sys);
         u64 v = 0;
         for (unsigned i = 0; i < size; i++)
-            v |= phys_read(cpu->phys, i < n ? a.gpa + i : b.gpa + (i - n), 1) << (8 * i);
+            v |= mem_read_phys(cpu, i < n ? a.gpa + i : b.gpa + (i - n), 1) << (8 * i);
         return v;
     }
     struct tlb_fill f = translate(cpu, in, va, ACCESS_READ, sys);
@@ -178,7 +203,7 @@ static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 
         struct tlb_fill a = translate(cpu, in, va, ACCESS_WRITE, sys);
         struct tlb_fill b = translate(cpu, in, va_next(cpu, va, n), ACCESS_WRITE, sys);
         for (unsigned i = 0; i < size; i++)
-            phys_write(cpu->phys, i < n ? a.gpa + i : b.gpa + (i - n), v >> (8 * i) & 0xff, 1);
+            mem_write_phys(cpu, i < n ? a.gpa + i : b.gpa + (i - n), v >> (8 * i) & 0xff, 1);
         return;
     }
     struct tlb_fill f = translate(cpu, in, va, ACCESS_WRITE, sys);
@@ -265,7 +290,7 @@ void mem_read_bytes(struct cpu *cpu, const struct insn *in, gva_t va, void *buf,
             memcpy(out, f->host, s.len[i]);
         else
             for (unsigned n = 0; n < s.len[i]; n++)
-                out[n] = (u8)phys_read(cpu->phys, f->gpa + n, 1);
+                out[n] = (u8)mem_read_phys(cpu, f->gpa + n, 1);
         out += s.len[i];
     }
 }
@@ -282,11 +307,13 @@ void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const voi
     const u8 *from = buf;
     for (unsigned i = 0; i < 2; i++) {
         const struct tlb_fill *f = &s.part[i];
-        if (s.len[i] && f->host)
+        if (s.len[i] && f->host) {
             memcpy(f->host, from, s.len[i]);
-        else
+            phys_wrote(cpu->phys, f->gpa,
+                       s.len[i]); /* marked while the other part was translated? */
+        } else
             for (unsigned n = 0; n < s.len[i]; n++)
-                phys_write(cpu->phys, f->gpa + n, from[n], 1);
+                mem_write_phys(cpu, f->gpa + n, from[n], 1);
         from += s.len[i];
     }
 }
@@ -310,13 +337,13 @@ void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned si
         return s.part[0].host;
     }
     if (!s.len[1] && size <= 8) { /* one access of the full width, as MMIO expects */
-        st_le(m->buf, phys_read(cpu->phys, s.part[0].gpa, size), size);
+        st_le(m->buf, mem_read_phys(cpu, s.part[0].gpa, size), size);
         return m->buf;
     }
     u8 *out = m->buf;
     for (unsigned i = 0; i < 2; i++)
         for (unsigned n = 0; n < s.len[i]; n++)
-            *out++ = (u8)phys_read(cpu->phys, s.part[i].gpa + n, 1);
+            *out++ = (u8)mem_read_phys(cpu, s.part[i].gpa + n, 1);
     return m->buf;
 }
 

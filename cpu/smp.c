@@ -1,6 +1,6 @@
 /* smp.c: see smp.h. */
 #include "cpu/smp.h"
-#include "base/err.h"
+#include "base/host.h"
 
 static _Thread_local struct cpu *current;
 
@@ -36,6 +36,16 @@ void smp_add(struct smp *s, struct cpu *cpu)
     cpu->smp = s;
     pthread_cond_init(&s->wake[s->count], NULL);
     s->cpu[s->count++] = cpu;
+}
+
+void smp_use_threads(struct smp *s)
+{
+    s->threads = true;
+    for (unsigned i = 0; i < s->count; i++) {
+        s->cpu[i]->shared = true;
+        s->cpu[i]->tlb.writer = (u16)BIT(i);
+        s->cpu[i]->phys->shared = true;
+    }
 }
 
 /* ---- telling a CPU something ----------------------------------------------------------------- */
@@ -170,6 +180,12 @@ void smp_resume(struct smp *s)
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+void smp_code_changed(struct smp *s)
+{
+    if (s && s->threads)
+        host_sync_code();
 }
 
 /* ---- keeping all CPUs outside ---------------------------------------------------------------- */

@@ -47,6 +47,8 @@ void smp_destroy(struct smp *s);
 void smp_add(struct smp *s, struct cpu *cpu);
 /* The CPU that this thread runs; NULL: none. */
 struct cpu *smp_current(void);
+/* From now on each CPU has a thread of its own. Before anything ran. */
+void smp_use_threads(struct smp *s);
 /* Says which CPU runs on this thread when one thread runs all in turn. */
 void smp_set_current(struct cpu *cpu);
 
@@ -62,6 +64,9 @@ void smp_sleep(struct cpu *cpu);
 /* Makes all other CPUs stand still, and lets them go on. From any thread; nests. */
 void smp_stop(struct smp *s);
 void smp_resume(struct smp *s);
+
+/* Between the two: another CPU's translated code was changed, too. */
+void smp_code_changed(struct smp *s);
 
 /* Keeps all CPUs outside, whatever they are at; the first waits until they are. The caller is no
  * CPU's thread and holds no lock that they may wait for. */

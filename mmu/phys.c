@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/host.h"
 #include "base/trace.h"
+#include "mmu/smc.h"
 #include <stdlib.h>
 
 #define VGA_HOLE_BASE 0xa0000ull
@@ -15,15 +16,19 @@ bool phys_init(struct phys *p, u64 ram_bytes, struct err *e)
     p->ram_low_bytes = ram_bytes < PCI_HOLE_BASE ? ram_bytes : PCI_HOLE_BASE;
     p->a20_mask = ~0ull;
     p->addr_bits = 40;
+    pthread_mutex_init(&p->marks, NULL);
 
     u64 top = 4 * GIB + (ram_bytes - p->ram_low_bytes);
     p->page_count = top >> PAGE_SHIFT;
     p->ram = host_map(ram_bytes, e);
-    if (!p->ram)
+    if (!p->ram) {
+        pthread_mutex_destroy(&p->marks);
         return err_hint(e, "choose a smaller -m");
+    }
     p->pages = host_map(p->page_count * sizeof *p->pages, e);
     if (!p->pages) {
         host_unmap(p->ram, ram_bytes);
+        pthread_mutex_destroy(&p->marks);
         return false;
     }
     for (gpa_t a = VGA_HOLE_BASE; a < VGA_HOLE_END; a += PAGE_SIZE)
@@ -42,6 +47,7 @@ void phys_destroy(struct phys *p)
         host_unmap(p->pages, p->page_count * sizeof *p->pages);
     if (p->ram)
         host_unmap(p->ram, p->ram_bytes);
+    pthread_mutex_destroy(&p->marks);
     memset(p, 0, sizeof *p);
 }
 
@@ -74,13 +80,16 @@ u8 *phys_host_w(const struct phys *p, gpa_t gpa)
 
 void phys_wrote(struct phys *p, gpa_t gpa, u64 len)
 {
+    if (p->shared) /* the store comes before the look at the marks: smc.h */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
     while (len) {
         u64 off = gpa & ~PAGE_MASK;
         u64 n = len < PAGE_SIZE - off ? len : PAGE_SIZE - off;
         struct page_desc *d = phys_page(p, gpa);
-        if (d && unlikely(d->code_granules)) {
+        u64 granules = d ? smc_granules(d) : 0;
+        if (unlikely(granules)) {
             unsigned first = (unsigned)(off >> 6), last = (unsigned)((off + n - 1) >> 6);
-            if (d->code_granules & (mask64(last + 1) & ~mask64(first)) && p->code_written)
+            if (granules & (mask64(last + 1) & ~mask64(first)) && p->code_written)
                 p->code_written(p->opaque, gpa, n);
         }
         gpa += n;
@@ -118,6 +127,8 @@ static struct region *region_at(const struct phys *p, gpa_t gpa)
 /* Recomputes the overlay of the pages in [base, base + size). */
 static void overlay_update(struct phys *p, gpa_t base, u64 size)
 {
+    if (p->changing)
+        p->changing(p->opaque);
     for (gpa_t a = base; a < base + size; a += PAGE_SIZE) {
         struct page_desc *d = phys_page(p, a);
         if (!d)
@@ -181,6 +192,8 @@ void phys_set_a20(struct phys *p, bool on)
     gpa_t mask = on ? ~0ull : ~BIT64(20);
     if (mask == p->a20_mask)
         return;
+    if (p->changing)
+        p->changing(p->opaque);
     p->a20_mask = mask;
     if (p->changed)
         p->changed(p->opaque);
@@ -216,7 +229,7 @@ u64 phys_read(struct phys *p, gpa_t gpa, unsigned size)
         return v;
     }
     const u8 *h = phys_host(p, gpa);
-    return h ? ld_le(h, size) : mmio_read(p, gpa, size);
+    return h ? mem_ld(h, size) : mmio_read(p, gpa, size);
 }
 
 void phys_write(struct phys *p, gpa_t gpa, u64 value, unsigned size)
@@ -231,7 +244,7 @@ void phys_write(struct phys *p, gpa_t gpa, u64 value, unsigned size)
         mmio_write(p, gpa, value, size);
         return;
     }
-    st_le(h, value, size);
+    mem_st(h, value, size);
     phys_wrote(p, gpa, size);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include <pthread.h>
 
 /* An MMIO region's handlers; `off` is relative to the region, size is 1, 2, 4 or 8. */
 struct mmio_ops {
@@ -36,6 +37,8 @@ struct page_desc {
     u8 *host;          /* overlay: the region's bytes, or NULL (MMIO, hole) */
     bool overlay;      /* `host` and `rom` count, not the RAM layout */
     bool rom;          /* stores are dropped */
+    u16 coders;        /* bit n: CPU n has marked code here */
+    u16 writers;       /* bit n: CPU n may have a write tag; with several threads only (tlb.h) */
     bool checked;      /* code on it keeps changing (smc.h): no granules, stores are plain */
     u8 hits : 4;       /* stores into its code, since it was checked */
     u8 level : 4;      /* how patiently to wait for it to settle */
@@ -51,11 +54,14 @@ struct phys {
     u64 page_count;
     gpa_t a20_mask;     /* ~0 or ~(1 << 20) */
     unsigned addr_bits; /* MAXPHYADDR of the model; 36 to 52 */
-    /* Called when a mapping changes, so that TLBs drop host pointers. */
+    /* Around a change of the map, so that TLBs drop host pointers; may be NULL. */
+    void (*changing)(void *opaque);
     void (*changed)(void *opaque);
     /* Called before code at [gpa, gpa+len) is overwritten by anyone (smc.h). */
     void (*code_written)(void *opaque, gpa_t gpa, u64 len);
     void *opaque;
+    bool shared;           /* several threads store: those that mark code look again, see smc.h */
+    pthread_mutex_t marks; /* of code: code_granules and coders are written under it */
 };
 
 #define PCI_HOLE_BASE 0xc0000000ull

@@ -7,22 +7,50 @@
 #define LEVEL_MAX 8u     /* soon repeated */
 #define SOON 4096u       /* in units of `now` */
 
-bool smc_mark(struct phys *p, gpa_t gpa, unsigned len)
+bool smc_mark(struct phys *p, gpa_t gpa, unsigned len, unsigned cpu)
 {
     struct page_desc *d = phys_page(p, gpa);
     BUG_ON(!d || !len || d->checked);
     unsigned off = (unsigned)(gpa & ~PAGE_MASK);
     unsigned first = off >> 6, last = (off + len - 1) >> 6;
-    bool fresh = !d->code_granules;
-    d->code_granules |= mask64(last + 1) & ~mask64(first);
-    return fresh;
+    pthread_mutex_lock(&p->marks);
+    u64 old = d->code_granules;
+    __atomic_store_n(&d->code_granules, old | (mask64(last + 1) & ~mask64(first)),
+                     __ATOMIC_SEQ_CST);
+    d->coders |= (u16)BIT(cpu);
+    pthread_mutex_unlock(&p->marks);
+    return !old;
+}
+
+static void forget_marks(struct page_desc *d)
+{
+    __atomic_store_n(&d->code_granules, 0, __ATOMIC_RELAXED);
+    d->coders = 0;
 }
 
 void smc_clear_page(struct phys *p, gpa_t gpa)
 {
     struct page_desc *d = phys_page(p, gpa);
     if (d)
-        d->code_granules = 0;
+        forget_marks(d);
+}
+
+void smc_leave_page(struct phys *p, gpa_t gpa, unsigned cpu)
+{
+    struct page_desc *d = phys_page(p, gpa);
+    if (!d)
+        return;
+    pthread_mutex_lock(&p->marks);
+    d->coders &= (u16)~BIT(cpu);
+    if (!d->coders)
+        forget_marks(d);
+    pthread_mutex_unlock(&p->marks);
+}
+
+u32 smc_take_writers(struct phys *p, gpa_t gpa, unsigned cpu)
+{
+    struct page_desc *d = phys_page(p, gpa);
+    return d ? __atomic_exchange_n(&d->writers, 0, __ATOMIC_SEQ_CST) & ~BIT(cpu) : 0;
 }
 
 bool smc_code_hit(struct phys *p, gpa_t gpa, u32 now)
@@ -33,8 +61,8 @@ bool smc_code_hit(struct phys *p, gpa_t gpa, u32 now)
     bool soon = d->settled_at && now - d->settled_at < SOON;
     d->level = !soon ? 0 : d->level < LEVEL_MAX ? d->level + 1u : LEVEL_MAX;
     d->hits = 0;
-    d->checked = true;
-    d->code_granules = 0;
+    __atomic_store_n(&d->checked, true, __ATOMIC_RELAXED);
+    forget_marks(d);
     return true;
 }
 
@@ -49,6 +77,6 @@ void smc_settle(struct phys *p, gpa_t gpa, u32 now)
     struct page_desc *d = phys_page(p, gpa);
     if (!d || !d->checked)
         return;
-    d->checked = false;
+    __atomic_store_n(&d->checked, false, __ATOMIC_RELAXED);
     d->settled_at = now;
 }

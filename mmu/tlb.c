@@ -1,6 +1,7 @@
 /* tlb.c: see tlb.h. */
 #include "mmu/tlb.h"
 #include "base/trace.h"
+#include "mmu/smc.h"
 #include <string.h>
 
 /* Rights in the low bits of tlb2_entry.gpa. */
@@ -234,11 +235,16 @@ static bool rights_allow(const struct paging_state *ps, u64 g, enum access kind,
     return g & L2_DIRTY && (g & L2_WRITE || (!user && !ps->wp));
 }
 
-/* Can stores to the page go straight to memory? */
-static bool plain_store(const struct phys *p, gpa_t gpa)
+/* Can stores to the page go straight to memory? Whoever marks code on it will look for those that
+ * were told so. */
+static bool plain_store(const struct tlb *t, const struct phys *p, gpa_t gpa)
 {
-    const struct page_desc *d = phys_page(p, gpa);
-    return d && !d->rom && !d->code_granules;
+    struct page_desc *d = phys_page(p, gpa);
+    if (!d || d->rom)
+        return false;
+    if (t->writer & ~__atomic_load_n(&d->writers, __ATOMIC_RELAXED))
+        __atomic_fetch_or(&d->writers, t->writer, __ATOMIC_SEQ_CST);
+    return !smc_granules(d);
 }
 
 static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, bool global,
@@ -263,7 +269,7 @@ u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva
     if (!e || !e->host || mode == TLB_CHECKED || !rights_allow(ps, e->gpa, kind, user, ac))
         return NULL;
     bool writable = rights_allow(ps, e->gpa, ACCESS_WRITE, user, ac) &&
-                    plain_store(p, e->gpa & PAGE_MASK & p->a20_mask);
+                    plain_store(t, p, e->gpa & PAGE_MASK & p->a20_mask);
     if (kind == ACCESS_WRITE && !writable)
         return NULL;
     l1_fill(t, page, e->host, writable, e->gpa & L2_GLOBAL, mode);
@@ -300,12 +306,13 @@ void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gv
 
     gpa_t gpa = e->gpa & ~L2_RIGHTS & p->a20_mask;
     u8 *h = e->host;
-    bool writable = h && plain_store(p, gpa);
+    bool writable = h && kind != ACCESS_EXEC &&
+                    rights_allow(ps, e->gpa, ACCESS_WRITE, wa.user, wa.ac) &&
+                    plain_store(t, p, gpa);
     if (kind == ACCESS_EXEC)
         itlb_fill(t, page, gpa, mode == TLB_USER);
     else if (h && mode != TLB_CHECKED)
-        l1_fill(t, page, h, writable && rights_allow(ps, e->gpa, ACCESS_WRITE, wa.user, wa.ac),
-                e->gpa & L2_GLOBAL, mode);
+        l1_fill(t, page, h, writable, e->gpa & L2_GLOBAL, mode);
     if (kind == ACCESS_WRITE && !writable)
         h = NULL;
     *out = (struct tlb_fill){

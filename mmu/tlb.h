@@ -64,6 +64,7 @@ struct tlb {
     /* Grow whenever a translation that code was fetched through may have changed: guards of jumps
      * between pages compare them. Global pages outlive MOV CR3. */
     u64 epoch, epoch_global;
+    u16 writer; /* bit of the CPU in page_desc.writers; 0: no other CPU has a thread */
     bool never_hit; /* for tests: the first level stays empty, every access goes the slow way */
     struct tlb_stats stats;
 };

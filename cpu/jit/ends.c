@@ -59,8 +59,7 @@ static void emit_indirect(struct tr *t, unsigned i,
     u8 *current = x_jrcxz(a);
     u8 *stale = x_jmp(a, a->p);
     x_here(a, current);
-    x_load(a, 1, H_R15, H_RBP, STATE(left));
-    x_lea(a, 1, H_R15, H_R15, -(s32)t->b->count);
+    jit_emit_load_left(t, t->b->count);
     x_mov_imm(a, H_RCX, 63);
     x_shrx(a, H_RCX, H_R15, H_RCX);
     u8 *in_time = x_jrcxz(a);

@@ -250,6 +250,9 @@ static inline unsigned stack_slot_size(const struct tr *t)
 void jit_emit_flags(struct tr *t, const struct flag_source *s);
 struct flag_source jit_flag_source(const struct tr *t, const struct insn *in);
 void jit_want_flags(struct tr *t);
+/* r15 = what is left of the slice after n instructions; negative when it is over or the CPU was
+ * kicked. Clobbers RCX, leaves flags alone. */
+void jit_emit_load_left(struct tr *t, unsigned n);
 void jit_flags_before(struct tr *t, const struct insn *in);
 void jit_flags_after(struct tr *t, const struct insn *in, bool inlined);
 

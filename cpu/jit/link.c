@@ -59,6 +59,49 @@ static void emit_left(struct asmbuf *a, unsigned op, unsigned n)
 }
 _Static_assert(BLOCK_MAX_INSNS <= 127, "counts are signed bytes");
 
+/* r15 = what is left of the slice after n instructions; negative too when the CPU was kicked. Where
+ * no other thread can, `kick` is not looked at. Clobbers RCX. */
+void jit_emit_load_left(struct tr *t, unsigned n)
+{
+    struct asmbuf *a = &t->a;
+    x_load(a, 1, H_R15, H_RBP, STATE(left));
+    if (t->j->cpu->shared) {
+        x_load(a, 1, H_RCX, H_RBP, STATE(kick));
+        x_lea_sib(a, 1, H_R15, H_R15, H_RCX, 0, -(s32)n);
+    } else {
+        x_lea(a, 1, H_R15, H_R15, -(s32)n);
+    }
+}
+
+/* cmp byte [rbp + kick + 7], 0: ZF when nobody kicked */
+static void emit_kick_test(struct asmbuf *a)
+{
+    put8(a, 0x80);
+    put_mem(a, 7, H_RBP, STATE(kick) + 7);
+    put8(a, 0);
+}
+
+/* Counts the block's instructions, with flags to spare. Writes the ends of the jumps that are taken
+ * when the slice is over; NULL: not there. */
+static void emit_count(struct tr *t, u8 *late[2])
+{
+    struct asmbuf *a = &t->a;
+    emit_left(a, 5, t->b->count);
+    late[0] = x_jcc(a, 8, a->p); /* js */
+    late[1] = NULL;
+    if (t->j->cpu->shared) {
+        emit_kick_test(a);
+        late[1] = x_jcc(a, 5, a->p); /* jne */
+    }
+}
+
+static void patch_late(struct asmbuf *a, u8 *late[2])
+{
+    x_patch(late[0], a->p);
+    if (late[1])
+        x_patch(late[1], a->p);
+}
+
 /* The path of jit_emit_link with flags to spare. */
 static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
                             const struct jit_block *to, bool same_page, u8 **epoch_imm)
@@ -76,13 +119,13 @@ static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
         *epoch_imm = a->p;
         stale = x_jcc(a, 5, a->p); /* jne */
     }
-    emit_left(a, 5, t->b->count);
-    u8 *late = x_jcc(a, 8, a->p); /* js */
+    u8 *late[2];
+    emit_count(t, late);
     jit_emit_reencoded(t, cmp, cmp->idx);
     x_jmp(a, entry_from(t->jb, to));
     if (a->full)
         return false;
-    x_patch(late, a->p);
+    patch_late(a, late);
     emit_left(a, 0, t->b->count);
     if (stale)
         x_patch(stale, a->p);
@@ -112,8 +155,7 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
         stale = x_jmp(a, a->p);
         x_here(a, current);
     }
-    x_load(a, 1, H_R15, H_RBP, STATE(left));
-    x_lea(a, 1, H_R15, H_R15, -(s32)b->count);
+    jit_emit_load_left(t, b->count);
     x_mov_imm(a, H_RCX, 63);
     x_shrx(a, H_RCX, H_R15, H_RCX);
     u8 *in_time = x_jrcxz(a);
@@ -152,8 +194,8 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     const u8 *first_jump = t->jb->site[1] - 6; /* jcc rel32 */
     u8 *path = a->p;
 
-    emit_left(a, 5, b->count);
-    u8 *late_in = x_jcc(a, 8, a->p); /* js */
+    u8 *late_in[2];
+    emit_count(t, late_in);
     u8 *top = a->p;
     t->flags = jit_flag_source(t, cmp);
     t->flags_spent = true;
@@ -163,11 +205,20 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     jit_want_flags(t);
     jit_flush_notes(t);
     x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
-    emit_left(a, 5, b->count);
-    x_jcc(a, 9, top); /* jns */
+    if (t->j->cpu->shared) {
+        u8 *late[2];
+        emit_count(t, late);
+        x_jmp(a, top);
+        if (a->full)
+            return false;
+        patch_late(a, late);
+    } else {
+        emit_left(a, 5, b->count);
+        x_jcc(a, 9, top); /* jns */
+    }
     if (a->full)
         return false;
-    x_patch(late_in, a->p);
+    patch_late(a, late_in);
     emit_left(a, 0, b->count);
     jit_emit_reencoded(t, cmp, cmp->idx);
     x_jmp(a, t->jb->unlinked[side]);
