@@ -9,6 +9,7 @@
  * FDP_EXCPTN_ONLY and with FOP in compatibility mode.
  */
 #include "cpu/ops_x87.h"
+#include "cpu/x87_host.h"
 #include "cpu/x87_trans.h"
 
 #define F80_ONE ((struct f80){F80_J, F80_BIAS})
@@ -570,7 +571,26 @@ UNARY_HANDLER(fchs, change_sign)
 UNARY_HANDLER(fabs_st0, absolute)
 UNARY_HANDLER(fsqrt, f80_sqrt)
 UNARY_HANDLER(frndint, f80_round_int)
-UNARY_HANDLER(f2xm1, x87_f2xm1)
+
+/*
+ * F2XM1, FYL2X, FSIN and their like are approximations, the last place of which is each maker's own.
+ * An x86-64 host executes them itself, here as in translated code. On other hosts, and where an
+ * exception is unmasked, it is x87_trans.c; `soft` is a void function of struct x87.
+ */
+#define FUNCTION_HANDLER(name, soft)                                                               \
+    X87_HANDLER(name)                                                                              \
+    {                                                                                              \
+        struct x87 *x = begin(cpu, in);                                                            \
+        if (!x87_host_function(x, in->modrm))                                                      \
+            soft(x);                                                                               \
+        return x87_finish(cpu, in);                                                                \
+    }
+
+static void soft_f2xm1(struct x87 *x)
+{
+    unary(x, x87_f2xm1);
+}
+FUNCTION_HANDLER(f2xm1, soft_f2xm1)
 
 /* An operation on ST(0) and ST(1), named y and x as the function takes them; into ST(dst). */
 typedef struct f80 binary_fn(struct sf_ctx *c, struct f80 a, struct f80 b);
@@ -600,26 +620,23 @@ X87_HANDLER(fscale)
     return x87_finish(cpu, in);
 }
 
-X87_HANDLER(fyl2x)
+static void soft_fyl2x(struct x87 *x)
 {
-    struct x87 *x = begin(cpu, in);
     binary(x, x87_yl2x, x87_read(x, 1), x87_read(x, 0), 1);
-    return x87_finish(cpu, in);
 }
+FUNCTION_HANDLER(fyl2x, soft_fyl2x)
 
-X87_HANDLER(fyl2xp1)
+static void soft_fyl2xp1(struct x87 *x)
 {
-    struct x87 *x = begin(cpu, in);
     binary(x, x87_yl2xp1, x87_read(x, 1), x87_read(x, 0), 1);
-    return x87_finish(cpu, in);
 }
+FUNCTION_HANDLER(fyl2xp1, soft_fyl2xp1)
 
-X87_HANDLER(fpatan)
+static void soft_fpatan(struct x87 *x)
 {
-    struct x87 *x = begin(cpu, in);
     binary(x, x87_patan, x87_read(x, 1), x87_read(x, 0), 1);
-    return x87_finish(cpu, in);
 }
+FUNCTION_HANDLER(fpatan, soft_fpatan)
 
 static void remainder_step(struct x87 *x, bool nearest)
 {
@@ -699,9 +716,8 @@ static bool in_range(struct x87 *x, bool ok)
     return ok;
 }
 
-X87_HANDLER(fptan)
+static void soft_fptan(struct x87 *x)
 {
-    struct x87 *x = begin(cpu, in);
     struct sf_ctx c = sf_from_x87_cw(x->cw);
     x->sw &= (u16)~SW_C2;
     if (!two_results_fault(x)) {
@@ -709,12 +725,11 @@ X87_HANDLER(fptan)
         if (in_range(x, x87_tan(&c, x87_read(x, 0), &v)))
             two_results(x, &c, v, f80_is_nan(v) ? v : F80_ONE);
     }
-    return x87_finish(cpu, in);
 }
+FUNCTION_HANDLER(fptan, soft_fptan)
 
-X87_HANDLER(fsincos)
+static void soft_fsincos(struct x87 *x)
 {
-    struct x87 *x = begin(cpu, in);
     struct sf_ctx c = sf_from_x87_cw(x->cw);
     x->sw &= (u16)~SW_C2;
     if (!two_results_fault(x)) {
@@ -722,8 +737,8 @@ X87_HANDLER(fsincos)
         if (in_range(x, x87_sincos(&c, x87_read(x, 0), &sine, &cosine)))
             two_results(x, &c, sine, cosine);
     }
-    return x87_finish(cpu, in);
 }
+FUNCTION_HANDLER(fsincos, soft_fsincos)
 
 typedef bool trig_fn(struct sf_ctx *c, struct f80 a, struct f80 *result);
 
@@ -744,17 +759,17 @@ static void trig(struct x87 *x, trig_fn *fn)
         x87_write(x, 0, v);
 }
 
-X87_HANDLER(fsin)
+static void soft_fsin(struct x87 *x)
 {
-    trig(begin(cpu, in), x87_sin);
-    return x87_finish(cpu, in);
+    trig(x, x87_sin);
 }
+FUNCTION_HANDLER(fsin, soft_fsin)
 
-X87_HANDLER(fcos)
+static void soft_fcos(struct x87 *x)
 {
-    trig(begin(cpu, in), x87_cos);
-    return x87_finish(cpu, in);
+    trig(x, x87_cos);
 }
+FUNCTION_HANDLER(fcos, soft_fcos)
 
 /* ---- moves between registers --------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /*
  * x87_trans.h: the transcendental functions of x87, to within 1 ulp of double extended precision,
- * the same on every host. SDM vol. 1 8.3.6 to 8.3.10.
+ * the same on every host. SDM vol. 1 8.3.6 to 8.3.10. An x86-64 host executes them itself as long as
+ * every exception is masked (x87_host.h).
  */
 #pragma once
 

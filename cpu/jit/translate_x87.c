@@ -20,13 +20,14 @@
  * operand's address.
  *
  * Not here: environment and state (FLDENV, FNSTENV, FRSTOR, FNSAVE, FNINIT), decimal numbers,
- * functions that differ between hosts (FSIN and its like), FSTPNCE.
+ * FSTPNCE.
  *
  * Intel SDM vol. 1 chapter 8, vol. 2A, vol. 3A 2.5 and 9.2.
  */
 #include "cpu/exec.h"
 #include "cpu/fpu.h"
 #include "cpu/jit/internal.h"
+#include "cpu/x87_host.h"
 
 /* What an instruction leaves in the last-instruction pointers; lies in the JIT's data. */
 struct jit_x87_note {
@@ -80,10 +81,9 @@ static bool handler_uses_x87(const struct insn_row *r)
 
 static void x87_traits(const struct insn_row *r, struct row_traits *t)
 {
-    static const char *const handlers[] = {"fldenv",  "fnstenv", "frstor", "fnsave",  "fninit",
-                                           "fbld",    "fbstp",   "fneni",  "fndisi",  "fnsetpm",
-                                           "f2xm1",   "fyl2x",   "fptan",  "fpatan",  "fyl2xp1",
-                                           "fsincos", "fsin",    "fcos",   "fstpnce", NULL};
+    static const char *const handlers[] = {"fldenv", "fnstenv", "frstor",  "fnsave",
+                                           "fninit", "fbld",    "fbstp",   "fneni",
+                                           "fndisi", "fnsetpm", "fstpnce", NULL};
     static const char *const control[] = {"fldcw", "fnstcw", "fnstsw", "fnclex", NULL};
     unsigned o = r->opnd[0];
 
@@ -117,29 +117,11 @@ bool jit_host_fcomi_keeps_c1(void)
 
 /* ---- the x87 between struct cpu and the host ------------------------------------------------- */
 
-/* SDM vol. 1 figure 8-9: the 32-bit protected-mode format of FNSAVE. */
-struct x87_image {
-    u16 cw, ones0, sw, ones1, tw, ones2;
-    u32 pointers[4];
-    u8 st[8][10];
-} __attribute__((packed));
-_Static_assert(sizeof(struct x87_image) == 108, "FNSAVE");
-
 bool jit_x87_load(struct cpu *cpu)
 {
-    const struct x87 *x = &cpu->x87;
-    struct x87_image m = {.cw = x->cw, .sw = x->sw};
-    unsigned tw = 0;
-    if ((x->cw & SF_ALL) != SF_ALL || x->sw & SW_ES)
+    if (!x87_host_can(&cpu->x87))
         return false;
-    for (unsigned i = 0; i < 8; i++) {
-        struct f80 v = x->st[x87_phys(x, i)];
-        st_le64(m.st[i], v.mant);
-        st_le16(m.st[i] + 8, v.se);
-        tw |= (x->empty >> i & 1 ? 3u : 0) << (2 * i); /* FRSTOR tells empty from not */
-    }
-    m.tw = (u16)tw;
-    __asm__ volatile("frstor %0" : : "m"(m));
+    x87_host_load(&cpu->x87);
     cpu->jit_x87_off = 0;
     return true;
 }
@@ -161,17 +143,10 @@ static void settle_notes(struct cpu *cpu)
 
 void jit_x87_leave(struct cpu *cpu)
 {
-    struct x87 *x = &cpu->x87;
-    struct x87_image m;
     if (cpu->jit_x87_off)
         return;
-    __asm__ volatile("fnsave %0" : "=m"(m)); /* and empties it, as C's calling convention wants */
+    x87_host_save(&cpu->x87);
     cpu->jit_x87_off = 1;
-    x->cw = m.cw;
-    x->sw = m.sw;
-    x87_set_tag_word(x, m.tw);
-    for (unsigned i = 0; i < 8; i++)
-        x->st[x87_phys(x, i)] = (struct f80){ld_le64(m.st[i]), ld_le16(m.st[i] + 8)};
     settle_notes(cpu);
 }
 

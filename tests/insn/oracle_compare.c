@@ -121,7 +121,7 @@ static bool pointers_are_visible(const struct oracle_comparison *m)
 static void compare_fx(struct oracle_comparison *m)
 {
     const u8 *b = m->c->before.fx, *h = m->host->after.fx, *o = m->ours->after.fx;
-    u16 mask = m->c->count > 1 ? 0xffff : x87_status_mask(&insn_rows[m->c->row]);
+    u16 mask = m->c->count > 1 ? 0xffff : x87_status_mask(m->c);
 
     if (memcmp(h, o, 2))
         differ(m, "x87 control", b, h, o, 2);

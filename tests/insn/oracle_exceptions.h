@@ -127,11 +127,18 @@ static inline bool is_x87_arithmetic(const struct insn_row *r)
     return true;
 }
 
-/* Bits of the x87 status word that the row defines. Transcendental results are approximations, and
- * so are rounding direction (C1) and inexactness. */
-static inline u16 x87_status_mask(const struct insn_row *r)
+/* Transcendental results are approximations, but the host's own (cpu/x87_host.h) unless an
+ * exception is unmasked. */
+static inline bool is_approximation(const struct oracle_case *c)
 {
-    return is_transcendental(r) ? (u16)~0x220 : 0xffff;
+    return is_transcendental(&insn_rows[c->row]) && (c->before.fx[0] & 0x3f) != 0x3f;
+}
+
+/* Bits of the x87 status word that must agree: of approximations neither rounding direction (C1)
+ * nor inexactness. */
+static inline u16 x87_status_mask(const struct oracle_case *c)
+{
+    return is_approximation(c) ? (u16)~0x220 : 0xffff;
 }
 
 /* ---- differences between vendors, and what the architecture leaves open ---------------------- */
@@ -167,7 +174,7 @@ static inline bool last_place(const u8 *a, const u8 *b)
 
 static inline bool last_place_of_transcendental(const struct oracle_view *v)
 {
-    if (!is_transcendental(v->r) || !view_is(v, "x87 register"))
+    if (!is_approximation(v->c) || !view_is(v, "x87 register"))
         return false;
     for (unsigned i = 32; i < 160; i += 16)
         if (!last_place(v->host->after.fx + i, v->ours->after.fx + i))
@@ -178,8 +185,7 @@ static inline bool last_place_of_transcendental(const struct oracle_view *v)
 /* And with it whether the unmasked exception for inexactness is pending. */
 static inline bool inexactness_of_transcendental(const struct oracle_view *v)
 {
-    return is_transcendental(v->r) && view_is(v, "x87 status") &&
-           !(ld_le16(v->c->before.fx) & 0x20);
+    return is_approximation(v->c) && view_is(v, "x87 status") && !(ld_le16(v->c->before.fx) & 0x20);
 }
 
 /*
@@ -190,17 +196,18 @@ static inline bool underflow_of_exact_fyl2x(const struct oracle_view *v)
 {
     const u8 *st0 = v->c->before.fx + 32, *st1 = v->c->before.fx + 48;
     u16 differing = ld_le16(v->host->after.fx + 2) ^ ld_le16(v->ours->after.fx + 2);
-    return !strcmp(v->r->name, "fyl2x") && view_is(v, "x87 status") && ld_le64(st0) == BIT64(63) &&
-           !(ld_le16(st1 + 8) & 0x7fff) && ld_le64(st1) && ld_le16(v->c->before.fx) & 0x10 &&
-           (differing & ~0x220) == 0x10 && ld_le16(v->host->after.fx + 2) & 0x20;
+    return is_approximation(v->c) && starts(v->r, "fyl2x") && view_is(v, "x87 status") &&
+           ld_le64(st0) == BIT64(63) && !(ld_le16(st1 + 8) & 0x7fff) && ld_le64(st1) &&
+           ld_le16(v->c->before.fx) & 0x10 && (differing & ~0x220) == 0x10 &&
+           ld_le16(v->host->after.fx + 2) & 0x20;
 }
 
 /* F2XM1 beyond [-1, 1], FYL2XP1 beyond its interval around 0: undefined. */
 static inline bool transcendental_out_of_range(const struct oracle_view *v)
 {
     unsigned exponent = ld_le16(v->c->before.fx + 40) & 0x7fff;
-    return (starts(v->r, "f2xm1") && exponent >= 0x3fff) ||
-           (starts(v->r, "fyl2xp1") && exponent >= 0x3ffd);
+    return is_approximation(v->c) && ((starts(v->r, "f2xm1") && exponent >= 0x3fff) ||
+                                      (starts(v->r, "fyl2xp1") && exponent >= 0x3ffd));
 }
 
 static inline bool compare_with_unmasked_invalid(const struct oracle_view *v)
