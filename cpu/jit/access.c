@@ -82,7 +82,7 @@ static void quick_check(struct tr *t, unsigned size, bool write, struct jit_site
                         unsigned idx)
 {
     struct asmbuf *a = &t->a;
-    x_rorx(a, H_R14, H_R15, 12);
+    x_ror_quick(a, H_R14, H_R15, 12);
     x_movzx8(a, H_R14, H_R14);
     op_indexed(a, 0x03, write ? TLB_FIELD(t->mode, neg_w) : TLB_FIELD(t->mode, neg_r)); /* add */
     put8(a, 0x49); /* cmp r15, 4096 - size */
@@ -111,14 +111,14 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
         return;
     }
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_rorx(a, H_R14, H_R15, 12);
+    x_ror(a, H_R14, H_R15, 12);
     x_movzx8(a, H_R14, H_R14);
     load_indexed(a, H_RCX, write ? TLB_FIELD(t->mode, neg_w) : TLB_FIELD(t->mode, neg_r));
     x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, 0); /* offset in the page, if it is the page */
     load_indexed(a, H_R15, TLB_FIELD(t->mode, host));
     x_lea_sib(a, 1, H_R15, H_R15, H_RCX, 0, 0);
     x_lea(a, 1, H_RCX, H_RCX, (s32)size - 1);
-    x_shrx(a, H_RCX, H_RCX, H_RBP); /* by 12 */
+    x_shr12(a, H_RCX, H_RCX);
     u8 *hit = x_jrcxz(a);
     jit_add_cold(t, site, idx);
     x_here(a, hit);

@@ -38,7 +38,7 @@ static void emit_indirect(struct tr *t, unsigned i,
     struct asmbuf *a = &t->a;
     bool global = !(t->b->key & KEY_CPL3); /* other code of the kernel is not in the table */
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_rorx(a, H_R14, H_R15, 16);
+    x_ror(a, H_R14, H_R15, 16);
     x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
     x_movzx16(a, H_R14, H_R14);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_targets));
@@ -60,8 +60,7 @@ static void emit_indirect(struct tr *t, unsigned i,
     u8 *stale = x_jmp(a, a->p);
     x_here(a, current);
     jit_emit_load_left(t, t->b->count);
-    x_mov_imm(a, H_RCX, 63);
-    x_shrx(a, H_RCX, H_R15, H_RCX);
+    x_shr(a, H_RCX, H_R15, 63, H_RCX);
     u8 *in_time = x_jrcxz(a);
     u8 *late = x_jmp(a, a->p);
     x_here(a, in_time);

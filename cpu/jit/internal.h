@@ -112,6 +112,7 @@ struct jit {
     u8 *last;                     /* entry of the block emitted last */
     struct row_traits *rows;
     bool fcomi_keeps_c1; /* a habit of the host */
+    bool bmi2; /* of the host, and not forbidden by a test */
     struct jit_test test;
     struct jit_stats stats;
 };
@@ -154,6 +155,11 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb);
 /* Emits guards and the jump for one side, and points the site to them. */
 bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
                    bool same_page);
+static inline struct asmbuf jit_asmbuf(const struct jit *j, u8 *at)
+{
+    return (struct asmbuf){.p = at, .end = j->end, .bmi2 = j->bmi2};
+}
+
 void jit_emit_stubs(struct jit *j);
 void jit_rows_init(struct jit *j);
 /* The run-time side of a handler call; 1: go on, 0: leave to the run loop. */

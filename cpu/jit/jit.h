@@ -25,6 +25,7 @@ struct jit_test {
     unsigned hot;      /* entries after which a block is translated, 1 to BLOCK_HOT; 0: as usual */
     bool tlb_miss;     /* no access check hits: every operand goes through its handler */
     bool flags_poison; /* flags that are taken for dead hold garbage */
+    bool no_bmi2;      /* the host's BMI2 is not used */
     bool wrong;        /* LEA is off by one: is that found? */
 };
 

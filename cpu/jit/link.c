@@ -156,8 +156,7 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
         x_here(a, current);
     }
     jit_emit_load_left(t, b->count);
-    x_mov_imm(a, H_RCX, 63);
-    x_shrx(a, H_RCX, H_R15, H_RCX);
+    x_shr(a, H_RCX, H_R15, 63, H_RCX);
     u8 *in_time = x_jrcxz(a);
     u8 *late = x_jmp(a, a->p);
     x_here(a, in_time);
@@ -236,7 +235,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     struct tr t = {.j = j, .jb = from, .b = from->block};
     t.is64 = t.b->key & KEY_CODE64;
     t.mode = KEY_TLB_MODE(t.b->key);
-    t.a = (struct asmbuf){.p = j->next, .end = j->end};
+    t.a = jit_asmbuf(j, j->next);
     u8 *path = t.a.p, *epoch_imm = NULL;
     const struct insn *cmp = flags_recipe(&t);
 

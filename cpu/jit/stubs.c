@@ -101,7 +101,7 @@ static void emit_x87_stub(struct jit *j, struct asmbuf *a)
 
 void jit_emit_stubs(struct jit *j)
 {
-    struct asmbuf a = {.p = j->next, .end = j->end};
+    struct asmbuf a = jit_asmbuf(j, j->next);
 
     j->stub_enter = a.p; /* (rdi cpu, rsi code) */
     for (unsigned i = 0; i < sizeof saved; i++)

@@ -153,7 +153,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     t.is64 = t.b->key & KEY_CODE64;
     t.mode = KEY_TLB_MODE(t.b->key);
     u8 *start = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 16);
-    t.a = (struct asmbuf){.p = start, .end = j->end};
+    t.a = jit_asmbuf(j, start);
     if (start >= t.a.end)
         return false;
     jb->entry = start;

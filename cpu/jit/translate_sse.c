@@ -197,16 +197,22 @@ static void move_all(struct asmbuf *a, bool load)
 }
 _Static_assert(offsetof(struct cpu, vec) % 16 == 0, "MOVAPS");
 
-/* not ecx; pext ecx, ecx, [rip + disp32 that follows]: 0 if MXCSR in ECX masks all exceptions. */
-static void put_unmasked(struct asmbuf *a)
+/* ECX, which holds an MXCSR, becomes 0 if that masks all exceptions. Flags stay. */
+static void put_unmasked(struct asmbuf *a, const u8 *masks)
 {
-    put8(a, 0xf7);
+    put8(a, 0xf7); /* not ecx */
     put8(a, 0xd0 | H_RCX);
+    if (!a->bmi2) { /* the masks are bits 7 to 12 */
+        x_shl(a, H_RCX, H_RCX, 51, H_RCX);
+        x_shr(a, H_RCX, H_RCX, 58, H_RCX);
+        return;
+    }
     put8(a, 0xc4);
     put8(a, 0xe2);
     put8(a, (~(unsigned)H_RCX & 15) << 3 | 2);
     put8(a, 0xf5);
-    put8(a, H_RCX << 3 | 5);
+    put8(a, H_RCX << 3 | 5); /* pext ecx, ecx, [rip + masks] */
+    x_rel32(a, masks);
 }
 
 void jit_emit_vec_enter(struct tr *t, unsigned i)
@@ -259,8 +265,7 @@ void jit_emit_vec_stub(struct jit *j, struct asmbuf *a)
     put32(a, MXCSR_MASKS);
     j->stub_vec_enter = a->p;
     state_insn(a, 0xb7, H_RCX, STATE(mxcsr));
-    put_unmasked(a);
-    x_rel32(a, masks);
+    put_unmasked(a, masks);
     u8 *masked = x_jrcxz(a);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     put8(a, 0x48); /* lea rsp, [rsp + 8]: the return address */
@@ -298,8 +303,7 @@ void jit_emit_vec_leave(struct asmbuf *a)
  */
 static void emit_misaligned_misses(struct asmbuf *a)
 {
-    x_mov_imm(a, H_R14, 60);
-    x_shlx(a, H_R14, H_R15, H_R14);
+    x_shl(a, H_R14, H_R15, 60, H_R14);
     x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
 }
 
@@ -331,10 +335,8 @@ static void emit_ldmxcsr(struct tr *t, struct jit_site *site, unsigned i)
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     x_store(a, 0, H_R14, H_RBP, STATE(jit_mxcsr)); /* what is checked is what is loaded */
     x_mov(a, 0, H_RCX, H_R14);
-    put_unmasked(a);
-    x_rel32(a, t->j->mxcsr_masks);
-    x_mov_imm(a, H_R15, 16);
-    x_shrx(a, H_R14, H_R14, H_R15);
+    put_unmasked(a, t->j->mxcsr_masks);
+    x_shr(a, H_R14, H_R14, 16, H_R15);
     x_lea_sib(a, 1, H_RCX, H_RCX, H_R14, 0, 0);
     u8 *good = x_jrcxz(a);
     jit_add_cold(t, site, i);

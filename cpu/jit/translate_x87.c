@@ -270,8 +270,7 @@ static void emit_fldcw(struct tr *t, struct jit_site *site, unsigned i)
     put8(a, 0x49);                                  /* not r14 */
     put8(a, 0xf7);
     put8(a, 0xc0 | 2 << 3 | (H_R14 & 7));
-    x_mov_imm(a, H_RCX, 64 - 6); /* the masks are the low six bits */
-    x_shlx(a, H_RCX, H_R14, H_RCX);
+    x_shl(a, H_RCX, H_R14, 64 - 6, H_RCX); /* the masks are the low six bits */
     u8 *good = x_jrcxz(a);
     jit_add_cold(t, site, i);
     x_here(a, good);

@@ -12,6 +12,7 @@ struct asmbuf {
     u8 *p; /* next byte, in the writable view */
     u8 *end;
     bool full; /* something did not fit: the translation is dropped */
+    bool bmi2; /* the host has shifts that leave the flags alone */
 };
 
 enum {
@@ -159,15 +160,37 @@ static inline void x_lea_sib(struct asmbuf *a, unsigned w, unsigned reg, int bas
     put_sib(a, reg, base, index, scale, disp);
 }
 
-/* rorx dst, src, imm (BMI2) */
-static inline void x_rorx(struct asmbuf *a, unsigned dst, unsigned src, unsigned imm)
+/* ---- shifts that leave the flags alone -------------------------------------------------------- */
+
+/* Shifts of 64 bits by an immediate: ModRM's /n. */
+enum { SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5 };
+
+/* mov dst, src; shift dst, n */
+static inline void x_shift_imm(struct asmbuf *a, unsigned op, unsigned dst, unsigned src,
+                               unsigned n)
 {
-    put8(a, 0xc4);
-    put8(a, (dst & 8 ? 0 : 0x80) | 0x40 | (src & 8 ? 0 : 0x20) | 3);
-    put8(a, 0x80 | 0x78 | 3); /* W1, vvvv 1111, L0, F2 */
-    put8(a, 0xf0);
-    put8(a, 0xc0 | (dst & 7) << 3 | (src & 7));
-    put8(a, imm);
+    x_mov(a, 1, dst, src);
+    put_rex(a, 1, 0, 0, dst, false);
+    put8(a, 0xc1);
+    put8(a, 0xc0 | op << 3 | (dst & 7));
+    put8(a, n);
+}
+
+/* The same with the flags kept in AX meanwhile, and RAX in the red zone; neither register is RAX. */
+static inline void x_shift_kept(struct asmbuf *a, unsigned op, unsigned dst, unsigned src,
+                                unsigned n)
+{
+    static const u8 save[] = {0x48, 0x89, 0x44, 0x24, 0xf8, /* mov [rsp - 8], rax */
+                              0x9f,                         /* lahf */
+                              0x0f, 0x90, 0xc0};            /* seto al */
+    static const u8 restore[] = {0x04, 127,                      /* add al, 127: OF */
+                                 0x9e,                           /* sahf */
+                                 0x48, 0x8b, 0x44, 0x24, 0xf8}; /* mov rax, [rsp - 8] */
+    for (unsigned i = 0; i < sizeof save; i++)
+        put8(a, save[i]);
+    x_shift_imm(a, op, dst, src, n);
+    for (unsigned i = 0; i < sizeof restore; i++)
+        put8(a, restore[i]);
 }
 
 /* shrx, shlx dst, src, count (BMI2), 64-bit; pp: 3 right, 1 left */
@@ -181,14 +204,59 @@ static inline void x_shift_x(struct asmbuf *a, unsigned pp, unsigned dst, unsign
     put8(a, 0xc0 | (dst & 7) << 3 | (src & 7));
 }
 
-static inline void x_shrx(struct asmbuf *a, unsigned dst, unsigned src, unsigned count)
+/* dst = src >> n. count: a register that may be spent, dst too. */
+static inline void x_shr(struct asmbuf *a, unsigned dst, unsigned src, unsigned n, unsigned count)
 {
+    if (!a->bmi2) {
+        x_shift_kept(a, SHIFT_SHR, dst, src, n);
+        return;
+    }
+    x_mov_imm(a, count, n);
     x_shift_x(a, 3, dst, src, count);
 }
 
-static inline void x_shlx(struct asmbuf *a, unsigned dst, unsigned src, unsigned count)
+/* dst = src << n */
+static inline void x_shl(struct asmbuf *a, unsigned dst, unsigned src, unsigned n, unsigned count)
 {
+    if (!a->bmi2) {
+        x_shift_kept(a, SHIFT_SHL, dst, src, n);
+        return;
+    }
+    x_mov_imm(a, count, n);
     x_shift_x(a, 1, dst, src, count);
+}
+
+/* dst = src >> 12, which is what the low six bits of RBP are (internal.h). */
+static inline void x_shr12(struct asmbuf *a, unsigned dst, unsigned src)
+{
+    if (a->bmi2)
+        x_shift_x(a, 3, dst, src, H_RBP);
+    else
+        x_shift_kept(a, SHIFT_SHR, dst, src, 12);
+}
+
+/* dst = src rotated right by n */
+static inline void x_ror(struct asmbuf *a, unsigned dst, unsigned src, unsigned n)
+{
+    if (!a->bmi2) {
+        x_shift_kept(a, SHIFT_ROR, dst, src, n);
+        return;
+    }
+    put8(a, 0xc4);
+    put8(a, (dst & 8 ? 0 : 0x80) | 0x40 | (src & 8 ? 0 : 0x20) | 3);
+    put8(a, 0x80 | 0x78 | 3); /* W1, vvvv 1111, L0, F2 */
+    put8(a, 0xf0);
+    put8(a, 0xc0 | (dst & 7) << 3 | (src & 7));
+    put8(a, n);
+}
+
+/* The same where the flags may go. */
+static inline void x_ror_quick(struct asmbuf *a, unsigned dst, unsigned src, unsigned n)
+{
+    if (a->bmi2)
+        x_ror(a, dst, src, n);
+    else
+        x_shift_imm(a, SHIFT_ROR, dst, src, n);
 }
 
 /* movzx dst32, byte of src */
