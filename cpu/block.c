@@ -383,12 +383,10 @@ struct fetch {
 /* Translates for instruction fetch; raises #PF, #GP. */
 static struct fetch fetch_page(struct cpu *cpu, gva_t lin)
 {
-    unsigned user = cpu->cpl == 3;
-    struct itlb_entry *e = &cpu->tlb.itlb[user][lin >> PAGE_SHIFT & (ITLB_SLOTS - 1)];
-    if (likely(e->tag == (lin & PAGE_MASK))) {
-        gpa_t gpa = e->gpa | (lin & ~PAGE_MASK);
+    bool user = cpu->cpl == 3;
+    gpa_t gpa;
+    if (likely(tlb_fetch(&cpu->tlb, lin, user, &gpa)))
         return (struct fetch){gpa, phys_host(cpu->phys, gpa)};
-    }
     if (cpu_in_long_mode(cpu) && !cpu_canonical(cpu, lin))
         excp_gp(cpu, NULL, 0);
     struct tlb_fill f;
@@ -741,14 +739,22 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
     return b;
 }
 
+/* What stays the same as long as the block is found at this address. */
+static u64 fetch_epoch(const struct cpu *cpu, gva_t lin, const struct block *b)
+{
+    bool global = b->gpa2 == ~0ull && tlb_fetch_global(&cpu->tlb, lin, cpu->cpl == 3);
+    return global ? cpu->tlb.epoch_global : cpu->tlb.epoch;
+}
+
 struct block *block_find(struct cpu *cpu, gva_t lin)
 {
     struct block_cache *c = cpu->blocks;
     struct jump_entry *j = &c->jump[jump_slot(lin)];
 
     cpu->gpr[REG_RIP] = lin;
-    if (likely(j->lin == lin && j->block && j->epoch == cpu->tlb.epoch &&
-               j->block->key == cpu->key && !j->block->dead))
+    bool current = j->epoch == cpu->tlb.epoch || j->epoch == cpu->tlb.epoch_global;
+    if (likely(j->lin == lin && current && j->block && j->block->key == cpu->key &&
+               !j->block->dead))
         return j->block;
 
     struct fetch f = fetch_page(cpu, lin);
@@ -777,6 +783,6 @@ struct block *block_find(struct cpu *cpu, gva_t lin)
     if (!b)
         b = block_build(cpu, lin, &f, NULL);
     if (!b->dead)
-        *j = (struct jump_entry){lin, cpu->tlb.epoch, b};
+        *j = (struct jump_entry){lin, fetch_epoch(cpu, lin, b), b};
     return b;
 }

@@ -18,6 +18,13 @@ static void code_written(void *opaque, gpa_t gpa, u64 len)
     block_invalidate(opaque, gpa, len);
 }
 
+/* After all control registers were set. */
+static void forget_translations(struct cpu *cpu)
+{
+    tlb_flush_all(&cpu->tlb);
+    tlb_load_space(&cpu->tlb, cpu_pcid(cpu), true);
+}
+
 static void memory_changing(void *opaque)
 {
     struct cpu *cpu = opaque;
@@ -134,7 +141,7 @@ void cpu_reset(struct cpu *cpu)
     memset(cpu->mtrr, 0, sizeof cpu->mtrr);
     cpu->tsc_adjust = 0;
     cpu->fault_chain_len = 0;
-    tlb_flush_all(&cpu->tlb);
+    forget_translations(cpu);
     block_flush_all(cpu);
     cpu_update_mode(cpu);
     TRACE(cpu_reset, cpu->rip);
@@ -145,7 +152,7 @@ void cpu_init_signal(struct cpu *cpu)
     u64 cr0 = cpu->cr0;
     reset_common(cpu);
     cpu->cr0 = (cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
-    tlb_flush_all(&cpu->tlb);
+    forget_translations(cpu);
     cpu_update_mode(cpu);
 }
 
@@ -233,7 +240,7 @@ void cpu_set_cr(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
     cpu->cr3 = cr3;
     cpu->cr4 = cr4;
     cpu->efer = efer;
-    tlb_flush_all(&cpu->tlb);
+    forget_translations(cpu);
     cpu_update_mode(cpu);
 }
 

@@ -395,6 +395,12 @@ static inline bool cpu_canonical(const struct cpu *cpu, u64 va)
     return (u64)((s64)(va << (64 - bits)) >> (64 - bits)) == va;
 }
 
+/* The process-context identifier (SDM vol. 3A 4.10.1). */
+static inline u16 cpu_pcid(const struct cpu *cpu)
+{
+    return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
+}
+
 static inline bool cpu_in_long_mode(const struct cpu *cpu)
 {
     return cpu->efer & EFER_LMA;

@@ -218,8 +218,7 @@ static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind)
 {
     if (crosses_page(va, size))
         return NULL;
-    return tlb_refill(&cpu->tlb, cpu->phys, &cpu->paging, va, kind, data_mode(cpu), cpu->cpl == 3,
-                      cpu->eflags & EFLAGS_AC);
+    return tlb_refill(&cpu->tlb, cpu->phys, va, kind, data_mode(cpu));
 }
 
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)

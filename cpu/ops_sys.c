@@ -189,7 +189,9 @@ HANDLER(op_invpcid)
     if (type == 0) {
         if (!cpu_canonical(cpu, va))
             excp_gp(cpu, in, 0);
-        tlb_flush_page(&cpu->tlb, va);
+        tlb_flush_page_of(&cpu->tlb, (u16)pcid, va);
+    } else if (type == 1) {
+        tlb_flush_space(&cpu->tlb, (u16)pcid);
     } else if (type == 2) {
         tlb_flush_all(&cpu->tlb);
     } else {

@@ -55,9 +55,12 @@ void sysregs_load_cr0(struct cpu *cpu, const struct insn *in, u64 v)
 
 void sysregs_load_cr3(struct cpu *cpu, const struct insn *in, u64 v)
 {
+    bool keep = false;
     if (cpu_in_long_mode(cpu)) {
-        if (cpu->cr4 & CR4_PCIDE)
-            v &= ~BIT64(63); /* "need not flush": there are no tags by PCID, so it always flushes */
+        if (cpu->cr4 & CR4_PCIDE) {
+            keep = v >> 63; /* an order, not a value */
+            v &= ~BIT64(63);
+        }
         if (v & ~mask64(cpu->phys->addr_bits))
             excp_gp(cpu, in, 0);
     } else {
@@ -67,7 +70,7 @@ void sysregs_load_cr3(struct cpu *cpu, const struct insn *in, u64 v)
         excp_gp(cpu, in, 0);
     cpu->cr3 = v;
     cpu->paging.cr3 = v;
-    tlb_flush_nonglobal(&cpu->tlb);
+    tlb_load_space(&cpu->tlb, cpu_pcid(cpu), keep);
 }
 
 void sysregs_load_cr4(struct cpu *cpu, const struct insn *in, u64 v)
@@ -88,8 +91,10 @@ void sysregs_load_cr4(struct cpu *cpu, const struct insn *in, u64 v)
         !load_pdptes(cpu, cpu->cr3))
         excp_gp(cpu, in, 0);
     cpu->cr4 = v;
-    if ((v ^ old) & flushing)
+    if ((v ^ old) & flushing) {
         tlb_flush_all(&cpu->tlb);
+        tlb_load_space(&cpu->tlb, cpu_pcid(cpu), true);
+    }
     cpu_update_mode(cpu);
 }
 

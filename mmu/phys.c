@@ -78,6 +78,19 @@ u8 *phys_host_w(const struct phys *p, gpa_t gpa)
     return phys_host(p, gpa);
 }
 
+bool phys_is_ram(const struct phys *p, gpa_t gpa, u64 len)
+{
+    const u8 *h = ram_ptr(p, gpa);
+    if (!h || ram_ptr(p, gpa + len - 1) != h + len - 1)
+        return false;
+    if (gpa < VGA_HOLE_END && gpa + len > VGA_HOLE_BASE)
+        return false;
+    for (const struct region *r = p->regions; r; r = r->next)
+        if (r->enabled && r->base < gpa + len && gpa < r->base + r->size)
+            return false;
+    return true;
+}
+
 void phys_wrote(struct phys *p, gpa_t gpa, u64 len)
 {
     if (p->shared) /* the store comes before the look at the marks: smc.h */

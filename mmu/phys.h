@@ -92,6 +92,8 @@ static inline struct page_desc *phys_page(const struct phys *p, gpa_t gpa)
 u8 *phys_host(const struct phys *p, gpa_t gpa);
 /* The same for a store: NULL for ROM too. */
 u8 *phys_host_w(const struct phys *p, gpa_t gpa);
+/* Is [gpa, gpa + len) RAM, in one piece on the host, with nothing laid over it? */
+bool phys_is_ram(const struct phys *p, gpa_t gpa, u64 len);
 /* Tells that [gpa, gpa + len) of RAM is about to be or was just changed: drops decoded code. */
 void phys_wrote(struct phys *p, gpa_t gpa, u64 len);
 

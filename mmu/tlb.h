@@ -12,14 +12,20 @@
  * with MMIO, ROM (write), code (write), watchpoints never get one. A slot that is empty holds a tag
  * whose page has another index, so that nothing matches it.
  *
- * Second level: larger, keyed by page and generation; survives first-level flushes.
+ * Second level: larger, shared by the modes, for 4 KiB pages and, apart, for 2 MiB of a large page.
+ * Each entry is marked with the address space (PCID) that it belongs to, so that it survives MOV
+ * CR3 where the architecture lets it; global pages belong to all (SDM vol. 3A 4.10).
  */
 #pragma once
 
 #include "mmu/walk.h"
 
 #define TLB_SLOTS 256u
-#define TLB2_SLOTS 2048u
+#define TLB2_SLOTS 16384u
+#define TLB_LARGE_SLOTS 256u
+#define TLB_LARGE_SHIFT 21
+#define TLB_SPACES 8u
+#define TLB_DIRS 64u
 #define ITLB_SLOTS 64u
 
 enum tlb_mode {
@@ -31,22 +37,55 @@ enum tlb_mode {
 };
 
 struct tlb_l1 {
-    u64 neg_r[TLB_SLOTS]; /* minus the page's linear address, for reads */
-    u64 neg_w[TLB_SLOTS]; /* for writes */
-    u8 *host[TLB_SLOTS]; /* of the page */
+    u64 neg_r[TLB_SLOTS];   /* minus the page's linear address, for reads */
+    u64 neg_w[TLB_SLOTS];   /* for writes */
+    u8 *host[TLB_SLOTS];    /* of the page */
     bool global[TLB_SLOTS]; /* survives MOV CR3 */
 };
 
+/* Of a page, or of 2 MiB of a large page that are plain RAM throughout. */
 struct tlb2_entry {
-    gva_t page;
-    gpa_t gpa; /* of the page, before A20; low bits: rights, see tlb.c */
-    u8 *host;  /* of the page when it is RAM or ROM */
-    u32 gen;   /* of struct tlb when it was filled; 0: empty */
+    gva_t tag;                    /* first address + mark of the space */
+    u8 *host;                     /* of its first byte when it is RAM or ROM */
+    struct page_desc *desc;       /* of its first page; NULL: beyond the described space */
+    gpa_t gpa;                    /* before A20; low bits: L2_* */
 };
 
+/* Rights, in the low bits of tlb2_entry.gpa. Changing what they follow from (CR0.WP, CR4.SMAP ...)
+ * flushes. */
+#define L2_LOAD(mode) BIT64(mode)
+#define L2_STORE(mode) BIT64(3 + (mode)) /* and D is set: a store needs no walk */
+#define L2_FETCH(user) BIT64(6 + (user))
+#define L2_GLOBAL BIT64(8)
+#define L2_ROM BIT64(9)
+#define L2_BITS (PAGE_SIZE - 1)
+
 struct itlb_entry {
-    gva_t tag;
+    gva_t tag; /* page + mark of the space */
     gpa_t gpa;
+};
+
+/* A last-level table of an address space, as a paging-structure cache holds it (SDM 4.10.3). */
+struct tlb_dir {
+    gva_t tag; /* first address of its 2 MiB + mark of the space */
+    struct walk_table table;
+};
+
+/* The pages that code was fetched from, roughly: all of them lie between first and last, and have
+ * their bit in the hashed bitmap. */
+struct tlb_fetched {
+    gva_t first, last;
+    u64 bitmap[64];
+};
+
+/* What is remembered of one address space, named by its PCID. */
+struct tlb_space {
+    u64 mark; /* in the tags of its entries; a new one forgets them all */
+    u64 epoch;
+    u64 used; /* when it was last switched to */
+    u16 pcid;
+    bool live;
+    struct tlb_fetched fetched; /* since it got its mark */
 };
 
 struct tlb_stats {
@@ -57,15 +96,23 @@ struct tlb {
     struct tlb_l1 l1[TLB_MODES];
     struct itlb_entry itlb[2][ITLB_SLOTS]; /* supervisor, user */
     struct tlb2_entry l2[TLB2_SLOTS];
-    u32 gen, gen_global;
-    u32 modes_used; /* bit m: l1[m] may hold something; bits 8, 9: itlb[0], itlb[1] */
-    u64 large_2m[64], large_1g; /* which regions had pieces of large pages filled: hashed bitmaps */
-    u64 exec_seen[64]; /* pages fetched from since the last full flush: hashed bitmap */
-    /* Grow whenever a translation that code was fetched through may have changed: guards of jumps
-     * between pages compare them. Global pages outlive MOV CR3. */
+    struct tlb2_entry large[TLB_LARGE_SLOTS];
+    struct tlb_dir dir[TLB_DIRS];
+    u64 mark, mark_global; /* of the current space, of global pages */
+    u64 salt;              /* added to a page's number: spaces use the same addresses */
+    /* The identity of what fetches see: guards of jumps between pages compare it. epoch is the
+     * current space's and comes back with it; a value never comes back with other translations.
+     * epoch_global is for code in global pages, which outlive MOV CR3. */
     u64 epoch, epoch_global;
-    u16 writer; /* bit of the CPU in page_desc.writers; 0: no other CPU has a thread */
+    u64 last_mark, last_epoch, last_use;
+    struct tlb_space space[TLB_SPACES];
+    unsigned current;
+    u16 writer;           /* bit of the CPU in page_desc.writers; 0: no other CPU has a thread */
+    unsigned modes_used; /* bit m: l1[m] may hold something; bit 8 + m: something not global */
+    bool pieces;         /* parts of large pages are among the 4 KiB ones */
     bool never_hit; /* for tests: the first level stays empty, every access goes the slow way */
+    u64 large_2m[64], large_1g; /* which regions had parts of large pages filled: hashed bitmaps */
+    struct tlb_fetched fetched_global;
     struct tlb_stats stats;
 };
 
@@ -78,16 +125,40 @@ static inline unsigned tlb_index(gva_t va)
 bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va);
 
 void tlb_init(struct tlb *t);
-void tlb_flush_all(struct tlb *t);       /* everything, global too */
-void tlb_flush_nonglobal(struct tlb *t); /* MOV CR3 */
+/* Everything, global too. */
+void tlb_flush_all(struct tlb *t);
+/* INVPCID type 3: all spaces, but not global pages. */
+void tlb_flush_nonglobal(struct tlb *t);
+/* MOV CR3: the space that counts from now on; keep: what is remembered of it stays. */
+void tlb_load_space(struct tlb *t, u16 pcid, bool keep);
+/* INVPCID type 1. */
+void tlb_flush_space(struct tlb *t, u16 pcid);
+/* INVLPG: the page in the current space, a global one in all. */
 void tlb_flush_page(struct tlb *t, gva_t va);
+/* INVPCID type 0. */
+void tlb_flush_page_of(struct tlb *t, u16 pcid, gva_t va);
 /* No store to this page may take the fast path any more. */
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa);
 
 /* The quick way for data: when the second level answers and plain memory serves the access, fills
  * the first level and returns the host address of the byte; NULL: go through tlb_lookup. */
-u8 *tlb_refill(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
-               enum access kind, enum tlb_mode mode, bool user, bool ac);
+u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum tlb_mode mode);
+
+/* Where code at `va` lies, if a fetch was translated lately. */
+static inline bool tlb_fetch(const struct tlb *t, gva_t va, bool user, gpa_t *gpa)
+{
+    const struct itlb_entry *e = &t->itlb[user][va >> PAGE_SHIFT & (ITLB_SLOTS - 1)];
+    u64 x = e->tag ^ (va & PAGE_MASK);
+    *gpa = e->gpa | (va & ~PAGE_MASK);
+    return x == t->mark || x == t->mark_global;
+}
+
+/* Was it in a global page? Of an address that tlb_fetch answers. */
+static inline bool tlb_fetch_global(const struct tlb *t, gva_t va, bool user)
+{
+    const struct itlb_entry *e = &t->itlb[user][va >> PAGE_SHIFT & (ITLB_SLOTS - 1)];
+    return (e->tag ^ (va & PAGE_MASK)) == t->mark_global;
+}
 
 struct tlb_fill {
     gpa_t gpa; /* of the byte, A20 applied */

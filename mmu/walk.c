@@ -120,14 +120,20 @@ static unsigned levels_of(const struct paging_state *ps, struct level l[5])
 }
 
 static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
-                     struct walk_result *r)
+                     const struct walk_table *from, struct walk_result *r)
 {
     struct level lv[5];
-    unsigned n = levels_of(ps, lv);
+    unsigned n = levels_of(ps, lv), first = 0;
     gpa_t table;
 
     *r = (struct walk_result){.user = true, .write = true, .exec = true, .pfec = error_code(ps, a)};
-    if (ps->kind == PAGING_32) {
+    if (from) {
+        first = n - 1;
+        table = from->gpa;
+        r->user = from->user;
+        r->write = from->write;
+        r->exec = from->exec;
+    } else if (ps->kind == PAGING_32) {
         table = ps->cr3 & 0xfffff000;
     } else if (ps->kind == PAGING_PAE) {
         u64 e = ps->pdpte[va >> 30 & 3];
@@ -138,8 +144,12 @@ static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, st
         table = ps->cr3 & mask64(p->addr_bits) & PAGE_MASK;
     }
 
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = first; i < n; i++) {
         const struct level *l = &lv[i];
+        if (i == n - 1) {
+            r->has_table = true;
+            r->table = (struct walk_table){table, r->user, r->write, r->exec};
+        }
         gpa_t at = table + (va >> l->shift & mask64(l->bits)) * l->size;
         u64 e = entry_read(p, at, l->size);
         r->step[r->levels++] = (struct walk_step){at, e};
@@ -179,6 +189,22 @@ static int walk_once(struct phys *p, const struct paging_state *ps, gva_t va, st
     return STEP_FAULT;
 }
 
+static void walk_to_end(struct phys *p, const struct paging_state *ps, gva_t va,
+                        struct walk_access a, const struct walk_table *from, struct walk_result *r)
+{
+    int s;
+    do {
+        s = walk_once(p, ps, va, a, from, r);
+    } while (s == STEP_RACE);
+    r->ok = s == STEP_DONE;
+}
+
+void walk_last(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
+               const struct walk_table *from, struct walk_result *r)
+{
+    walk_to_end(p, ps, va, a, from, r);
+}
+
 void walk(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
           struct walk_result *r)
 {
@@ -192,9 +218,5 @@ void walk(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_a
                                   .dirty = true};
         return;
     }
-    int s;
-    do {
-        s = walk_once(p, ps, va, a, r);
-    } while (s == STEP_RACE);
-    r->ok = s == STEP_DONE;
+    walk_to_end(p, ps, va, a, NULL, r);
 }

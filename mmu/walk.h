@@ -39,6 +39,12 @@ struct walk_step {
     u64 entry;
 };
 
+/* A table of the last level, and what the entries that lead to it allow. */
+struct walk_table {
+    gpa_t gpa;
+    bool user, write, exec;
+};
+
 struct walk_result {
     bool ok;
     u32 pfec;               /* error code when !ok */
@@ -48,8 +54,14 @@ struct walk_result {
     bool global, dirty;
     unsigned levels; /* entries read, from the root */
     struct walk_step step[5];
+    bool has_table; /* the walk came to a table of the last level: this one */
+    struct walk_table table;
 };
 
 /* Never faults the host; a table outside RAM reads as all ones (reserved bits: a guest fault) */
 void walk(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
           struct walk_result *r);
+/* The rest of a walk that another has brought to a last-level table. The entries above are not read
+ * again, as with a paging-structure cache. */
+void walk_last(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
+               const struct walk_table *from, struct walk_result *r);

@@ -42,11 +42,13 @@ END_TEST
 START_TEST(an_empty_slot_for_fetches_matches_no_page_of_its_own)
 {
     struct tlb *t = calloc(1, sizeof *t);
+    gpa_t gpa;
     ck_assert_ptr_nonnull(t);
     tlb_init(t);
     for (unsigned user = 0; user < 2; user++)
         for (unsigned i = 0; i < ITLB_SLOTS; i++)
-            ck_assert_uint_ne(t->itlb[user][i].tag >> PAGE_SHIFT & (ITLB_SLOTS - 1), i);
+            ck_assert(!tlb_fetch(t, (gva_t)i << PAGE_SHIFT, user, &gpa) &&
+                      !tlb_fetch(t, ((gva_t)i << PAGE_SHIFT) - ITLB_SLOTS * PAGE_SIZE, user, &gpa));
     free(t);
 }
 END_TEST
