@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-#define ENTRY_BYTES 31u
-#define TABLES_AT 32u
 #define OEM_DEFAULT "Parallax"
 #define UNKNOWN 0x02u
 #define MAX_STRING 64u /* DSP0134 6.1.3: what old readers take */
@@ -217,24 +215,24 @@ static void entry_point(const struct builder *b, gpa_t base)
 {
     u8 *e = b->buf;
     memcpy(e, "_SM_", 4);
-    e[5] = ENTRY_BYTES;
+    e[5] = SMBIOS_ENTRY_BYTES;
     e[6] = 2;
     e[7] = 8;
     st_le16(e + 8, b->largest);
     memcpy(e + 16, "_DMI_", 5);
-    st_le16(e + 22, (u16)(b->at - TABLES_AT));
-    st_le32(e + 24, (u32)(base + TABLES_AT));
+    st_le16(e + 22, (u16)(b->at - SMBIOS_TABLES_AT));
+    st_le32(e + 24, (u32)(base + SMBIOS_TABLES_AT));
     st_le16(e + 28, b->count);
     e[30] = 0x28; /* revision, BCD */
     e[21] = checksum(e + 16, 15);
-    e[4] = checksum(e, ENTRY_BYTES);
+    e[4] = checksum(e, SMBIOS_ENTRY_BYTES);
 }
 
 u32 smbios_build(const struct smbios_config *cfg, gpa_t base, u8 *buf, size_t cap)
 {
-    struct builder b = {.buf = buf, .cap = cap, .at = TABLES_AT};
+    struct builder b = {.buf = buf, .cap = cap, .at = SMBIOS_TABLES_AT};
     const char *oem = cfg->oem && cfg->oem[0] ? cfg->oem : OEM_DEFAULT;
-    BUG_ON(base % 16 || cap < TABLES_AT || cfg->cpus < 1 || cfg->cpus > 255);
+    BUG_ON(base % 16 || cap < SMBIOS_TABLES_AT || cfg->cpus < 1 || cfg->cpus > 255);
     memset(buf, 0, cap);
     bios_information(&b, oem);
     system_information(&b, oem);

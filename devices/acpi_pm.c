@@ -42,6 +42,8 @@
 #define APMC_ACPI_DISABLE 0xf0u
 
 #define PMBASE 0x40
+#define DEVACTB 0x58
+#define DEVACTB_APMC_EN 0x02u /* in its last byte */
 #define PMREGMISC 0x80
 #define PMREGMISC_PMIOSE BIT(0)
 
@@ -276,6 +278,7 @@ static void acpi_pm_reset(struct dev *d)
     memset(config + PMBASE, 0, 0x100 - PMBASE);
     st_le32(config + PMBASE, p->base | PCI_BAR_IO);
     config[PMREGMISC] = p->base ? PMREGMISC_PMIOSE : 0;
+    config[DEVACTB + 3] = DEVACTB_APMC_EN; /* firmware need not set up SMM: there is none */
     config[0x90] = 0x01;
     st_le16(config + PCI_STATUS, 0x0280);
     pci_func_reset(&p->pci);

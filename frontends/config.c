@@ -128,15 +128,45 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
     return true;
 }
 
+static bool parse_boot_item(struct config *c, const char *item, struct err *e)
+{
+    if (!strcmp(item, "menu=on") || !strcmp(item, "menu=off")) {
+        c->vm.boot_menu = !strcmp(item, "menu=on");
+        return true;
+    }
+    err_usage(e, "-boot: '%s' is not understood", item);
+    return err_hint(e, "there is menu=on|off");
+}
+
+static bool parse_boot(struct config *c, const char *text, struct err *e)
+{
+    char *copy = strdup(text ? text : ""), *rest = copy, *item;
+    bool ok = copy != NULL;
+
+    while (ok && (item = strsep(&rest, ",")))
+        ok = !*item || parse_boot_item(c, item, e);
+    if (!copy)
+        err_host(e, "out of memory");
+    free(copy);
+    return ok;
+}
+
 static bool parse_guest(struct config *c, const struct options *o, struct err *e)
 {
     c->vm.kernel = o->value[OPT_KERNEL];
     c->vm.initrd = o->value[OPT_INITRD];
     c->vm.append = o->value[OPT_APPEND];
+    c->vm.bios = o->value[OPT_BIOS];
     if (o->command == CMD_DEMO) {
         c->vm.demo_guest = true;
         return true;
     }
+    if (c->vm.bios && c->vm.kernel) {
+        err_usage(e, "-bios has no effect with -kernel");
+        return err_hint(e, "a kernel is loaded without firmware: leave one of them away");
+    }
+    if (c->vm.bios)
+        return parse_boot(c, o->value[OPT_BOOT], e);
     if (!c->vm.kernel) {
         err_usage(e, "no guest: there is no -kernel");
         return err_hint(e, "parallax -m 512 -kernel vmlinuz -initrd rd.gz -append console=ttyS0; or "
@@ -175,14 +205,15 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
     const char *implied = o->given[OPT_DISPLAY] && !o->given[OPT_NOGRAPHIC] ? "null" : "mon:stdio";
 
     c->debugcon = o->value[OPT_DEBUGCON];
-    if (is_stdio(c->debugcon) && !o->given[OPT_NOGRAPHIC])
+    c->bios_debug = o->value[OPT_BIOS_DEBUG];
+    if ((is_stdio(c->debugcon) || is_stdio(c->bios_debug)) && !o->given[OPT_NOGRAPHIC])
         implied = "null";
     c->serial = o->value[OPT_SERIAL] ? o->value[OPT_SERIAL] : implied;
     if (!strcmp(c->serial, "none")) /* QEMU's word for a port with nothing at it */
         c->serial = "null";
-    if (is_stdio(c->serial) && is_stdio(c->debugcon)) {
-        err_usage(e, "-serial and -debugcon cannot both be the terminal");
-        return err_hint(e, "send one of them to file:PATH");
+    if (is_stdio(c->serial) + is_stdio(c->debugcon) + is_stdio(c->bios_debug) > 1) {
+        err_usage(e, "-serial, -debugcon and -bios-debug cannot share the terminal");
+        return err_hint(e, "send the others to file:PATH");
     }
     return true;
 }

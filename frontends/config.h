@@ -17,7 +17,7 @@ struct config {
     const char *screendump; /* file of the last screen; NULL: none */
     u64 timeout_ns;       /* 0: none */
     const char *serial;   /* stream of COM1; never NULL */
-    const char *debugcon; /* NULL: none */
+    const char *debugcon, *bios_debug; /* NULL: none */
     bool check;           /* both engines in lockstep */
     bool stats, stats_json;
     const char *stats_file; /* NULL: standard error */

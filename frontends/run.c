@@ -19,7 +19,7 @@
 
 struct run {
     struct config config;
-    struct chardev *serial, *debugcon;
+    struct chardev *serial, *debugcon, *bios_debug;
     struct vm *vm;
     struct until until_serial, until_debugcon;
     bool seen; /* the -until text */
@@ -91,11 +91,17 @@ static bool create(struct run *r, struct err *e)
         if (!r->debugcon)
             return false;
     }
+    if (c->bios_debug) {
+        r->bios_debug = open_stream("the stream of port 0x402", c->bios_debug, e);
+        if (!r->bios_debug)
+            return false;
+    }
     r->serial = open_stream("COM1", c->serial, e);
     if (!r->serial)
         return false;
     c->vm.serial = r->serial;
     c->vm.debugcon = r->debugcon;
+    c->vm.bios_debug = r->bios_debug;
     r->vm = vm_create(&c->vm, e);
     if (!r->vm)
         return false;
@@ -113,6 +119,7 @@ static void destroy(struct run *r)
         vm_destroy(r->vm);
     chardev_close(r->serial);
     chardev_close(r->debugcon);
+    chardev_close(r->bios_debug);
 }
 
 static bool report(struct run *r, u64 wall_ns, u64 cpu_ns, int argc, char **argv, struct err *e)
@@ -177,7 +184,8 @@ static bool stream_is_whole(const char *what, const struct chardev *c, struct er
 static bool output_is_whole(const struct run *r, struct err *e)
 {
     return stream_is_whole("COM1", r->serial, e) &&
-           stream_is_whole("the stream of port 0xe9", r->debugcon, e) && trace_finish(e);
+           stream_is_whole("the stream of port 0xe9", r->debugcon, e) &&
+           stream_is_whole("the stream of port 0x402", r->bios_debug, e) && trace_finish(e);
 }
 
 static int run_vm(struct run *r, int argc, char **argv, struct err *e)

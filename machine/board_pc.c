@@ -160,7 +160,17 @@ static bool add_chips(struct board *b, const struct board_config *c, struct err 
     return (b->pit = add(b, &pit_class, NULL, e)) && (b->rtc = add(b, &rtc_class, rtc_props, e)) &&
            (b->hpet = add(b, &hpet_class, NULL, e)) && (b->uart = add(b, &uart_class, NULL, e)) &&
            (b->ps2 = add(b, &ps2_class, NULL, e)) && (b->port92 = add(b, &port92_class, NULL, e)) &&
-           (b->debugcon = add(b, &debugcon_class, NULL, e));
+           (b->debugcon = add(b, &debugcon_class, NULL, e)) &&
+           (b->fwcfg = add(b, &fwcfg_class, NULL, e));
+}
+
+/* SeaBIOS says there what it does. */
+static bool add_bios_debug(struct board *b, struct chardev *chr, struct err *e)
+{
+    struct debugcon *c = chr ? add(b, &debugcon_class, "iobase=0x402", e) : NULL;
+    if (c)
+        debugcon_set_chardev(c, chr);
+    return c || !chr;
 }
 
 static bool add_pci(struct board *b, const struct board_config *c, struct err *e)
@@ -273,7 +283,8 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     if (!b->env.io)
         return err_host(e, "out of memory for the I/O bus");
     b->pic = add(b, &pic_class, NULL, e);
-    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, c, e))
+    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, c, e) ||
+        !add_bios_debug(b, c->bios_debug, e))
         return false;
     wire(b);
     wire_control(b);
@@ -303,6 +314,15 @@ void board_destroy(struct board *b)
     memset(b, 0, sizeof *b);
 }
 
+void board_reset(struct board *b)
+{
+    for (struct dev *d = b->devices; d; d = d->next)
+        dev_reset(d);
+    b->requests = (struct board_requests){0};
+    if (b->lapic)
+        b->cpu->apic_base = b->lapic->apic_base;
+}
+
 /* As a PC/AT BIOS leaves them: interrupts 0 to 7 at vector 08h, 8 to 15 at 70h, the timer ticking
  * 18.2 times a second and alone unmasked. bios/services.c has the handlers. */
 static void setup_8259_and_8254(struct board *b)
@@ -321,7 +341,7 @@ static void setup_8259_and_8254(struct board *b)
 
 /* A kernel that is loaded directly finds A20 on, interrupts as the real-mode services expect them,
  * the APIC in virtual wire mode and PCI set up. */
-static bool firmware_setup(struct board *b, struct err *e)
+bool board_setup(struct board *b, struct err *e)
 {
     static const u8 irqs[4] = {10, 11, 10, 11};
     struct pci_setup s = {.mem_base = PCI_HOLE_BASE,
@@ -329,6 +349,8 @@ static bool firmware_setup(struct board *b, struct err *e)
                           .io_base = 0xc000,
                           .io_end = 0x10000};
     iobus_write(b->env.io, 0x92, 2, 1);
+    for (unsigned reg = 0x59; reg <= 0x5f; reg++) /* PAM: all of it is memory */
+        pci_config_write(b->pci, PCI_DEVFN(0, 0), reg, 0x33, 1);
     setup_8259_and_8254(b);
     iobus_write(b->env.io, 0x4d1, 0x0e, 1); /* ELCR: IRQ 9, 10, 11 are level triggered */
     if (b->lapic)
@@ -340,14 +362,4 @@ static bool firmware_setup(struct board *b, struct err *e)
     if (b->vga)
         video_set_mode(b->env.io, b->env.phys, VIDEO_TEXT_MODE, false);
     return pci_setup_bus(b->pci, &s, e);
-}
-
-bool board_reset(struct board *b, struct err *e)
-{
-    for (struct dev *d = b->devices; d; d = d->next)
-        dev_reset(d);
-    b->requests = (struct board_requests){0};
-    if (b->lapic)
-        b->cpu->apic_base = b->lapic->apic_base;
-    return firmware_setup(b, e);
 }

@@ -14,6 +14,7 @@
 #include "devices/apicbus.h"
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"
+#include "devices/fwcfg.h"
 #include "devices/hpet.h"
 #include "devices/i440fx.h"
 #include "devices/ioapic.h"
@@ -45,6 +46,7 @@ struct board_config {
     struct cpu *cpu;
     u64 rtc_base; /* seconds since 1970; 0: the host's clock */
     struct chardev *serial, *debugcon;
+    struct chardev *bios_debug; /* port 402h; NULL: not there */
     bool no_vga;
     const char *const *devices; /* -device arguments; may be NULL */
 };
@@ -69,6 +71,7 @@ struct board {
     struct acpi_pm *acpi_pm;
     struct debugcon *debugcon;
     struct vga *vga; /* NULL: none */
+    struct fwcfg *fwcfg;
     struct irqline isa[ISA_LINES];
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */
@@ -77,7 +80,9 @@ struct board {
 
 bool board_create(struct board *b, const struct board_config *c, struct err *e);
 void board_destroy(struct board *b);
-/* RESET# for all chips, then what firmware sets up before it starts a kernel. */
-bool board_reset(struct board *b, struct err *e);
+/* RESET# for all chips. */
+void board_reset(struct board *b);
+/* What firmware sets up before it starts a kernel, for one that is loaded without. */
+bool board_setup(struct board *b, struct err *e);
 /* Interrupt acknowledge of the CPU: vector, -1 for none. */
 int board_intr_ack(struct board *b);

@@ -1,6 +1,7 @@
 /* vm.c: creation, wiring of CPU, board and personality, and what front ends may ask. See vm.h. */
 #include "base/host.h"
 #include "bios/boot.h"
+#include "bios/seabios.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
 #include "machine/jit_test.h"
@@ -141,6 +142,19 @@ static bool create_jit(struct vm *vm, struct err *e)
                                  jit_set_test(vm->cpu->jit, &t, e));
 }
 
+/* The system ROM ends at 4 GiB; the host bridge shows its end below 1 MiB. */
+static bool load_firmware(struct vm *vm, struct err *e)
+{
+    struct rom *r = &vm->rom;
+    if (!vm->cfg.bios)
+        return true;
+    if (!rom_load_system(r, vm->cfg.bios, e))
+        return false;
+    phys_add_rom(&vm->phys, "system rom", 4 * GIB - r->bytes, r->bytes, r->data);
+    i440fx_set_rom(vm->board.i440fx, r->data, r->bytes);
+    return true;
+}
+
 static bool create_parts(struct vm *vm, const struct cpu_model *model, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;
@@ -161,9 +175,10 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
                               .rtc_base = wall,
                               .serial = cfg->serial,
                               .debugcon = cfg->debugcon,
+                              .bios_debug = cfg->bios_debug,
                               .no_vga = cfg->no_vga,
                               .devices = cfg->devices};
-    if (!board_create(&vm->board, &bc, e))
+    if (!board_create(&vm->board, &bc, e) || !load_firmware(vm, e))
         return false;
     struct pv_env env = {.phys = &vm->phys,
                          .clock = &vm->clock,
@@ -207,16 +222,31 @@ void vm_destroy(struct vm *vm)
         jit_destroy(vm->cpu->jit);
     cpu_destroy(vm->cpu);
     phys_destroy(&vm->phys);
+    rom_free(&vm->rom);
     free(vm);
+}
+
+static void publish_firmware(struct vm *vm)
+{
+    const struct seabios_config c = {.ram_bytes = vm->phys.ram_bytes,
+                                     .ram_low_bytes = vm->phys.ram_low_bytes,
+                                     .cpus = 1,
+                                     .boot_menu = vm->cfg.boot_menu};
+    seabios_publish(vm->board.fwcfg, &c);
 }
 
 bool vm_boot(struct vm *vm, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;
     cpu_reset(vm->cpu);
-    if (!board_reset(&vm->board, e))
-        return false;
+    board_reset(&vm->board);
     pv_reset(vm->pv);
+    if (cfg->bios) {
+        publish_firmware(vm);
+        return true;
+    }
+    if (!board_setup(&vm->board, e))
+        return false;
     struct boot_config b = {.phys = &vm->phys,
                             .cpu = vm->cpu,
                             .kernel = cfg->kernel,

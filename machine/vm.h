@@ -25,12 +25,15 @@ struct vm_config {
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
     bool demo_guest;
+    const char *bios;           /* without kernel: "seabios" or the path of a system ROM */
+    bool boot_menu;
     bool no_vga;                /* no display adapter */
     bool icount;                /* deterministic virtual time */
     u64 seed;                   /* of RNGs, with icount */
     bool no_reboot;             /* a reset request stops the machine */
     struct chardev *serial;     /* COM1; may be NULL */
     struct chardev *debugcon;   /* port 0xE9; may be NULL */
+    struct chardev *bios_debug; /* port 0x402, SeaBIOS' messages; may be NULL */
     const char *const *devices; /* -device arguments, NULL-terminated; may be NULL */
 };
 

@@ -1,6 +1,7 @@
 /* vm_impl.h: struct vm, for the files of machine/ only. */
 #pragma once
 
+#include "bios/rom.h"
 #include "machine/board_pc.h"
 #include "machine/vm.h"
 #include "pv/pv.h"
@@ -27,6 +28,7 @@ struct vm {
     struct cpu *cpu;
     struct board board;
     struct pv *pv;
+    struct rom rom; /* of the system; no data: none */
     struct vm_fd fds[VM_MAX_FDS];
     unsigned fd_count;
     volatile bool stop;   /* set by vm_stop, also from signal handlers */

@@ -171,6 +171,17 @@ void phys_region_move(struct phys *p, struct region *r, gpa_t base, bool enabled
         overlay_update(p, base, r->size);
 }
 
+void phys_region_set(struct phys *p, struct region *r, enum region_kind kind, u8 *host,
+                     bool enabled)
+{
+    if (r->kind == kind && r->host == host && r->enabled == enabled)
+        return;
+    r->kind = kind;
+    r->host = host;
+    r->enabled = enabled;
+    overlay_update(p, r->base, r->size);
+}
+
 static struct region *memory_add(struct phys *p, enum region_kind kind, const char *name,
                                  gpa_t base, u64 size, u8 *host)
 {

@@ -77,6 +77,10 @@ struct region *phys_add_ram(struct phys *p, const char *name, gpa_t base, u64 si
 struct region *phys_add_rom(struct phys *p, const char *name, gpa_t base, u64 size, u8 *host);
 struct region *phys_add_mmio(struct phys *p, const char *name, gpa_t base, u64 size,
                              const struct mmio_ops *ops, void *opaque);
+/* Makes the region another kind, with `host` for RAM and ROM (MMIO keeps the handlers it was added
+ * with), and enables it or not. */
+void phys_region_set(struct phys *p, struct region *r, enum region_kind kind, u8 *host,
+                     bool enabled);
 void phys_region_move(struct phys *p, struct region *r, gpa_t base, bool enabled);
 void phys_set_a20(struct phys *p, bool on);
 
