@@ -282,8 +282,8 @@ struct cpu {
     u32 jit_mxcsr;   /* on its way to the host's */
     u32 jit_x87_off; /* 0: the host's x87 is the guest's, and x87 is out of date */
     u32 jit_x87_cw;  /* on its way to the host's */
-    const struct jit_x87_note *jit_x87_last; /* whose pointers x87 lacks while it is out of date, */
-    const struct jit_x87_note *jit_x87_mem;  /* and with whose operand; NULL: x87 has them */
+    u32 jit_x87_last; /* struct jit_x87_note, in code memory: the pointers that x87 lacks; 0: none */
+    u32 jit_x87_mem;  /* and of which instruction the operand's segment is lacking */
     const void *const *jit_targets;
     struct block *from_block;  /* translated block whose jump the interpreter just ran; or NULL */
     gva_t from_lin;

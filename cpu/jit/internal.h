@@ -51,20 +51,27 @@ struct jit_link {
     struct node in, in_chunk; /* in to->in; in the list of the chunk that its path lies in */
 };
 
+/* x87 instructions that have run natively and whose pointers are not stored yet. */
+struct x87_notes {
+    const struct insn *last; /* FIP, FOP, FCS; NULL: none */
+    const struct insn *mem;  /* FDP, FDS: the registers of its address have not changed since */
+};
+
 struct jit_block {
     struct block *block;
     gva_t lin;
     bool dead;
     struct jit_block *chunk_next;
-    u8 *entry;         /* writable view */
-    u8 *vec_entry;     /* where the vector registers are the guest's already; NULL: no such place */
-    u8 *x87_entry;     /* where the x87 is, too; NULL: no such place */
-    bool vec_live;     /* they are at the end */
-    bool x87_live;     /* it is at the end */
-    u8 *site[2];       /* end of the rel32 of each jump out; NULL: none */
-    u8 *unlinked[2];   /* where it goes while unlinked */
-    u8 *path[2];       /* the guards in front of the linked target */
-    u8 *path_epoch[2]; /* end of the imm32 in them; NULL: same page */
+    u8 *entry;     /* writable view */
+    u8 *vec_entry; /* where the vector registers are the guest's already; NULL: no such place */
+    u8 *x87_entry; /* where the x87 is, too; NULL: no such place */
+    bool vec_live; /* they are at the end */
+    bool x87_live; /* it is at the end */
+    struct x87_notes notes; /* pending in front of the last instruction */
+    u8 *site[2];            /* end of the rel32 of each jump out; NULL: none */
+    u8 *unlinked[2];        /* where it goes while unlinked */
+    u8 *path[2];            /* the guards in front of the linked target */
+    u8 *path_epoch[2];      /* end of the imm32 in them; NULL: same page */
     struct jit_link link[2];
     struct node *in;         /* links that come here */
     struct jit_block *other; /* the same block at another linear address */
@@ -112,7 +119,7 @@ struct jit {
     u8 *last;                     /* entry of the block emitted last */
     struct row_traits *rows;
     bool fcomi_keeps_c1; /* a habit of the host */
-    bool bmi2; /* of the host, and not forbidden by a test */
+    bool bmi2;           /* of the host, and not forbidden by a test */
     struct jit_test test;
     struct jit_stats stats;
 };
@@ -188,12 +195,6 @@ struct flag_source {
     bool has_imm;
 };
 
-/* x87 instructions that have run natively and whose pointers are not stored yet. */
-struct x87_notes {
-    const struct insn *last; /* FIP, FOP, FCS; NULL: none */
-    const struct insn *mem;  /* FDP, FDS: the registers of its address have not changed since */
-};
-
 struct tr {
     struct jit *j;
     struct asmbuf a;
@@ -204,6 +205,7 @@ struct tr {
     bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
     bool x87_live; /* and its x87 */
     struct x87_notes notes;
+    u32 note[BLOCK_MAX_INSNS]; /* by instruction: where its note lies; 0: none yet */
     struct flag_source flags;
     bool flags_spent; /* the host's flags are not the guest's: repeat the source to have them */
     bool may_spend;   /* an access check of the current instruction may do that */

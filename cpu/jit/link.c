@@ -199,11 +199,11 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     t->flags = jit_flag_source(t, cmp);
     t->flags_spent = true;
     t->x87_live = t->jb->x87_live;
+    t->notes = t->jb->notes; /* stored when the loop is left */
     for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
         jit_emit_insn(t, &b->insn[i], i);
     jit_want_flags(t);
-    jit_flush_notes(t);
-    x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
+    u8 *out = x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
     if (t->j->cpu->shared) {
         u8 *late[2];
         emit_count(t, late);
@@ -218,9 +218,15 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     if (a->full)
         return false;
     patch_late(a, late_in);
+    jit_emit_notes(t, &t->notes);
     emit_left(a, 0, b->count);
     jit_emit_reencoded(t, cmp, cmp->idx);
     x_jmp(a, t->jb->unlinked[side]);
+    if (t->notes.last) {
+        x_patch(out, a->p);
+        jit_emit_notes(t, &t->notes);
+        x_jmp(a, first_jump);
+    }
     jit_emit_colds(t);
     if (a->full)
         return false;

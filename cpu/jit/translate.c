@@ -140,6 +140,7 @@ static void emit_body(struct tr *t)
         jit_emit_insn(t, in, i);
     }
     jit_want_flags(t);
+    t->jb->notes = t->notes;
     jit_flush_notes(t);
     if (closed)
         jit_emit_end(t);

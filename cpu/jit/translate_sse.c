@@ -180,14 +180,6 @@ static void state_insn(struct asmbuf *a, unsigned opcode, unsigned reg, s32 disp
     put_mem(a, reg, H_RBP, disp);
 }
 
-/* mov dword [state], v */
-static void state_set32(struct asmbuf *a, s32 disp, u32 v)
-{
-    put8(a, 0xc7);
-    put_mem(a, 0, H_RBP, disp);
-    put32(a, v);
-}
-
 static void move_all(struct asmbuf *a, bool load)
 {
     for (unsigned i = 0; i < VEC_REGS; i++) { /* movaps */
@@ -255,7 +247,7 @@ void jit_emit_vec_load(struct asmbuf *a)
     x_store(a, 0, H_RCX, H_RBP, STATE(jit_mxcsr));
     state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
     move_all(a, true);
-    state_set32(a, STATE(jit_vec_off), 0);
+    x_store_imm(a, H_RBP, STATE(jit_vec_off), 0);
 }
 
 /* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked. Clobbers RCX. */
@@ -286,10 +278,10 @@ void jit_emit_vec_leave(struct asmbuf *a)
     put8(a, 0);
     u8 *off = x_jcc(a, 5, a->p);          /* jne */
     state_insn(a, 0xae, 3, STATE(mxcsr)); /* stmxcsr */
-    state_set32(a, STATE(jit_mxcsr), MXCSR_DEFAULT);
+    x_store_imm(a, H_RBP, STATE(jit_mxcsr), MXCSR_DEFAULT);
     state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
     move_all(a, false);
-    state_set32(a, STATE(jit_vec_off), 1);
+    x_store_imm(a, H_RBP, STATE(jit_vec_off), 1);
     if (!a->full)
         x_patch(off, a->p);
 }

@@ -126,19 +126,24 @@ bool jit_x87_load(struct cpu *cpu)
     return true;
 }
 
+static const struct jit_x87_note *note_at(const struct jit *j, u32 offset)
+{
+    return (const void *)(j->code.rw + offset);
+}
+
 /* What the pointers of cpu->x87 are behind with. */
 static void settle_notes(struct cpu *cpu)
 {
     struct x87 *x = &cpu->x87;
-    const struct jit_x87_note *last = cpu->jit_x87_last, *mem = cpu->jit_x87_mem;
-    if (last) {
+    if (cpu->jit_x87_last) {
+        const struct jit_x87_note *last = note_at(cpu->jit, cpu->jit_x87_last);
         x->fip = last->fip;
         x->fop = last->fop;
         x->fcs = cpu->seg[SEG_CS].sel;
     }
-    if (mem) /* FDP is there already */
-        x->fds = cpu->seg[mem->seg].sel;
-    cpu->jit_x87_last = cpu->jit_x87_mem = NULL;
+    if (cpu->jit_x87_mem) /* FDP is there already */
+        x->fds = cpu->seg[note_at(cpu->jit, cpu->jit_x87_mem)->seg].sel;
+    cpu->jit_x87_last = cpu->jit_x87_mem = 0;
 }
 
 void jit_x87_leave(struct cpu *cpu)
@@ -196,31 +201,33 @@ void jit_emit_x87_begin(struct tr *t, unsigned n)
 
 /* ---- last-instruction pointers --------------------------------------------------------------- */
 
-/* [member] = a note about the instruction */
-static void emit_note(struct tr *t, const struct insn *in, s32 member)
+/* The note about an instruction of the block, made when it is needed first. */
+static u32 note_of(struct tr *t, const struct insn *in)
 {
+    u32 *offset = &t->note[in->idx];
+    if (*offset)
+        return *offset;
     struct jit_x87_note *n = jit_data(t->j, sizeof *n);
     if (!n) {
         t->a.full = true;
-        return;
+        return 0;
     }
     n->fip = t->jb->lin + in->off;
     n->fop = (u16)((in->opcode & 7) << 8 | in->modrm);
     n->seg = in->seg == SEG_NONE ? SEG_DS : in->seg;
-    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)n);
-    x_store(&t->a, 1, H_R14, H_RBP, member);
+    return *offset = (u32)((u8 *)n - t->j->code.rw);
 }
 
 void jit_emit_notes(struct tr *t, const struct x87_notes *n)
 {
     if (n->last)
-        emit_note(t, n->last, STATE(jit_x87_last));
+        x_store_imm(&t->a, H_RBP, STATE(jit_x87_last), note_of(t, n->last));
     if (n->mem) {
         struct insn flat = *n->mem;
         flat.seg = SEG_NONE; /* FDP is an offset */
         jit_emit_address(t, &flat);
         x_store(&t->a, 1, H_R15, H_RBP, STATE(x87.fdp));
-        emit_note(t, n->mem, STATE(jit_x87_mem));
+        x_store_imm(&t->a, H_RBP, STATE(jit_x87_mem), note_of(t, n->mem));
     }
 }
 

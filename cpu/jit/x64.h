@@ -119,6 +119,15 @@ static inline void x_store(struct asmbuf *a, unsigned w, unsigned reg, unsigned 
     put_mem(a, reg, base, disp);
 }
 
+/* mov dword [base + disp], v */
+static inline void x_store_imm(struct asmbuf *a, unsigned base, s32 disp, u32 v)
+{
+    put_rex(a, 0, 0, 0, base, false);
+    put8(a, 0xc7);
+    put_mem(a, 0, base, disp);
+    put32(a, v);
+}
+
 static inline void x_mov(struct asmbuf *a, unsigned w, unsigned dst, unsigned src)
 {
     put_rex(a, w, src, 0, dst, false);
@@ -160,7 +169,8 @@ static inline void x_lea_sib(struct asmbuf *a, unsigned w, unsigned reg, int bas
     put_sib(a, reg, base, index, scale, disp);
 }
 
-/* ---- shifts that leave the flags alone -------------------------------------------------------- */
+/* ---- shifts that leave the flags alone --------------------------------------------------------
+ */
 
 /* Shifts of 64 bits by an immediate: ModRM's /n. */
 enum { SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5 };
@@ -176,15 +186,16 @@ static inline void x_shift_imm(struct asmbuf *a, unsigned op, unsigned dst, unsi
     put8(a, n);
 }
 
-/* The same with the flags kept in AX meanwhile, and RAX in the red zone; neither register is RAX. */
+/* The same with the flags kept in AX meanwhile, and RAX in the red zone; neither register is RAX.
+ */
 static inline void x_shift_kept(struct asmbuf *a, unsigned op, unsigned dst, unsigned src,
                                 unsigned n)
 {
-    static const u8 save[] = {0x48, 0x89, 0x44, 0x24, 0xf8, /* mov [rsp - 8], rax */
-                              0x9f,                         /* lahf */
-                              0x0f, 0x90, 0xc0};            /* seto al */
-    static const u8 restore[] = {0x04, 127,                      /* add al, 127: OF */
-                                 0x9e,                           /* sahf */
+    static const u8 save[] = {0x48, 0x89, 0x44, 0x24, 0xf8,     /* mov [rsp - 8], rax */
+                              0x9f,                             /* lahf */
+                              0x0f, 0x90, 0xc0};                /* seto al */
+    static const u8 restore[] = {0x04, 127,                     /* add al, 127: OF */
+                                 0x9e,                          /* sahf */
                                  0x48, 0x8b, 0x44, 0x24, 0xf8}; /* mov rax, [rsp - 8] */
     for (unsigned i = 0; i < sizeof save; i++)
         put8(a, save[i]);

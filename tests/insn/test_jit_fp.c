@@ -689,21 +689,31 @@ START_TEST(a_linked_loop_keeps_its_sums_up_to_the_fault_in_its_middle)
                              0xff, 0xc9,                       /* dec ecx */
                              0x75, 0xef,                       /* jnz */
                              0x0f, 0x0b};                      /* ud2 */
-    static const u8 mixed[] = {0xdf, 0x2e,                     /* fild qword [rsi] */
-                               0xd8, 0xd9,                     /* fcomp st(1) */
-                               0xf2, 0x0f, 0x58, 0x06,         /* addsd xmm0, [rsi] */
-                               0xdf, 0xe0,                     /* fnstsw ax */
-                               0xd9, 0xf4,                     /* fxtract */
-                               0xde, 0xc1,                     /* faddp */
-                               0x48, 0x83, 0xc6, 0x08,         /* add rsi, 8 */
-                               0x39, 0xca,                     /* cmp edx, ecx */
-                               0x75, 0x02,                     /* jnz: over the next */
-                               0xd9, 0xe0,                     /* fchs */
-                               0xff, 0xc9,                     /* dec ecx */
-                               0x75, 0xe4,                     /* jnz */
-                               0x0f, 0x0b};                    /* ud2 */
+    static const u8 loop[] = {0xdc, 0x06,                      /* fadd qword [rsi] */
+                              0xd9, 0xe1,                      /* fabs */
+                              0x48, 0x83, 0xc6, 0x10,          /* add rsi, 16 */
+                              0xdd, 0x56, 0xf8,                /* fst qword [rsi - 8] */
+                              0xd9, 0xc9,                      /* fxch */
+                              0xff, 0xc9,                      /* dec ecx */
+                              0x85, 0xc9,              /* test ecx, ecx: a loop of its own */
+                              0x75, 0xed,              /* jnz */
+                              0x0f, 0x0b};             /* ud2 */
+    static const u8 mixed[] = {0xdf, 0x2e,             /* fild qword [rsi] */
+                               0xd8, 0xd9,             /* fcomp st(1) */
+                               0xf2, 0x0f, 0x58, 0x06, /* addsd xmm0, [rsi] */
+                               0xdf, 0xe0,             /* fnstsw ax */
+                               0xd9, 0xf4,             /* fxtract */
+                               0xde, 0xc1,             /* faddp */
+                               0x48, 0x83, 0xc6, 0x08, /* add rsi, 8 */
+                               0x39, 0xca,             /* cmp edx, ecx */
+                               0x75, 0x02,             /* jnz: over the next */
+                               0xd9, 0xe0,             /* fchs */
+                               0xff, 0xc9,             /* dec ecx */
+                               0x75, 0xe4,             /* jnz */
+                               0x0f, 0x0b};            /* ud2 */
     test_loop(vectors, sizeof vectors);
     test_loop(x87, sizeof x87);
+    test_loop(loop, sizeof loop);
     test_loop(mixed, sizeof mixed);
 }
 END_TEST
