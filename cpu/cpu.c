@@ -188,8 +188,8 @@ void cpu_update_key(struct cpu *cpu)
         key |= KEY_SS32;
     if (!(cpu->cr0 & CR0_PE) || cpu->eflags & EFLAGS_VM)
         key |= KEY_REAL;
-    if (cpu->cpl == 3)
-        key |= KEY_CPL3;
+    if (cpu->cpl)
+        key |= cpu->cpl == 3 ? KEY_CPL3 : KEY_CPL12;
     if (seg_flat_data(&cpu->seg[SEG_ES], false) && seg_flat_data(ss, false) &&
         seg_flat_data(&cpu->seg[SEG_DS], false) && cs->base == 0 && cs->limit == 0xffffffff)
         key |= KEY_FLAT;
@@ -198,7 +198,7 @@ void cpu_update_key(struct cpu *cpu)
     if (seg_flat_data(&cpu->seg[SEG_GS], true))
         key |= KEY_FLAT_GS;
     if (key & KEY_CODE64)
-        key &= KEY_CODE64 | KEY_CPL3; /* segments do not matter there: fewer kinds of blocks */
+        key &= KEY_CODE64 | KEY_CPL3 | KEY_CPL12; /* segments do not matter there: fewer kinds of blocks */
     if (!(cpu->cr0 & (CR0_EM | CR0_TS)))
         key |= cpu->cr4 & CR4_OSFXSR ? KEY_FPU | KEY_SSE : KEY_FPU;
     if (!(cpu->cr0 & CR0_TS) && cpu->cr4 & CR4_OSXSAVE &&

@@ -145,6 +145,8 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_FPU 0x1000u /* neither #UD nor #NM for x87 and MMX: CR0.EM and TS are 0 */
 #define KEY_AVX 0x2000u /* nor for AVX: CR0.TS is 0, CR4.OSXSAVE and XCR0 have what it takes */
 
+#define KEY_CPL12 0x4000u /* CPL 1 or 2: neither a kernel nor a program */
+
 /* Requests: reasons to leave translated code at the next block boundary. */
 #define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */
 #define REQ_NMI BIT(1)

@@ -118,8 +118,7 @@ static const struct insn *set_ac(struct cpu *cpu, const struct insn *in, u32 ac)
         excp_ud(cpu, in);
     cpu->eflags = (cpu->eflags & ~EFLAGS_AC) | ac;
     cpu_update_key(cpu);
-    cpu->rip = insn_next_rip(cpu, in);
-    return exec_jump_indirect(cpu, in); /* other rights to memory: other blocks */
+    return LEAVE_NEXT(cpu, in); /* other rights to memory: other blocks */
 }
 
 HANDLER(op_clac)

@@ -158,6 +158,12 @@ void jit_emit_handler_call(struct tr *t, struct jit_site *s)
     x_call(&t->a, t->j->stub_helper);
 }
 
+void jit_emit_system(struct tr *t, const struct insn *in, unsigned i)
+{
+    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)jit_new_site(t, in, i));
+    x_jmp(&t->a, t->j->stub_system);
+}
+
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i)
 {

@@ -160,7 +160,10 @@ void jit_emit_end(struct tr *t)
         break;
     default: break;
     }
-    jit_emit_exit_record(t, last);
+    if (insn_row(in)->cls == SYSTEM)
+        jit_emit_system(t, in, last);
+    else
+        jit_emit_exit_record(t, last);
 }
 
 /* The block goes on at the next address. */

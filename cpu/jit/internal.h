@@ -114,6 +114,7 @@ struct jit {
     unsigned chunks, chunk;
     struct jit_chunk chunk_list[CHUNKS_MAX];
     u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter, *stub_x87_enter;
+    u8 *stub_system;
     const void *targets[TARGETS]; /* entries, executable view; by target_slot */
     const u8 *mxcsr_masks;        /* a constant in code memory */
     u8 *last;                     /* entry of the block emitted last */
@@ -171,6 +172,9 @@ void jit_emit_stubs(struct jit *j);
 void jit_rows_init(struct jit *j);
 /* The run-time side of a handler call; 1: go on, 0: leave to the run loop. */
 int jit_run_handler(struct cpu *cpu, struct jit_site *site);
+/* The run-time side of a record that ends its block: where translated code goes on, or NULL to leave
+ * to the run loop. */
+const void *jit_run_system(struct cpu *cpu, struct jit_site *site);
 /* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
 bool jit_uses_global_epoch(const struct jit_block *jb);
 
@@ -234,6 +238,8 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);
 struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i);
 void jit_emit_handler_call(struct tr *t, struct jit_site *s);
+/* Runs the handler of the block's last record, and goes on wherever that leads. */
+void jit_emit_system(struct tr *t, const struct insn *in, unsigned i);
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i);
 

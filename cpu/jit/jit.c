@@ -112,6 +112,50 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
 #endif
 }
 
+/* ---- going on after what ends a block -------------------------------------------------------- */
+
+/* Is there anything for the run loop to look at? */
+static bool run_loop_wanted(const struct cpu *cpu)
+{
+    return cpu->left <= 0 || __atomic_load_n(&cpu->kick, __ATOMIC_RELAXED) || cpu_pending(cpu) ||
+           cpu->dr6_pending || cpu->shadow || cpu->halted || cpu->debug_active;
+}
+
+/* The code for where the CPU is now, in the executable view; NULL: the interpreter's turn. */
+static const void *code_here(struct cpu *cpu)
+{
+    struct jit *j = cpu->jit;
+    gva_t lin = (cpu->seg[SEG_CS].base + cpu->rip) & cpu->amask;
+    const u8 *code = j->targets[jit_target_slot(lin)];
+    const struct jit_head *h = (const struct jit_head *)(const void *)code - 1;
+    u64 epoch = cpu->key & KEY_CPL3 ? cpu->tlb.epoch : cpu->tlb.epoch_global;
+    if (likely(h->neg_lin == -(lin + cpu->key) && (u32)h->epoch == (u32)epoch))
+        return code;
+    const struct block *b = block_find(cpu, lin);
+    struct jit_block *jb = b->dead ? NULL : find(b, lin);
+    if (!jb)
+        return NULL;
+    refresh_head(cpu, jb);
+    code = rx_of(j, jb->entry);
+    j->targets[jit_target_slot(lin)] = code;
+    return code;
+}
+
+const void *jit_run_system(struct cpu *cpu, struct jit_site *site)
+{
+    cpu->block = site->jb->block;
+    cpu->from_block = NULL;
+    cpu->gpr[REG_RIP] = site->jb->lin;
+    flags_from_host(cpu);
+    if (site->x87)
+        jit_x87_leave(cpu);
+    if (site->in.fn(cpu, &site->in)) /* it let the next instruction follow */
+        exec_leave_next(cpu, &site->in);
+    const void *code = run_loop_wanted(cpu) ? NULL : code_here(cpu);
+    flags_to_host(cpu);
+    return code;
+}
+
 /* ---- linking --------------------------------------------------------------------------------- */
 
 /* The interpreter just ran the jump that ends `from_block` and arrived at `to`. */
@@ -140,7 +184,7 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
 
 static bool translatable(u32 key)
 {
-    if (key & (KEY_SINGLE | KEY_REAL) || KEY_TLB_MODE(key) == TLB_CHECKED)
+    if (key & (KEY_SINGLE | KEY_REAL | KEY_CPL12) || KEY_TLB_MODE(key) == TLB_CHECKED)
         return false;
     u32 flat32 = KEY_CODE32 | KEY_SS32 | KEY_FLAT;
     return key & KEY_CODE64 || (key & flat32) == flat32;

@@ -63,13 +63,26 @@ static void emit_return(struct asmbuf *a)
     put8(a, 0xc3);
 }
 
-static void emit_call(struct asmbuf *a, const void *fn)
+static void emit_call_aligned(struct asmbuf *a, const void *fn)
 {
-    emit_sub_rsp8(a, true);
     x_mov_imm(a, H_RAX, (u64)(uintptr_t)fn);
     put8(a, 0xff); /* call rax */
     put8(a, 0xd0);
+}
+
+/* From a stub that was called itself. */
+static void emit_call(struct asmbuf *a, const void *fn)
+{
+    emit_sub_rsp8(a, true);
+    emit_call_aligned(a, fn);
     emit_sub_rsp8(a, false);
+}
+
+static void emit_jmp_r14(struct asmbuf *a)
+{
+    put8(a, 0x41);
+    put8(a, 0xff);
+    put8(a, 0xe6);
 }
 
 /* r14, r15 as for stub_exit_record, where it goes when an exception is unmasked; RCX is in jit_rcx.
@@ -110,9 +123,7 @@ void jit_emit_stubs(struct jit *j)
     x_lea(&a, 1, H_RBP, H_RDI, STATE_BIAS);
     x_mov(&a, 1, H_R14, H_RSI);
     emit_reload(&a);
-    put8(&a, 0x41); /* jmp r14 */
-    put8(&a, 0xff);
-    put8(&a, 0xe6);
+    emit_jmp_r14(&a);
 
     j->stub_helper = a.p; /* r14: struct jit_site */
     emit_spill(&a);
@@ -136,6 +147,19 @@ void jit_emit_stubs(struct jit *j)
     x_store(&a, 1, H_RAX, H_RBP, slot(REG_RIP));
     x_mov(&a, 1, H_RAX, H_R14);
     emit_return(&a);
+
+    j->stub_system = a.p; /* r14: struct jit_site; jumped to */
+    emit_spill(&a);
+    x_lea(&a, 1, H_RDI, H_RBP, -STATE_BIAS);
+    x_mov(&a, 1, H_RSI, H_R14);
+    emit_call_aligned(&a, (const void *)(uintptr_t)jit_run_system);
+    x_mov(&a, 1, H_R14, H_RAX);
+    x_mov(&a, 1, H_RCX, H_RAX);
+    u8 *stop = x_jrcxz(&a);
+    emit_reload(&a);
+    emit_jmp_r14(&a);
+    x_here(&a, stop);
+    emit_return(&a); /* NULL */
 
     jit_emit_vec_stub(j, &a);
     emit_x87_stub(j, &a);
