@@ -229,7 +229,10 @@ static void leaf_ext(struct cpu *cpu, u32 leaf, u32 r[4])
         r[3] = 0x20080140;
         break;
     case 0x80000006: r[2] = 0x02006140; break;
-    case 0x80000008: r[0] = m->phys_bits | 48 << 8; break;
+    case 0x80000008:
+        r[0] = m->phys_bits | 48 << 8;
+        r[1] = F88B_RSTR_FP_ERR_PTRS; /* else Linux loads an operand in each context switch */
+        break;
     case 0x80000021: r[0] = m->f[CPUID_821_EAX]; break;
     default: break;
     }

@@ -131,6 +131,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F81C_LZCNT BIT(5)
 #define F81C_PREFETCHW BIT(8)
 
+#define F88B_RSTR_FP_ERR_PTRS BIT(2) /* FXSAVE and its kin always save the x87 pointers */
 #define F821A_LFENCE_SERIALIZES BIT(2)
 #define F821A_NULL_CLEARS_BASE BIT(6)
 #define F821A_AUTO_IBRS BIT(8)

@@ -197,6 +197,10 @@ static void leaves_fit_together(void)
         is("36 to 52 bits of physical address", 1, (r[0] & 0xff) >= 36 && (r[0] & 0xff) <= 52);
         is("48 or 57 bits of linear address", 1,
            (r[0] >> 8 & 0xff) == 48 || (r[0] >> 8 & 0xff) == 57);
+        if (r[1] & 4) {
+            __asm__ volatile("fninit\n\tfld1\n\tfxsave (%0)\n\tfninit" : : "r"(area) : "memory");
+            is("FXSAVE saves FIP with nothing pending", 1, *(u32 *)(area + 8) != 0);
+        }
     }
     if (has(F1C, 26)) {
         cpuid(13, 0, r);
