@@ -232,7 +232,7 @@ struct cpu {
     bool wait_sipi;
     bool nmi_blocked;
 
-    union vec vec[16] __attribute__((aligned(16)));
+    union vec vec[16] __attribute__((aligned(32)));
     u32 mxcsr;
     struct x87 x87;
 

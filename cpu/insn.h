@@ -59,19 +59,18 @@ enum insn_pfx { ANY, NP, P66, PF3, PF2 };
  * the memory size for Capstone's cross-check and for the emitter. Legacy rows have .vvvv = .reg, so
  * that a handler finds the first source of both encodings there.
  */
+// clang-format off
 #define INSN_OPERANDS(X)                                                                           \
-    X(_)                                                                                           \
-    X(Eb) X(Ew) X(Ed) X(Eq) X(Ev) X(Ey) X(Ep) X(Gb) X(Gw) X(Gd) X(Gq) X(Gv) X(Gy) X(Gz) X(Zb)      \
-        X(Zv) X(Zd) X(Zq) X(AL) X(rAX) X(eAX) X(AX) X(CL) X(DX) X(One) X(Ib) X(Ibu) X(Iw) X(Iz)    \
-            X(Iv) X(Iw_Ib) X(Jb) X(Jz) X(Ap) X(Ob) X(Ov) X(Sw) X(Cy) X(Dy) X(Xb) X(Xv) X(Xz) X(Yb) \
-                X(Yv) X(Yz) X(M) X(Mb) X(Mw) X(Md) X(Mq) X(Mdq) X(Mv) X(My) X(Mp) X(Ma) X(Ms)      \
-                    X(Mt) X(Mfw) X(Mfenv) X(Mfst) X(Mfx) X(Mxs) X(Mi16) X(Mi32) X(Mi64) X(Mf32)    \
-                        X(Mf64) X(Mf80) X(Mbcd) X(ST0) X(STi) X(Vx) X(Vps) X(Vpd) X(Vss) X(Vsd)    \
-                            X(Vdq) X(Vq) X(Vd) X(Wx) X(Wps) X(Wpd) X(Wss) X(Wsd) X(Wdq) X(Wq)      \
-                                X(Wd) X(Ww) X(Udq) X(Ups) X(Upd) X(Uq) X(Pq) X(Pd) X(Qq) X(Qd)     \
-                                    X(Qpi) X(Nq) X(By) X(Hx) X(ES) X(CS) X(SS) X(DS) X(FS) X(GS)   \
-                                        X(XMM0) X(Rd) X(Ry) X(RdMb) X(RdMw) X(Rw_Mw) X(Ux) X(Mx)   \
-                                            X(Wh) X(Wf) X(We) X(Wb) X(Lx) X(Mvs)
+    X(_) X(Eb) X(Ew) X(Ed) X(Eq) X(Ev) X(Ey) X(Ep) X(Gb) X(Gw) X(Gd) X(Gq) X(Gv) X(Gy) X(Gz)       \
+    X(Zb) X(Zv) X(Zd) X(Zq) X(AL) X(rAX) X(eAX) X(AX) X(CL) X(DX) X(One) X(Ib) X(Ibu) X(Iw)        \
+    X(Iz) X(Iv) X(Iw_Ib) X(Jb) X(Jz) X(Ap) X(Ob) X(Ov) X(Sw) X(Cy) X(Dy) X(Xb) X(Xv) X(Xz) X(Yb)   \
+    X(Yv) X(Yz) X(M) X(Mb) X(Mw) X(Md) X(Mq) X(Mdq) X(Mv) X(My) X(Mp) X(Ma) X(Ms) X(Mt) X(Mfw)     \
+    X(Mfenv) X(Mfst) X(Mfx) X(Mxs) X(Mi16) X(Mi32) X(Mi64) X(Mf32) X(Mf64) X(Mf80) X(Mbcd)         \
+    X(ST0) X(STi) X(Vx) X(Vps) X(Vpd) X(Vss) X(Vsd) X(Vdq) X(Vq) X(Vd) X(Wx) X(Wps) X(Wpd)         \
+    X(Wss) X(Wsd) X(Wdq) X(Wq) X(Wd) X(Ww) X(Udq) X(Ups) X(Upd) X(Uq) X(Pq) X(Pd) X(Qq) X(Qd)      \
+    X(Qpi) X(Nq) X(By) X(Hx) X(ES) X(CS) X(SS) X(DS) X(FS) X(GS) X(XMM0) X(Rd) X(Ry) X(RdMb)       \
+    X(RdMw) X(Rw_Mw) X(Ux) X(Mx) X(Wh) X(Wf) X(We) X(Wb) X(Lx) X(Mvs)
+// clang-format on
 
 enum insn_opnd {
 #define X(letter) OPND_##letter,

@@ -84,8 +84,10 @@ struct row_traits {
     bool writes_e, writes_g; /* E or G operand is a destination */
     u8 e_size;               /* bytes; 0: operand size */
     bool byte_g;
+    bool bmi;    /* VEX-encoded, on general registers: translate_avx.c */
     bool vec_ok; /* runs on the vector registers: translate_sse.c */
     u8 vec_size; /* of its memory operand, in bytes */
+    bool vec_scales, vec_by_osz; /* it is twice that with VEX.L; it is the record's osz */
     bool vec_aligned, vec_store;
     u8 vec_gpr;   /* VEC_*: which operand is a general register */
     bool vec_xmm; /* has to do with XMM registers or MXCSR */
@@ -121,6 +123,7 @@ struct jit {
     struct row_traits *rows;
     bool fcomi_keeps_c1; /* a habit of the host */
     bool bmi2;           /* of the host, and not forbidden by a test */
+    bool avx;            /* the model has upper halves of vector registers, and so has the host */
     struct jit_test test;
     struct jit_stats stats;
 };
@@ -165,7 +168,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
                    bool same_page);
 static inline struct asmbuf jit_asmbuf(const struct jit *j, u8 *at)
 {
-    return (struct asmbuf){.p = at, .end = j->end, .bmi2 = j->bmi2};
+    return (struct asmbuf){.p = at, .end = j->end, .bmi2 = j->bmi2, .avx = j->avx};
 }
 
 void jit_emit_stubs(struct jit *j);
@@ -282,6 +285,19 @@ void jit_emit_vec_enter(struct tr *t, unsigned i);
 /* Part of every way into C code: gives the vector registers back. Clobbers flags. */
 void jit_emit_vec_leave(struct asmbuf *a);
 void jit_emit_vec_stub(struct jit *j, struct asmbuf *a);
+
+/* A VEX-encoded instruction on the vector registers; rm: a register, or memory at [rm]. gpr: an
+ * operand is a general register. */
+void jit_put_avx_insn(struct tr *t, const struct insn *in, unsigned reg, unsigned rm, bool gpr);
+/* VEX-encoded instructions on general registers; and which of them they change. */
+bool jit_row_is_bmi(const struct insn_row *r);
+bool jit_emit_bmi(struct tr *t, const struct insn *in, unsigned i);
+u32 jit_bmi_written(const struct insn *in);
+/* Does the host have what rows of a gate are made of? Of the rows that have a template. */
+bool jit_host_has(unsigned gate);
+bool jit_host_has_sha(void);
+/* And all that the CPU's model has? False with the reason. */
+bool jit_host_runs(const struct cpu *cpu, struct err *e);
 
 /* Which rows run on the host's x87, and which handlers have to do with cpu->x87. */
 void jit_x87_rows_init(struct jit *j);

@@ -257,6 +257,7 @@ bool jit_supported(struct err *e)
 
 static void start(struct jit *j)
 {
+    j->avx = j->cpu->gates & BIT64(GATE_AVX) && jit_host_has(GATE_AVX);
     j->bmi2 = __builtin_cpu_supports("bmi2") && !j->test.no_bmi2;
     j->next = j->code.rw;
     j->end = j->code.rw + j->code.bytes;
@@ -287,6 +288,8 @@ const u8 *jit_last_code(const struct jit *j, u64 *bytes)
 
 struct jit *jit_create(struct cpu *cpu, struct err *e)
 {
+    if (!jit_host_runs(cpu, e))
+        return NULL;
     struct jit *j = calloc(1, sizeof *j);
     if (!j) {
         err_host(e, "out of memory for the translator");

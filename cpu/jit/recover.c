@@ -47,6 +47,8 @@ static u32 written(const struct insn *in, const struct insn_row *r, const struct
     case T_FIXED: return ALL_REGS;
     default: break;
     }
+    if (tr->bmi)
+        return jit_bmi_written(in);
     if (tr->x87_ok)
         return r->opnd[0] == OPND_AX ? BIT(RAX) : 0;
     if (!tr->template_ok)
@@ -205,8 +207,8 @@ void jit_flags_before(struct tr *t, const struct insn *in)
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
     enum insn_template own = row_template(r);
-    bool plain =
-        tr->template_ok || (own >= T_LEA && own <= T_LEAVE) || (tr->x87_ok && r->ops != &ops_fldcw);
+    bool plain = tr->template_ok || tr->bmi || (own >= T_LEA && own <= T_LEAVE) ||
+                 (tr->x87_ok && r->ops != &ops_fldcw);
     bool replaces = replaces_flags(in, r), touches = r->fl_read | r->fl_write | r->fl_undef;
     bool loses_source = !replaces && written(in, r, tr) & t->flags.regs;
     t->may_spend = plain && t->flags.kind != SRC_NONE && !loses_source && (replaces || !touches);

@@ -60,18 +60,19 @@ static unsigned letter_size(unsigned o)
 static struct row_traits traits_of(const struct insn_row *r)
 {
     struct row_traits t = {0};
-    bool int_map = r->map == OB || r->map == TB;
+    bool int_map = r->map == OB || r->map == TB || (r->map == T38 && r->pfx != PF2);
     bool x87 = r->map == OB && (r->opcode & 0xf8) == 0xd8;
     enum insn_template own = row_template(r);
     bool operands =
         letter_is_plain(r->opnd[0]) && letter_is_plain(r->opnd[1]) && letter_is_plain(r->opnd[2]);
-    t.template_ok = int_map && !x87 && r->cls == IDENT && own <= T_BITS && operands &&
-                    (r->opnd[0] != OPND__ || own == T_FIXED);
+    t.template_ok = int_map && !x87 && jit_host_has(r->gate) && r->cls == IDENT && own <= T_BITS &&
+                    operands && (r->opnd[0] != OPND__ || own == T_FIXED);
     bool e_first = letter_is_e(r->opnd[0]);
     bool dst1 = !(r->attr & A_SRC1), dst2 = r->attr & A_DST2;
     t.writes_e = (e_first && dst1) || dst2;
     t.writes_g = (letter_is_g(r->opnd[0]) && dst1) || dst2;
     t.e_size = (u8)letter_size(e_first ? r->opnd[0] : r->opnd[1]);
+    t.bmi = jit_row_is_bmi(r);
     t.byte_g = r->opnd[0] == OPND_Gb || r->opnd[1] == OPND_Gb;
     return t;
 }
@@ -126,13 +127,15 @@ static void put_insn(struct tr *t, const struct insn *in, const struct insn_row 
     struct asmbuf *a = &t->a;
     if (in->pfx & PFX_LOCK)
         put8(a, 0xf0);
-    if (in->osz == 2)
+    if (in->osz == 2 || r->pfx == P66)
         put8(a, 0x66);
     if (r->pfx == PF3)
         put8(a, 0xf3);
     put_rex(a, in->osz == 8, (unsigned)reg, 0, (unsigned)rm, rex_byte);
-    if (r->map == TB)
+    if (r->map != OB)
         put8(a, 0x0f);
+    if (r->map == T38) /* MOVBE, ADCX, ADOX */
+        put8(a, 0x38);
     put8(a, in->opcode);
     if (r->modrm == MRM_NONE)
         return;

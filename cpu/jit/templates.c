@@ -164,6 +164,8 @@ bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i)
         return jit_emit_vec(t, in, i);
     if (t->j->rows[in->row].x87_ok)
         return jit_emit_x87(t, in, i);
+    if (t->j->rows[in->row].bmi)
+        return jit_emit_bmi(t, in, i);
     if (!r->ops || bound_to_any(t, in, i))
         return false;
     switch (row_template(r)) {

@@ -1,5 +1,5 @@
 /*
- * translate_sse.c: SSE instructions as themselves.
+ * translate_sse.c: SSE instructions as themselves, and the life of the vector registers.
  *
  * Guest XMMn is the host's XMMn and the guest's MXCSR is the host's, from the first vector
  * instruction that translated code comes to until C code runs: jit_vec_off is 0 in between. Every
@@ -13,8 +13,9 @@
  *
  * MMX instructions are here, too, but their registers are x87's: translate_x87.c.
  *
- * Not here: CVTPI2PS and CVTPI2PD (hosts differ in when they enter MMX state), approximations
- * (RCPPS, RSQRTPS differ between hosts), MASKMOVDQU, and the saving of state.
+ * Not here: the encoding of AVX instructions (translate_avx.c), CVTPI2PS and CVTPI2PD (hosts differ
+ * in when they enter MMX state), approximations (RCPPS, RSQRTPS differ between hosts), MASKMOVDQU,
+ * and the saving of state.
  *
  * Intel SDM vol. 1 chapters 10 to 12, vol. 2A 2.1 and 2.4.
  */
@@ -33,7 +34,7 @@ enum { VEC_GPR_NONE, VEC_GPR_E, VEC_GPR_G };
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 extern const struct insn_ops ops_sse_movu_load, ops_sse_movu_store, ops_sse_ldmxcsr,
-    ops_sse_stmxcsr;
+    ops_sse_stmxcsr, ops_avx_mova_load, ops_avx_mova_store, ops_avx_zeroupper, ops_avx_zeroall;
 
 static bool letter_is_vector(unsigned o)
 {
@@ -51,7 +52,9 @@ static bool letter_is_vector(unsigned o)
     case OPND_Udq:
     case OPND_Ups:
     case OPND_Upd:
-    case OPND_Uq: return true;
+    case OPND_Uq:
+    case OPND_Ux:
+    case OPND_Hx: return true;
     default: return false;
     }
 }
@@ -68,13 +71,17 @@ static bool letter_is_mmx(unsigned o)
     }
 }
 
-/* Bytes of the operand when it is memory; 0: it never is. Ey goes by REX.W. */
+/* Bytes of the operand when it is memory; 0: it never is. Ey goes by the record, and letter_scales.
+ */
 static unsigned letter_mem_size(unsigned o)
 {
     switch (o) {
+    case OPND_Wb:
     case OPND_RdMb: return 1;
     case OPND_RdMw:
+    case OPND_We:
     case OPND_Ww: return 2;
+    case OPND_Wf:
     case OPND_Wss:
     case OPND_Wd:
     case OPND_Md:
@@ -82,11 +89,13 @@ static unsigned letter_mem_size(unsigned o)
     case OPND_Qd:
     case OPND_Ey: return 4;
     case OPND_Qq:
+    case OPND_Wh:
     case OPND_Wsd:
     case OPND_Wq:
     case OPND_Mq:
     case OPND_Eq: return 8;
     case OPND_Wx:
+    case OPND_Mx:
     case OPND_Wps:
     case OPND_Wpd:
     case OPND_Wdq:
@@ -95,32 +104,21 @@ static unsigned letter_mem_size(unsigned o)
     }
 }
 
+/* Twice as long with VEX.L. */
+static bool letter_scales(unsigned o)
+{
+    return o == OPND_Wx || o == OPND_Mx || o == OPND_Wh || o == OPND_Wf || o == OPND_We;
+}
+
 static bool letter_is_gpr_e(unsigned o)
 {
     return o == OPND_Ed || o == OPND_Eq || o == OPND_Ey || o == OPND_RdMb || o == OPND_RdMw;
 }
 
-static bool host_has_sha(void)
+bool jit_host_has_sha(void)
 {
     unsigned a, b = 0, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_SHA;
-}
-
-static bool host_has(unsigned gate)
-{
-    switch (gate) {
-    case GATE_MMX:
-    case GATE_SSE:
-    case GATE_SSE2: return true;
-    case GATE_SSE3: return __builtin_cpu_supports("sse3");
-    case GATE_SSSE3: return __builtin_cpu_supports("ssse3");
-    case GATE_SSE41: return __builtin_cpu_supports("sse4.1");
-    case GATE_SSE42: return __builtin_cpu_supports("sse4.2");
-    case GATE_AES: return __builtin_cpu_supports("aes");
-    case GATE_PCLMUL: return __builtin_cpu_supports("pclmul");
-    case GATE_SHA: return host_has_sha();
-    default: return false;
-    }
 }
 
 /* Helpers of the interpreter only because their implied operands are at fixed places, which are the
@@ -137,11 +135,12 @@ static bool is_mxcsr_row(const struct insn_row *r)
 
 static void vec_traits(const struct insn_row *r, struct row_traits *t)
 {
-    bool xmm = is_mxcsr_row(r), mmx = false;
-    if ((r->map != TB && r->map != T38 && r->map != T3A) || !host_has(r->gate) ||
+    bool vex = r->map >= VEX_0F, mmx = false;
+    bool xmm = is_mxcsr_row(r) || r->ops == &ops_avx_zeroupper || r->ops == &ops_avx_zeroall;
+    if (r->map == OB || !jit_host_has(r->gate) || (vex && !jit_host_has(GATE_AVX)) ||
         (r->cls != IDENT && !implied_operands_agree(r) && !is_mxcsr_row(r)))
         return;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < INSN_OPERANDS_MAX; i++) {
         unsigned o = r->opnd[i], size = letter_mem_size(o);
         if (o == OPND_Qpi)
             return;
@@ -149,7 +148,9 @@ static void vec_traits(const struct insn_row *r, struct row_traits *t)
         xmm |= letter_is_vector(o);
         if (size) {
             t->vec_size = (u8)size;
-            t->vec_aligned = size == 16 && o != OPND_Wx;
+            t->vec_scales = letter_scales(o);
+            t->vec_aligned = size == 16 && o != OPND_Wx && !vex;
+            t->vec_by_osz = o == OPND_Ey;
         }
         if (letter_is_gpr_e(o))
             t->vec_gpr = VEC_GPR_E;
@@ -159,6 +160,8 @@ static void vec_traits(const struct insn_row *r, struct row_traits *t)
     t->vec_store = letter_mem_size(r->opnd[0]) != 0 && r->ops != &ops_sse_ldmxcsr;
     if (r->ops == &ops_sse_movu_load || r->ops == &ops_sse_movu_store)
         t->vec_aligned = false;
+    if (r->ops == &ops_avx_mova_load || r->ops == &ops_avx_mova_store)
+        t->vec_aligned = true;
     t->vec_ok = xmm || mmx;
     t->vec_xmm = xmm;
     t->vec_mmx = mmx;
@@ -182,12 +185,21 @@ static void state_insn(struct asmbuf *a, unsigned opcode, unsigned reg, s32 disp
 
 static void move_all(struct asmbuf *a, bool load)
 {
-    for (unsigned i = 0; i < VEC_REGS; i++) { /* movaps */
-        put_rex(a, 0, i, 0, 0, false);
-        state_insn(a, load ? 0x28 : 0x29, i, STATE(vec) + (s32)(i * sizeof(union vec)));
+    for (unsigned i = 0; i < VEC_REGS; i++) {
+        s32 at = STATE(vec) + (s32)(i * sizeof(union vec));
+        unsigned opcode = load ? 0x28 : 0x29;
+        if (a->avx) { /* vmovaps ymm */
+            put8(a, 0xc5);
+            put8(a, (i & 8 ? 0 : 0x80) | 0x7c);
+            put8(a, opcode);
+            put_mem(a, i, H_RBP, at);
+        } else { /* movaps */
+            put_rex(a, 0, i, 0, 0, false);
+            state_insn(a, opcode, i, at);
+        }
     }
 }
-_Static_assert(offsetof(struct cpu, vec) % 16 == 0, "MOVAPS");
+_Static_assert(offsetof(struct cpu, vec) % 32 == 0, "MOVAPS");
 
 /* ECX, which holds an MXCSR, becomes 0 if that masks all exceptions. Flags stay. */
 static void put_unmasked(struct asmbuf *a, const u8 *masks)
@@ -230,7 +242,7 @@ static bool stays_in_registers(const struct tr *t, const struct insn *in)
 void jit_emit_vec_begin(struct tr *t, unsigned n)
 {
     unsigned i = 0;
-    if (!(t->b->key & KEY_SSE))
+    if (!(t->b->key & (KEY_SSE | KEY_AVX)))
         return;
     while (i < n && stays_in_registers(t, &t->b->insn[i]))
         i++;
@@ -281,6 +293,11 @@ void jit_emit_vec_leave(struct asmbuf *a)
     x_store_imm(a, H_RBP, STATE(jit_mxcsr), MXCSR_DEFAULT);
     state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
     move_all(a, false);
+    if (a->avx) { /* vzeroupper */
+        put8(a, 0xc5);
+        put8(a, 0xf8);
+        put8(a, 0x77);
+    }
     x_store_imm(a, H_RBP, STATE(jit_vec_off), 1);
     if (!a->full)
         x_patch(off, a->p);
@@ -289,13 +306,13 @@ void jit_emit_vec_leave(struct asmbuf *a)
 /* ---- instructions ---------------------------------------------------------------------------- */
 
 /*
- * A 16-byte operand that is not aligned (r15: linear address) is made to miss the check: its low
- * four bits, added at the top, make the address one that no page has. So the handler raises #GP,
+ * An operand of 16 or 32 bytes that is not aligned (r15: linear address) is made to miss the check:
+ * its low bits, added at the top, make the address one that no page has. So the handler raises #GP,
  * and what hits is aligned on the host too, where pages lie as they do here. Flags stay.
  */
-static void emit_misaligned_misses(struct asmbuf *a)
+static void emit_misaligned_misses(struct asmbuf *a, unsigned size)
 {
-    x_shl(a, H_R14, H_R15, 60, H_R14);
+    x_shl(a, H_R14, H_R15, size == 32 ? 59 : 60, H_R14);
     x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
 }
 
@@ -351,9 +368,16 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
     unsigned reg = r->modrm & MRM_HAS_REG ? in->modrm >> 3 & 7 : in->reg, rm = in->rm;
     bool gpr_e = tr->vec_gpr == VEC_GPR_E && !in->mem, gpr_g = tr->vec_gpr == VEC_GPR_G;
 
-    if (!(t->b->key & (tr->vec_xmm ? KEY_SSE : KEY_FPU)) ||
+    unsigned size =
+        tr->vec_by_osz ? in->osz : (unsigned)tr->vec_size << (tr->vec_scales && in->vex_l);
+
+    if (!(t->b->key & (in->vex       ? KEY_AVX
+                       : tr->vec_xmm ? KEY_SSE
+                                     : KEY_FPU)) ||
         (in->mem && !block_address_is_flat(t->b->key, in)))
         return false;
+    if (r->modrm == MRM_NONE && in->vex && !t->is64)
+        return false; /* VZEROUPPER: of eight registers */
     if (r->ops == &ops_sse_ldmxcsr && !(t->j->cpu->gates & BIT64(GATE_SSE2)))
         return false; /* MXCSR without DAZ */
     if (tr->vec_xmm && !t->vec_live) {
@@ -365,11 +389,10 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
         jit_want_x87(t, i);
     if (in->mem) {
         struct jit_site *site = jit_new_site(t, in, i);
-        bool wide = tr->vec_size == 4 && r->opnd[1] == OPND_Ey && in->pfx & PFX_W;
         jit_emit_address(t, in);
         if (tr->vec_aligned)
-            emit_misaligned_misses(a);
-        jit_emit_tlb_check(t, wide ? 8 : tr->vec_size, tr->vec_store, site, i);
+            emit_misaligned_misses(a, size);
+        jit_emit_tlb_check(t, size, tr->vec_store, site, i);
         rm = H_R15;
         if (r->ops == &ops_sse_ldmxcsr) {
             emit_ldmxcsr(t, site, i);
@@ -383,7 +406,10 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
     }
     if (gpr_g)
         reg = gpr_place(in->reg, H_R14);
-    put_vec_insn(a, in, r, reg, rm);
+    if (in->vex)
+        jit_put_avx_insn(t, in, reg, rm, tr->vec_gpr != VEC_GPR_NONE);
+    else
+        put_vec_insn(a, in, r, reg, rm);
     if (gpr_e && host_reg[in->rm] == SLOT && tr->vec_store)
         x_store(a, 1, H_R15, H_RBP, slot(in->rm));
     if (gpr_g && host_reg[in->reg] == SLOT)

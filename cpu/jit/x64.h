@@ -13,6 +13,7 @@ struct asmbuf {
     u8 *end;
     bool full; /* something did not fit: the translation is dropped */
     bool bmi2; /* the host has shifts that leave the flags alone */
+    bool avx;  /* vector registers have 256 bits that count */
 };
 
 enum {

@@ -90,7 +90,8 @@ struct oracle_guest *oracle_guest_open(enum oracle_engine engine)
     if (!g || !phys_init(&g->phys, RAM_BYTES, &e))
         return NULL;
     clock_init(&g->clock, CLOCK_ICOUNT);
-    g->cpu = cpu_create(model_find("x86-64-v3", &e), &g->phys, &g->clock, &hooks, g, &e);
+    g->cpu = cpu_create(model_find(oracle_native_has_avx() ? "x86-64-v3" : "x86-64-v2", &e),
+                        &g->phys, &g->clock, &hooks, g, &e);
     if (!g->cpu || !set_engine(g->cpu, engine, &e))
         return NULL;
     g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
