@@ -199,6 +199,8 @@ void cpu_update_key(struct cpu *cpu)
         key |= KEY_FLAT_GS;
     if (key & KEY_CODE64)
         key &= KEY_CODE64 | KEY_CPL3 | KEY_CPL12; /* segments do not matter there: fewer kinds of blocks */
+    if (cpu->cr4 & CR4_SMAP && cpu->cpl != 3)
+        key |= KEY_SMAP;
     if (!(cpu->cr0 & (CR0_EM | CR0_TS)))
         key |= cpu->cr4 & CR4_OSFXSR ? KEY_FPU | KEY_SSE : KEY_FPU;
     if (!(cpu->cr0 & CR0_TS) && cpu->cr4 & CR4_OSXSAVE &&

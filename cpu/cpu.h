@@ -145,6 +145,7 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_FPU 0x1000u /* neither #UD nor #NM for x87 and MMX: CR0.EM and TS are 0 */
 #define KEY_AVX 0x2000u /* nor for AVX: CR0.TS is 0, CR4.OSXSAVE and XCR0 have what it takes */
 
+#define KEY_SMAP 0x8000u  /* CR4.SMAP, but for CPL 3: STAC and CLAC change the TLB mode */
 #define KEY_CPL12 0x4000u /* CPL 1 or 2: neither a kernel nor a program */
 
 /* Requests: reasons to leave translated code at the next block boundary. */
@@ -279,6 +280,7 @@ struct cpu {
     u8 jit_warm;               /* entries that a new block is credited with; 0 but in tests */
     u16 jit_flags;             /* LAHF's AH and OF, while crossing into or out of translated code */
     u64 jit_rcx;               /* RCX during an access check */
+    u64 jit_rax;               /* RAX while flags are kept in jit_flags */
     const void *jit_target;    /* of an indirect CALL while its return address is pushed */
     u32 jit_vec_off; /* 0: the host's vector registers and MXCSR are the guest's (translated code) */
     u32 jit_mxcsr;   /* on its way to the host's */

@@ -117,8 +117,8 @@ static const struct insn *set_ac(struct cpu *cpu, const struct insn *in, u32 ac)
     if (cpu->cpl != 0)
         excp_ud(cpu, in);
     cpu->eflags = (cpu->eflags & ~EFLAGS_AC) | ac;
-    cpu_update_key(cpu);
-    return LEAVE_NEXT(cpu, in); /* other rights to memory: other blocks */
+    cpu_update_key(cpu); /* other rights to memory, which handlers look at */
+    NEXT;
 }
 
 HANDLER(op_clac)

@@ -46,7 +46,7 @@ static void emit_indirect(struct tr *t, unsigned i,
     put8(a, 0x8b);
     put_sib(a, H_R14, H_RCX, H_R14, 3, 0);
     x_load(a, 1, H_RCX, H_R14, -16);
-    x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, (s32)t->b->key);
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, (s32)t->key);
     u8 *same = x_jrcxz(a);
     u8 *miss = x_jmp(a, a->p);
     x_here(a, same);

@@ -76,6 +76,7 @@ struct jit_block {
     struct node *in;         /* links that come here */
     struct jit_block *other; /* the same block at another linear address */
     bool is_call;
+    u32 end_key; /* KEY_* after it */
     bool global; /* lies in a global page at this address */
 };
 
@@ -208,7 +209,8 @@ struct tr {
     struct jit_block *jb;
     struct block *b;
     bool is64;
-    unsigned mode; /* enum tlb_mode of data accesses */
+    unsigned mode; /* enum tlb_mode of data accesses, here */
+    u32 key;       /* KEY_*, here: STAC and CLAC change it */
     bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
     bool x87_live; /* and its x87 */
     struct x87_notes notes;
@@ -250,6 +252,9 @@ void jit_emit_exit_record(struct tr *t, unsigned i);
 void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i);
 /* False: the handler must run, nothing emitted. */
 bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i);
+/* translate_sys.c: the same. */
+bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i);
+bool jit_emit_push_mem(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i);
 /* What ends the block: its last instruction, or the next address. */
 void jit_emit_end(struct tr *t);
@@ -319,5 +324,9 @@ bool jit_x87_load(struct cpu *cpu);
 bool jit_host_fcomi_keeps_c1(void);
 /* Vector registers and MXCSR from struct cpu. Clobbers RCX. */
 void jit_emit_vec_load(struct asmbuf *a);
+/* Makes an operand of 16 or 32 bytes at r15 that is not aligned miss the access check. Clobbers r14. */
+void jit_emit_misaligned_misses(struct asmbuf *a, unsigned size);
+/* guest register = host register */
+void jit_store_reg(struct tr *t, unsigned guest, unsigned from);
 /* General registers that a template changes, as bits; all when it is not known. */
 u32 jit_written(const struct tr *t, const struct insn *in);

@@ -196,6 +196,8 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     u8 *late_in[2];
     emit_count(t, late_in);
     u8 *top = a->p;
+    t->key = b->key;
+    t->mode = KEY_TLB_MODE(t->key);
     t->flags = jit_flag_source(t, cmp);
     t->flags_spent = true;
     t->x87_live = t->jb->x87_live;
@@ -240,7 +242,8 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
 {
     struct tr t = {.j = j, .jb = from, .b = from->block};
     t.is64 = t.b->key & KEY_CODE64;
-    t.mode = KEY_TLB_MODE(t.b->key);
+    t.key = from->end_key;
+    t.mode = KEY_TLB_MODE(t.key);
     t.a = jit_asmbuf(j, j->next);
     u8 *path = t.a.p, *epoch_imm = NULL;
     const struct insn *cmp = flags_recipe(&t);

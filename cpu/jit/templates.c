@@ -9,7 +9,7 @@ extern const struct insn_ops ops_push_i;
 
 /* ---- templates of their own ------------------------------------------------------------------ */
 
-static void store_reg(struct tr *t, unsigned guest, unsigned from)
+void jit_store_reg(struct tr *t, unsigned guest, unsigned from)
 {
     if (host_reg[guest] == SLOT)
         x_store(&t->a, 1, from, H_RBP, slot(guest));
@@ -27,7 +27,7 @@ static bool emit_lea(struct tr *t, const struct insn *in)
     jit_emit_address(t, &flat);
     if (in->osz == 4 && t->is64)
         x_mov(&t->a, 0, H_R15, H_R15);
-    store_reg(t, in->reg, H_R15);
+    jit_store_reg(t, in->reg, H_R15);
     return true;
 }
 
@@ -36,7 +36,9 @@ static bool emit_push(struct tr *t, const struct insn *in, unsigned i)
     struct asmbuf *a = &t->a;
     unsigned size = stack_slot_size(t), w = t->is64;
     bool imm = insn_row(in)->ops == &ops_push_i;
-    if (in->osz != size || in->mem)
+    if (in->mem)
+        return jit_emit_push_mem(t, in, i);
+    if (in->osz != size)
         return false;
     struct jit_site *s = jit_new_site(t, in, i);
     x_lea(a, w, H_R15, H_R12, -(s32)size);
@@ -69,7 +71,7 @@ static bool emit_pop(struct tr *t, const struct insn *in, unsigned i)
     jit_emit_tlb_check(t, size, false, s, i);
     x_load(a, w, H_R14, H_R15, 0);
     x_lea(a, w, H_R12, H_R12, (s32)size);
-    store_reg(t, in->rm, H_R14);
+    jit_store_reg(t, in->rm, H_R14);
     return true;
 }
 
@@ -99,7 +101,7 @@ static bool emit_mov_sreg(struct tr *t, const struct insn *in)
     put8(a, 0xb7);
     put_mem(a, H_R14, H_RBP,
             STATE(seg) + (s32)(in->reg * sizeof(struct seg) + offsetof(struct seg, sel)));
-    store_reg(t, in->rm, H_R14);
+    jit_store_reg(t, in->rm, H_R14);
     return true;
 }
 
@@ -166,6 +168,8 @@ bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i)
         return jit_emit_x87(t, in, i);
     if (t->j->rows[in->row].bmi)
         return jit_emit_bmi(t, in, i);
+    if (r->ops && row_template(r) >= T_CLI)
+        return jit_emit_sys(t, in, i);
     if (!r->ops || bound_to_any(t, in, i))
         return false;
     switch (row_template(r)) {

@@ -152,7 +152,8 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
 {
     struct tr t = {.j = j, .jb = jb, .b = jb->block};
     t.is64 = t.b->key & KEY_CODE64;
-    t.mode = KEY_TLB_MODE(t.b->key);
+    t.key = t.b->key;
+    t.mode = KEY_TLB_MODE(t.key);
     u8 *start = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 16);
     t.a = jit_asmbuf(j, start);
     if (start >= t.a.end)
@@ -162,6 +163,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     jit_emit_colds(&t);
     if (t.a.full)
         return false;
+    jb->end_key = t.key;
     jb->vec_live = t.vec_live;
     jb->x87_live = t.x87_live;
     j->stats.host_bytes += (u64)(t.a.p - start);

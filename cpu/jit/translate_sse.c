@@ -310,7 +310,7 @@ void jit_emit_vec_leave(struct asmbuf *a)
  * its low bits, added at the top, make the address one that no page has. So the handler raises #GP,
  * and what hits is aligned on the host too, where pages lie as they do here. Flags stay.
  */
-static void emit_misaligned_misses(struct asmbuf *a, unsigned size)
+void jit_emit_misaligned_misses(struct asmbuf *a, unsigned size)
 {
     x_shl(a, H_R14, H_R15, size == 32 ? 59 : 60, H_R14);
     x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
@@ -391,7 +391,7 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
         struct jit_site *site = jit_new_site(t, in, i);
         jit_emit_address(t, in);
         if (tr->vec_aligned)
-            emit_misaligned_misses(a, size);
+            jit_emit_misaligned_misses(a, size);
         jit_emit_tlb_check(t, size, tr->vec_store, site, i);
         rm = H_R15;
         if (r->ops == &ops_sse_ldmxcsr) {
