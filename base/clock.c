@@ -44,9 +44,13 @@ u64 clock_now_ns(struct clock *c)
         now = c->offset_ns + (host_now_ns() - c->host_base_ns);
     else
         now = c->offset_ns;
-    if (now > c->last_ns)
-        c->last_ns = now;
-    return c->last_ns;
+    /* Several threads may look at once: the last never goes back. */
+    u64 last = __atomic_load_n(&c->last_ns, __ATOMIC_RELAXED);
+    while (now > last)
+        if (__atomic_compare_exchange_n(&c->last_ns, &last, now, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return now;
+    return last;
 }
 
 void clock_advance_to(struct clock *c, u64 ns)

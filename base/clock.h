@@ -6,7 +6,7 @@
  * time is the same in every run. Either way it never goes back. TSC, PIT, HPET, PM timer, APIC
  * timer and kvmclock all derive from clock_now_ns.
  *
- * Not thread safe: one thread, or the devices' lock.
+ * clock_now_ns may be called from any thread; all else from one, or under the devices' lock.
  */
 #pragma once
 
@@ -26,13 +26,14 @@ struct timer {
 
 struct clock {
     enum clock_mode mode;
-    u64 host_base_ns;   /* host time that corresponds to offset_ns */
-    u64 offset_ns;      /* virtual time at host_base_ns, or the stopped time */
-    bool running;       /* CLOCK_HOST: follows the host */
-    u64 icount_ns;      /* CLOCK_ICOUNT: the time set by clock_advance_to */
-    u64 (*source)(void *opaque); /* CLOCK_ICOUNT: exact time in the middle of a slice; may be NULL */
+    u64 host_base_ns; /* host time that corresponds to offset_ns */
+    u64 offset_ns;    /* virtual time at host_base_ns, or the stopped time */
+    bool running;     /* CLOCK_HOST: follows the host */
+    u64 icount_ns;    /* CLOCK_ICOUNT: the time set by clock_advance_to */
+    u64 (*source)(
+        void *opaque); /* CLOCK_ICOUNT: exact time in the middle of a slice; may be NULL */
     void *source_opaque;
-    u64 last_ns;        /* greatest value handed out */
+    u64 last_ns; /* greatest value handed out */
     struct timer *queue;
     /* A timer became the first of the queue: whoever sleeps or runs until the old first deadline
      * must look again. May be NULL. */

@@ -9,6 +9,8 @@
 u64 host_now_ns(void);      /* monotonic */
 u64 host_wall_ns(void);     /* since 1970, UTC */
 u64 host_cpu_ns(void);      /* CPU time of this process, user + system */
+u64 host_thread_cpu_ns(void); /* of the calling thread */
+unsigned host_processors(void);  /* that this process may run on, now */
 u64 host_rss_bytes(void);   /* peak resident size of this process */
 
 /* Anonymous zeroed memory, lazily touched; NULL with an error. */

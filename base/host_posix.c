@@ -48,6 +48,18 @@ u64 host_cpu_ns(void)
     return now_of(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+u64 host_thread_cpu_ns(void)
+{
+    return now_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
+unsigned host_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 ? (unsigned)n : 1;
+}
+
 u64 host_rss_bytes(void)
 {
     struct rusage ru;
@@ -209,7 +221,8 @@ static int create_beside(const char *path, mode_t mode, char *tmp, size_t size)
 
 static bool fill_and_close(int fd, const void *data, u64 len, const struct stat *old)
 {
-    bool ok = write_full(fd, data, len) && (!old || !fchmod(fd, old->st_mode & 07777)) && !fsync(fd);
+    bool ok =
+        write_full(fd, data, len) && (!old || !fchmod(fd, old->st_mode & 07777)) && !fsync(fd);
     int why = errno;
 
     if (close(fd) && ok)

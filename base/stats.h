@@ -23,6 +23,9 @@ struct stats {
     u64 cycles[STAT_COUNT]; /* host cycles (or ns where the host has no cycle counter), C and D */
 };
 
+/* to += more */
+void stats_add(struct stats *to, const struct stats *more);
+
 const char *stat_name(enum stat_class s);
 const char *stat_doc(enum stat_class s);
 

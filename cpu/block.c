@@ -568,7 +568,7 @@ static void settle(struct cpu *cpu, const struct block *b)
     gpa_t pages[2] = {b->gpa & PAGE_MASK, b->gpa2};
     smp_stop(cpu->smp);
     for (unsigned i = 0; i < 2; i++)
-        if (pages[i] != ~0ull && smc_checked(cpu->phys, pages[i])) {
+        if (pages[i] != ~0ull) { /* another CPU may have settled it before */
             smc_settle(cpu->phys, pages[i], build_time(cpu));
             kill_range(cpu, pages[i], PAGE_SIZE);
             c->stats.settled++;

@@ -126,7 +126,7 @@ static void reset_common(struct cpu *cpu)
     cpu->tr = (struct seg){.limit = 0xffff, .attr = 0x8b};
     cpu->halted = cpu->wait_sipi = cpu->nmi_blocked = cpu->triple_fault = cpu->delivering = false;
     cpu->shadow = 0;
-    cpu_request_done(cpu, REQ_NMI | REQ_INIT | REQ_SIPI | REQ_RESET);
+    cpu_request_done(cpu, REQ_NMI);
     cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = cpu->tsc_aux = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
 }
@@ -134,6 +134,7 @@ static void reset_common(struct cpu *cpu)
 void cpu_reset(struct cpu *cpu)
 {
     reset_common(cpu);
+    cpu_request_done(cpu, REQ_INIT | REQ_SIPI);
     reset_fpu(cpu);
     cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
     cpu->pat = 0x0007040600070406ull;
@@ -153,6 +154,16 @@ void cpu_init_signal(struct cpu *cpu)
     reset_common(cpu);
     cpu->cr0 = (cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
     forget_translations(cpu);
+    cpu_update_mode(cpu);
+}
+
+void cpu_startup(struct cpu *cpu, u8 vector)
+{
+    cpu->seg[SEG_CS].sel = (u16)(vector << 8);
+    cpu->seg[SEG_CS].base = (u64)vector << 12;
+    cpu->rip = 0;
+    cpu->wait_sipi = false;
+    cpu_request_done(cpu, REQ_NMI); /* what came while it waited is lost */
     cpu_update_mode(cpu);
 }
 

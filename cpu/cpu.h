@@ -139,9 +139,9 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define KEY_REAL 0x040u /* real or virtual-8086 mode */
 #define KEY_CPL3 0x080u
 #define KEY_SINGLE 0x100u /* blocks of one instruction: TF, shadows, breakpoints, icount ends */
-#define KEY_TLB_SHIFT 9     /* two bits: enum tlb_mode of data accesses */
+#define KEY_TLB_SHIFT 9   /* two bits: enum tlb_mode of data accesses */
 #define KEY_TLB_MODE(key) ((key) >> KEY_TLB_SHIFT & 3)
-#define KEY_SSE 0x800u /* neither #UD nor #NM for SSE: CR0.EM and TS are 0, CR4.OSFXSR is 1 */
+#define KEY_SSE 0x800u  /* neither #UD nor #NM for SSE: CR0.EM and TS are 0, CR4.OSFXSR is 1 */
 #define KEY_FPU 0x1000u /* neither #UD nor #NM for x87 and MMX: CR0.EM and TS are 0 */
 #define KEY_AVX 0x2000u /* nor for AVX: CR0.TS is 0, CR4.OSXSAVE and XCR0 have what it takes */
 
@@ -151,7 +151,6 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 /* Requests: reasons to leave translated code at the next block boundary. */
 #define REQ_INTR BIT(9) /* the interrupt controller has something (level); the bit of EFLAGS.IF */
 #define REQ_NMI BIT(1)
-#define REQ_RESET BIT(2)
 #define REQ_EXIT BIT(3) /* cpu_run shall return to its caller */
 #define REQ_INIT BIT(4)
 #define REQ_SIPI BIT(5)
@@ -195,7 +194,7 @@ struct smp;
 enum cpu_stop {
     STOP_BUDGET,  /* the instructions of this slice are used up */
     STOP_HALTED,  /* HLT (or waiting for SIPI) with nothing pending */
-    STOP_REQUEST, /* REQ_EXIT or REQ_RESET */
+    STOP_REQUEST, /* REQ_EXIT, REQ_INIT or REQ_SIPI, which the caller serves */
     STOP_TRIPLE_FAULT,
     STOP_ERROR, /* reserved for front ends */
 };
@@ -267,10 +266,13 @@ struct cpu {
     struct stats stats;
     struct rng rng; /* RDRAND, RDSEED when seeded */
     bool rng_seeded;
-    u8 id; /* local APIC id, and the number in `smp` */
-    u8 sipi_vector; /* with REQ_SIPI */
-    bool shared;    /* other threads run CPUs of the same machine */
-    bool alone;     /* smp_stop was called by the running instruction */
+    u8 id;           /* local APIC id, and the number in `smp` */
+    u8 sipi_vector;  /* with REQ_SIPI */
+    u8 package_cpus; /* how many there are; 0: one */
+    bool shared;     /* other threads run CPUs of the same machine */
+    bool yields;     /* spins with PAUSE: let others run */
+    u8 pauses;       /* since it last did so */
+    bool alone;      /* smp_stop was called by the running instruction */
     struct smp *smp; /* NULL: a CPU alone (smp.h) */
 
     struct block_cache *blocks;
@@ -289,7 +291,7 @@ struct cpu {
     u32 jit_x87_last; /* struct jit_x87_note, in code memory: the pointers that x87 lacks; 0: none */
     u32 jit_x87_mem;  /* and of which instruction the operand's segment is lacking */
     const void *const *jit_targets;
-    struct block *from_block;  /* translated block whose jump the interpreter just ran; or NULL */
+    struct block *from_block; /* translated block whose jump the interpreter just ran; or NULL */
     gva_t from_lin;
     u8 from_side;
     sigjmp_buf unwind; /* excp_* return here */
@@ -311,6 +313,8 @@ void cpu_destroy(struct cpu *cpu);
 void cpu_reset(struct cpu *cpu);
 /* The INIT signal: as RESET#, but FPU, vector registers, caches and TSC keep their state. */
 void cpu_init_signal(struct cpu *cpu);
+/* The start-up IPI: leaves the wait for it at vector << 12, in real mode (SDM vol. 3A 8.4.3). */
+void cpu_startup(struct cpu *cpu, u8 vector);
 /* Runs up to `insns` instructions. */
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns);
 static inline u32 cpu_requests(const struct cpu *cpu)

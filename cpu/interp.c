@@ -208,7 +208,7 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
     for (;;) {
         if (unlikely(__atomic_load_n(&cpu->kick, __ATOMIC_RELAXED)))
             __atomic_exchange_n(&cpu->kick, 0, __ATOMIC_SEQ_CST); /* before `req` is looked at */
-        if (unlikely(cpu_requests(cpu) & (REQ_EXIT | REQ_RESET | REQ_INIT | REQ_SIPI))) {
+        if (unlikely(cpu_requests(cpu) & (REQ_EXIT | REQ_INIT | REQ_SIPI))) {
             why = STOP_REQUEST;
             break;
         }

@@ -2,10 +2,10 @@
  * ops_misc.c: NOP and the hints, fences, cache-line flushes, PAUSE, UD1, UD2, and the
  * instructions that set single flags.
  *
- * Intel SDM vol. 2. Memory is strongly ordered here, so fences and flushes have no effect beyond
- * the faults that they raise.
+ * Intel SDM vol. 2. Flushes of cache lines have no effect beyond the faults that they raise.
  */
 #include "cpu/ops_int.h"
+#include "cpu/smp.h"
 
 HANDLER(nop)
 {
@@ -13,9 +13,30 @@ HANDLER(nop)
     NEXT;
 }
 
+#define SPIN_PAUSES 64u /* after which somebody else should run */
+
+/* Who spins waits for another CPU. When that may be one that does not run, let it: at once where
+ * CPUs take turns, else when there are more of them than the host has (crowded). */
 HANDLER(pause)
 {
+    const struct smp *s = cpu->smp;
     stat_count(&cpu->stats, STAT_PAUSE, SERVED_LEAF);
+    if (unlikely(s && s->count > 1 && (!s->threads || s->crowded)) &&
+        ++cpu->pauses % (s->threads ? SPIN_PAUSES : 1) == 0) {
+        cpu->yields = true;
+        cpu_kick(cpu);
+        return LEAVE_NEXT(cpu, in);
+    }
+    NEXT;
+}
+
+/* Stores before it are visible to other CPUs before loads after it are made. Of LFENCE and SFENCE
+ * nothing is left: loads and stores of this kind of memory are in order. */
+HANDLER(mfence)
+{
+    (void)in;
+    if (cpu->shared)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
     NEXT;
 }
 
@@ -63,6 +84,7 @@ HANDLER(std)
 
 const struct insn_ops ops_nop = {.any = nop};
 const struct insn_ops ops_pause = {.any = pause};
+const struct insn_ops ops_mfence = {.any = mfence};
 const struct insn_ops ops_undefined = {.any = undefined};
 const struct insn_ops ops_clflush = {.any = clflush};
 const struct insn_ops ops_clc = {.any = clc};

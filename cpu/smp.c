@@ -41,6 +41,7 @@ void smp_add(struct smp *s, struct cpu *cpu)
 void smp_use_threads(struct smp *s)
 {
     s->threads = true;
+    s->crowded = s->count > host_processors();
     for (unsigned i = 0; i < s->count; i++) {
         s->cpu[i]->shared = true;
         s->cpu[i]->tlb.writer = (u16)BIT(i);
@@ -61,27 +62,44 @@ void smp_kick(struct cpu *cpu)
     }
 }
 
+/* Those that sleep are outside. */
 static void kick_all(struct smp *s)
 {
     for (unsigned i = 0; i < s->count; i++) {
         struct cpu *cpu = s->cpu[i];
-        if (cpu == current)
+        if (cpu == current || s->asleep[i])
             continue;
         __atomic_fetch_or(&cpu->req, REQ_EXIT, __ATOMIC_SEQ_CST);
         __atomic_store_n(&cpu->kick, CPU_KICKED, __ATOMIC_SEQ_CST);
-        pthread_cond_signal(&s->wake[i]);
     }
 }
 
-void smp_sleep(struct cpu *cpu)
+static void wake_all(struct smp *s)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        pthread_cond_signal(&s->wake[i]);
+}
+
+void smp_sleep(struct cpu *cpu, bool (*can_run)(const struct cpu *cpu))
 {
     struct smp *s = cpu->smp;
     pthread_mutex_lock(&s->lock);
     __atomic_store_n(&s->asleep[cpu->id], true, __ATOMIC_SEQ_CST);
-    while (!cpu_pending(cpu) && !s->paused && !s->quit)
+    s->hopeless[cpu->id] = cpu->wait_sipi || !(cpu->eflags & EFLAGS_IF);
+    while (!can_run(cpu) && !s->quit)
         pthread_cond_wait(&s->wake[cpu->id], &s->lock);
     __atomic_store_n(&s->asleep[cpu->id], false, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&s->lock);
+}
+
+bool smp_all_asleep(struct smp *s, bool hopeless)
+{
+    bool all = true;
+    pthread_mutex_lock(&s->lock);
+    for (unsigned n = 0; n < s->count; n++)
+        all &= s->asleep[n] && (hopeless || s->hopeless[n]) && !cpu_requests(s->cpu[n]);
+    pthread_mutex_unlock(&s->lock);
+    return all;
 }
 
 /* ---- running and standing still -------------------------------------------------------------- */
@@ -215,6 +233,7 @@ void smp_unpause(struct smp *s)
     pthread_mutex_lock(&s->lock);
     s->paused = false;
     pthread_cond_broadcast(&s->changed);
+    wake_all(s); /* what they wait for may have changed: reset */
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -223,6 +242,14 @@ void smp_quit(struct smp *s)
     pthread_mutex_lock(&s->lock);
     s->quit = true;
     kick_all(s);
+    wake_all(s);
     pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void smp_restart(struct smp *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->paused = s->quit = false;
     pthread_mutex_unlock(&s->lock);
 }

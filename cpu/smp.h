@@ -26,6 +26,7 @@ struct smp {
     struct cpu *cpu[SMP_MAX];
     unsigned count;
     bool threads; /* each CPU runs on a thread of its own; set while none runs */
+    bool crowded; /* there are more of them than the host has processors */
 
     pthread_mutex_t lock;   /* of all below */
     pthread_cond_t changed; /* one of the four below */
@@ -37,8 +38,9 @@ struct smp {
     pthread_t owner;        /* who stopped the others */
     unsigned depth;         /* how often */
     pthread_cond_t wake[SMP_MAX];
-    bool asleep[SMP_MAX]; /* also read without the lock */
-    u64 stops;            /* statistics */
+    bool asleep[SMP_MAX];   /* also read without the lock */
+    bool hopeless[SMP_MAX]; /* asleep with interrupts off */
+    u64 stops;              /* statistics */
 };
 
 void smp_init(struct smp *s);
@@ -58,8 +60,10 @@ void smp_leave(struct cpu *cpu);
 /* Around a wait for another lock, inside; a CPU that waits stands still. */
 void smp_wait_begin(struct smp *s);
 void smp_wait_end(struct smp *s);
-/* HLT: waits until something is requested that counts now, or for pause and quit. */
-void smp_sleep(struct cpu *cpu);
+/* HLT: waits until something is requested with which `can_run` is true, or for smp_quit. */
+void smp_sleep(struct cpu *cpu, bool (*can_run)(const struct cpu *cpu));
+/* Do all sleep, and (unless `hopeless`, when nothing outside can wake them) with interrupts off? */
+bool smp_all_asleep(struct smp *s, bool hopeless);
 
 /* Makes all other CPUs stand still, and lets them go on. From any thread; nests. */
 void smp_stop(struct smp *s);
@@ -76,3 +80,5 @@ void smp_unpause(struct smp *s);
 void smp_pause_soon(struct smp *s);
 /* Ends the threads: smp_enter says no from now on. */
 void smp_quit(struct smp *s);
+/* Takes smp_pause and smp_quit back, for new threads. */
+void smp_restart(struct smp *s);

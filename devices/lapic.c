@@ -150,7 +150,7 @@ bool lapic_has_intr(struct lapic *l)
 {
     int v;
 
-    if (extint_waits(l))
+    if (extint_waits(l) || l->eoi_unknown)
         return true;
     v = highest_vector(l->irr);
     return is_enabled(l) && v >= 0 && (v & 0xf0) > (processor_priority(l) & 0xf0);
@@ -167,7 +167,10 @@ static void update_intr(struct lapic *l)
  * stands (`more_pending`), so that only a new arrival or a look at ISR needs this. */
 static void pv_sync(struct lapic *l)
 {
-    if (!l->pv.eoi_taken || !l->pv.eoi_taken(l->pv.opaque))
+    if (!l->pv.eoi_taken)
+        return;
+    l->eoi_unknown = l->pv.may_ask && !l->pv.may_ask(l->pv.opaque);
+    if (l->eoi_unknown || !l->pv.eoi_taken(l->pv.opaque))
         return;
     stat_count(l->dev.env->stats, STAT_PV_EOI, SERVED_INLINE);
     perform_eoi(l);
@@ -208,7 +211,7 @@ static void reset_registers(struct lapic *l)
     l->icr_high = 0;
     for (unsigned i = 0; i < LVT_COUNT; i++)
         l->lvt[i] = LVT_MASKED;
-    l->extint_edge = false;
+    l->extint_edge = l->eoi_unknown = false;
     l->timer_initial = 0;
     l->timer_divide = 0;
     l->timer_base_ns = 0;
@@ -334,14 +337,18 @@ int lapic_ack(struct lapic *l)
 {
     int v;
 
+    if (l->eoi_unknown)
+        pv_sync(l);
     if (extint_waits(l)) {
         l->extint_edge = false;
         v = l->out.extint_ack ? l->out.extint_ack(l->out.opaque) : -1;
         update_intr(l);
         return v;
     }
-    if (!lapic_has_intr(l))
+    if (!lapic_has_intr(l)) {
+        update_intr(l);
         return -1;
+    }
     v = highest_vector(l->irr);
     vector_clear(l->irr, (u8)v);
     vector_set(l->isr, (u8)v);

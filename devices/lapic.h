@@ -54,6 +54,8 @@ struct lapic_pv {
      * and the local APIC performs it now. Either way, the guest's next EOI must be a real one until
      * `injected` offers again. */
     bool (*eoi_taken)(void *opaque);
+    /* May eoi_taken be called on this thread? Else the processor is interrupted to look. */
+    bool (*may_ask)(void *opaque);
 };
 
 struct lapic {
@@ -76,6 +78,7 @@ struct lapic {
     u32 icr_low, icr_high;
     u32 lvt[LVT_COUNT];
     bool extint_edge; /* an ExtINT message waits for its INTA cycles */
+    bool eoi_unknown; /* ISR may be out of date until the processor asks pv.eoi_taken */
 
     u32 timer_initial;
     u32 timer_divide;      /* DCR */

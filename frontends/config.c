@@ -39,17 +39,18 @@ bool config_lists(const struct options *o, FILE *out, bool *done, struct err *e)
     return true;
 }
 
-static bool check_smp(const char *text, struct err *e)
+static bool parse_smp(struct config *c, const char *text, struct err *e)
 {
     const char *digits = strncmp(text, "cpus=", 5) ? text : text + 5;
     u64 n;
 
-    if (!options_u64(OPT_SMP, digits, 1, 255, &n, e))
+    if (!options_u64(OPT_SMP, digits, 1, VM_MAX_CPUS, &n, e))
         return false;
-    if (n == 1)
+    c->vm.cpus = (unsigned)n;
+    if (n == 1 || !c->check)
         return true;
-    err_usage(e, "-smp %s: this version emulates one CPU", text);
-    return err_hint(e, "leave -smp away, or use -smp 1");
+    err_usage(e, "-check compares machines of one CPU");
+    return err_hint(e, "leave -smp away, or -check");
 }
 
 static bool check_accel(const char *text, struct err *e)
@@ -60,7 +61,8 @@ static bool check_accel(const char *text, struct err *e)
     return err_hint(e, "there are 'interp', the portable interpreter, and 'jit', the translator");
 }
 
-/* -check makes both engines itself, and needs the time that only -icount makes the same for both. */
+/* -check makes both engines itself, and needs the time that only -icount makes the same for both.
+ */
 static bool parse_engine(struct config *c, const struct options *o, struct err *e)
 {
     const char *accel = o->value[OPT_ACCEL];
@@ -113,9 +115,9 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
     c->vm.ram_bytes = DEFAULT_RAM_BYTES;
     if (o->given[OPT_M] && !options_size(o->value[OPT_M], &c->vm.ram_bytes, e))
         return false;
-    if (o->given[OPT_SMP] && !check_smp(o->value[OPT_SMP], e))
-        return false;
     if (!parse_engine(c, o, e))
+        return false;
+    if (o->given[OPT_SMP] && !parse_smp(c, o->value[OPT_SMP], e))
         return false;
     if (o->given[OPT_DISPLAY] && !check_display(o->value[OPT_DISPLAY], e))
         return false;
@@ -169,8 +171,9 @@ static bool parse_guest(struct config *c, const struct options *o, struct err *e
         return parse_boot(c, o->value[OPT_BOOT], e);
     if (!c->vm.kernel) {
         err_usage(e, "no guest: there is no -kernel");
-        return err_hint(e, "parallax -m 512 -kernel vmlinuz -initrd rd.gz -append console=ttyS0; or "
-                           "'parallax' alone for the embedded guest");
+        return err_hint(e,
+                        "parallax -m 512 -kernel vmlinuz -initrd rd.gz -append console=ttyS0; or "
+                        "'parallax' alone for the embedded guest");
     }
     return true;
 }
@@ -183,7 +186,8 @@ static bool parse_time(struct config *c, const struct options *o, struct err *e)
         return err_usage(e, "-until: the text has 1 to %d bytes", UNTIL_MAX);
     c->until = until;
     c->timeout_ns = o->command == CMD_COMPARE ? DEFAULT_COMPARE_TIMEOUT_NS : 0;
-    if (o->given[OPT_TIMEOUT] && !options_seconds(OPT_TIMEOUT, o->value[OPT_TIMEOUT], &c->timeout_ns, e))
+    if (o->given[OPT_TIMEOUT] &&
+        !options_seconds(OPT_TIMEOUT, o->value[OPT_TIMEOUT], &c->timeout_ns, e))
         return false;
     c->vm.icount = o->given[OPT_ICOUNT] || c->check;
     if (!o->given[OPT_SEED])

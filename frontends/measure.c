@@ -16,7 +16,9 @@ static const struct {
     const char *what;
     const char *texts[2];
 } evidence_rows[] = {
-    {"kvm", "kvmclock", "clocksource kvm-clock",
+    {"kvm",
+     "kvmclock",
+     "clocksource kvm-clock",
      {"Switched to clocksource kvm-clock", "current_clocksource: kvm-clock"}},
 };
 
@@ -42,7 +44,7 @@ struct watcher {
     struct measured *m;
     struct until until, evidence[2];
     bool has_until, has_evidence;
-    size_t line;      /* bytes in m->last_line */
+    size_t line; /* bytes in m->last_line */
     bool line_ended;
 };
 
@@ -79,7 +81,8 @@ static void watcher_init(struct watcher *w, const struct measure_job *job, struc
 {
     int row = evidence_of(job->pv);
 
-    *w = (struct watcher){.m = m, .has_until = job->config->until != NULL, .has_evidence = row >= 0};
+    *w =
+        (struct watcher){.m = m, .has_until = job->config->until != NULL, .has_evidence = row >= 0};
     if (w->has_until)
         until_init(&w->until, job->config->until);
     for (unsigned i = 0; row >= 0 && i < 2; i++)
@@ -177,11 +180,13 @@ static bool check_end(const struct measure_job *job, const struct measured *m, s
     if (m->seen)
         return true;
     if (m->why == VM_TIMEOUT) {
-        err_host(e, "%s: not done after %g s; its last line: '%s'", job->pv, (double)c->timeout_ns / 1e9,
-                 m->last_line);
+        err_host(e, "%s: not done after %g s; its last line: '%s'", job->pv,
+                 (double)c->timeout_ns / 1e9, m->last_line);
         err_hint(e, "give it more with -timeout, or an earlier text with -until");
     } else if (m->why == VM_TRIPLE_FAULT) {
         err_host(e, "%s: the guest triple-faulted; its last line: '%s'", job->pv, m->last_line);
+    } else if (m->why == VM_NO_THREADS) {
+        err_host(e, "%s: the host gives no thread to every CPU", job->pv);
     } else if (m->why == VM_HUNG) {
         err_host(e, "%s: the guest halted for good; its last line: '%s'", job->pv, m->last_line);
     } else if (c->until) {
@@ -198,8 +203,9 @@ static bool check_end(const struct measure_job *job, const struct measured *m, s
 static bool missing(const char *pv, const char *what, struct err *e)
 {
     err_host(e, "%s: no evidence that the guest used it: %s", pv, what);
-    err_hint(e, "does the guest support it (Linux: CONFIG_KVM_GUEST), and does -until let it run far "
-                "enough?");
+    err_hint(e,
+             "does the guest support it (Linux: CONFIG_KVM_GUEST), and does -until let it run far "
+             "enough?");
     if (e)
         e->exit_code = 1;
     return false;

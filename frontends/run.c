@@ -160,7 +160,7 @@ static int explain_end(struct run *r, enum vm_stop why)
         return 128 + sig;
     if (r->seen)
         return EXIT_OK;
-    if (why == VM_TRIPLE_FAULT || why == VM_HUNG)
+    if (why == VM_TRIPLE_FAULT || why == VM_HUNG || why == VM_NO_THREADS)
         vm_explain_stop(r->vm, why, stderr);
     if (why == VM_TIMEOUT)
         fprintf(stderr, "parallax: stopped after -timeout %g s.\n", (double)c->timeout_ns / 1e9);

@@ -22,8 +22,7 @@ static void set_isa_line(void *opaque, unsigned n, bool level)
 static void set_cpu_intr(void *opaque, unsigned n, bool level)
 {
     struct board *b = opaque;
-    (void)n;
-    cpu_set_intr(b->cpu, level);
+    cpu_set_intr(b->cpu[n].cpu, level);
 }
 
 static void set_a20(void *opaque, unsigned n, bool level)
@@ -39,7 +38,7 @@ static void request_reset(void *opaque, unsigned n, bool level)
     (void)n;
     if (level) {
         b->requests.reset = true;
-        cpu_request(b->cpu, REQ_EXIT);
+        b->attention(b->opaque);
     }
 }
 
@@ -49,7 +48,7 @@ static void request_poweroff(void *opaque, unsigned n, bool level)
     (void)n;
     if (level) {
         b->requests.poweroff = true;
-        cpu_request(b->cpu, REQ_EXIT);
+        b->attention(b->opaque);
     }
 }
 
@@ -63,32 +62,54 @@ static void request_exit(void *opaque, unsigned n, bool level)
         if (d->cls == &debugexit_class && ((const struct debugexit *)(const void *)d)->exit.level)
             b->requests.exit_value = ((const struct debugexit *)(const void *)d)->value;
     b->requests.exit = true;
-    cpu_request(b->cpu, REQ_EXIT);
+    b->attention(b->opaque);
 }
 
 /* The slice that runs was cut for the deadline that was the first when it began. */
 static void end_slice(void *opaque)
 {
     struct board *b = opaque;
-    cpu_request(b->cpu, REQ_EXIT);
+    b->attention(b->opaque);
 }
 
-static int ack_extint(void *opaque)
+static int ack_extint(struct board *b)
 {
-    struct board *b = opaque;
     return pic_has_intr(b->pic) ? pic_ack(b->pic) : -1;
+}
+
+static int ack_extint_of(void *opaque)
+{
+    struct board_cpu *c = opaque;
+    return ack_extint(c->board);
 }
 
 static void cpu_nmi(void *opaque)
 {
-    struct board *b = opaque;
-    cpu_request(b->cpu, REQ_NMI);
+    struct board_cpu *c = opaque;
+    cpu_request(c->cpu, REQ_NMI);
 }
 
 static void cpu_init(void *opaque)
 {
-    struct board *b = opaque;
-    cpu_request(b->cpu, REQ_INIT);
+    struct board_cpu *c = opaque;
+    cpu_request_done(c->cpu, REQ_SIPI); /* of before */
+    cpu_request(c->cpu, REQ_INIT);
+}
+
+static void cpu_sipi(void *opaque, u8 vector)
+{
+    struct board_cpu *c = opaque;
+    if (cpu_requests(c->cpu) & REQ_SIPI)
+        return;
+    c->cpu->sipi_vector = vector;
+    cpu_request(c->cpu, REQ_SIPI);
+}
+
+static unsigned accessing_cpu(void *opaque)
+{
+    const struct cpu *cpu = smp_current();
+    (void)opaque;
+    return cpu ? cpu->id : 0;
 }
 
 static bool ioapic_deliver(void *opaque, const struct apic_msg *msg)
@@ -102,9 +123,10 @@ static u64 cpu_tsc_read(void *cpu)
     return cpu_tsc(cpu);
 }
 
-int board_intr_ack(struct board *b)
+int board_intr_ack(struct board *b, unsigned cpu)
 {
-    return b->lapic ? lapic_ack(b->lapic) : ack_extint(b);
+    struct lapic *l = b->cpu[cpu].lapic;
+    return l ? lapic_ack(l) : ack_extint(b);
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -122,9 +144,29 @@ static void *add(struct board *b, const struct dev_class *cls, const char *props
     return d;
 }
 
+/* The 8259 reaches the first CPU only. */
+static bool add_lapic(struct board *b, unsigned n, struct err *e)
+{
+    struct board_cpu *c = &b->cpu[n];
+    const struct cpu_model *m = c->cpu->model;
+    char props[64];
+    snprintf(props, sizeof props, "id=%u,x2apic=%s,tsc-deadline=%s", n,
+             model_has(m, CPUID_1_ECX, F1C_X2APIC) ? "on" : "off",
+             model_has(m, CPUID_1_ECX, F1C_TSC_DEADLINE) ? "on" : "off");
+    struct lapic *l = add(b, &lapic_class, props, e);
+    if (!l)
+        return false;
+    c->lapic = l;
+    apic_bus_add_cpu(&b->apic_bus, l);
+    l->out = (struct lapic_out){.opaque = c, .nmi = cpu_nmi, .init = cpu_init, .sipi = cpu_sipi};
+    l->tsc = (struct lapic_tsc){.opaque = c->cpu, .read = cpu_tsc_read, .khz = c->cpu->tsc_khz};
+    irq_connect(&l->intr, set_cpu_intr, b, n);
+    return true;
+}
+
 static bool add_apics(struct board *b, struct err *e)
 {
-    const struct cpu_model *m = b->cpu->model;
+    const struct cpu_model *m = b->cpu[0].cpu->model;
     apic_bus_init(&b->apic_bus);
     b->ioapic = add(b, &ioapic_class, NULL, e);
     if (!b->ioapic)
@@ -134,22 +176,19 @@ static bool add_apics(struct board *b, struct err *e)
     b->ioapic->opaque = b;
     if (!model_has(m, CPUID_1_EDX, F1D_APIC)) {
         irq_connect(&b->pic->intr, set_cpu_intr, b, 0);
-        return true;
+        if (b->cpus == 1)
+            return true;
+        err_usage(e, "-smp %u: -cpu %s has no local APIC, without which there is one CPU", b->cpus,
+                  m->name);
+        return err_hint(e, "choose a later model: -cpu help lists them");
     }
-    char props[64];
-    snprintf(props, sizeof props, "id=0,x2apic=%s,tsc-deadline=%s",
-             model_has(m, CPUID_1_ECX, F1C_X2APIC) ? "on" : "off",
-             model_has(m, CPUID_1_ECX, F1C_TSC_DEADLINE) ? "on" : "off");
-    b->lapic = add(b, &lapic_class, props, e);
-    if (!b->lapic)
-        return false;
-    apic_bus_add_cpu(&b->apic_bus, b->lapic);
-    b->lapic->out =
-        (struct lapic_out){.opaque = b, .nmi = cpu_nmi, .init = cpu_init, .extint_ack = ack_extint};
-    b->lapic->tsc =
-        (struct lapic_tsc){.opaque = b->cpu, .read = cpu_tsc_read, .khz = b->cpu->tsc_khz};
-    irq_connect(&b->lapic->intr, set_cpu_intr, b, 0);
-    irq_connect(&b->pic->intr, lapic_set_lint, b->lapic, 0);
+    for (unsigned n = 0; n < b->cpus; n++)
+        if (!add_lapic(b, n, e))
+            return false;
+    if (b->cpus > 1)
+        b->apic_bus.current = accessing_cpu;
+    b->cpu[0].lapic->out.extint_ack = ack_extint_of;
+    irq_connect(&b->pic->intr, lapic_set_lint, b->cpu[0].lapic, 0);
     return true;
 }
 
@@ -275,8 +314,12 @@ static bool add_user_device(struct board *b, const char *arg, struct err *e)
 bool board_create(struct board *b, const struct board_config *c, struct err *e)
 {
     memset(b, 0, sizeof *b);
-    b->cpu = c->cpu;
-    b->env = (struct dev_env){.phys = c->phys, .clock = c->clock, .stats = &c->cpu->stats};
+    b->cpus = c->cpus;
+    for (unsigned n = 0; n < c->cpus; n++)
+        b->cpu[n] = (struct board_cpu){.board = b, .cpu = c->cpu[n]};
+    b->attention = c->attention;
+    b->opaque = c->opaque;
+    b->env = (struct dev_env){.phys = c->phys, .clock = c->clock, .stats = &b->stats};
     c->clock->first_changed = end_slice;
     c->clock->first_changed_opaque = b;
     b->env.io = iobus_create();
@@ -319,8 +362,9 @@ void board_reset(struct board *b)
     for (struct dev *d = b->devices; d; d = d->next)
         dev_reset(d);
     b->requests = (struct board_requests){0};
-    if (b->lapic)
-        b->cpu->apic_base = b->lapic->apic_base;
+    for (unsigned n = 0; n < b->cpus; n++)
+        if (b->cpu[n].lapic)
+            b->cpu[n].cpu->apic_base = b->cpu[n].lapic->apic_base;
 }
 
 /* As a PC/AT BIOS leaves them: interrupts 0 to 7 at vector 08h, 8 to 15 at 70h, the timer ticking
@@ -353,8 +397,8 @@ bool board_setup(struct board *b, struct err *e)
         pci_config_write(b->pci, PCI_DEVFN(0, 0), reg, 0x33, 1);
     setup_8259_and_8254(b);
     iobus_write(b->env.io, 0x4d1, 0x0e, 1); /* ELCR: IRQ 9, 10, 11 are level triggered */
-    if (b->lapic)
-        lapic_set_virtual_wire(b->lapic);
+    if (b->cpu[0].lapic)
+        lapic_set_virtual_wire(b->cpu[0].lapic);
     for (unsigned i = 0; i < 4; i++) {
         piix3_route(b->piix3, i, irqs[i]);
         s.link_irq[i] = irqs[i];

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "cpu/cpu.h"
+#include "cpu/smp.h"
 #include "devices/acpi_pm.h"
 #include "devices/apicbus.h"
 #include "devices/debugcon.h"
@@ -43,20 +43,28 @@ struct board_requests {
 struct board_config {
     struct phys *phys;
     struct clock *clock;
-    struct cpu *cpu;
+    struct cpu *const *cpu; /* by number */
+    unsigned cpus;
     u64 rtc_base; /* seconds since 1970; 0: the host's clock */
     struct chardev *serial, *debugcon;
     struct chardev *bios_debug; /* port 402h; NULL: not there */
     bool no_vga;
     const char *const *devices; /* -device arguments; may be NULL */
+    void (*attention)(void *opaque);
+    void *opaque;
 };
 
 struct board {
     struct dev_env env;
     struct apic_bus apic_bus;
-    struct cpu *cpu;
+    struct board_cpu {
+        struct board *board;
+        struct cpu *cpu;
+        struct lapic *lapic; /* NULL on models without one */
+    } cpu[SMP_MAX];
+    unsigned cpus;
+    struct stats stats;  /* what devices count */
     struct dev *devices; /* all of them, by ->next */
-    struct lapic *lapic; /* NULL on models without one */
     struct ioapic *ioapic;
     struct pic *pic;
     struct pit *pit;
@@ -76,6 +84,9 @@ struct board {
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */
     struct board_requests requests;
+    /* `requests` changed, or the first deadline did. */
+    void (*attention)(void *opaque);
+    void *opaque;
 };
 
 bool board_create(struct board *b, const struct board_config *c, struct err *e);
@@ -84,5 +95,5 @@ void board_destroy(struct board *b);
 void board_reset(struct board *b);
 /* What firmware sets up before it starts a kernel, for one that is loaded without. */
 bool board_setup(struct board *b, struct err *e);
-/* Interrupt acknowledge of the CPU: vector, -1 for none. */
-int board_intr_ack(struct board *b);
+/* Interrupt acknowledge of a CPU: vector, -1 for none. */
+int board_intr_ack(struct board *b, unsigned cpu);

@@ -31,7 +31,7 @@ static const char *const exception_names[] = {
 void vm_explain(const struct vm *vm, FILE *out)
 {
     const struct vm_config *c = &vm->cfg;
-    const struct cpu_model *m = vm->cpu->model;
+    const struct cpu_model *m = vm->blamed->model;
     fprintf(out, "machine   pc (i440FX, PIIX3), 1 vCPU, %llu MiB RAM\n", c->ram_bytes / MIB);
     fprintf(out, "cpu       %s: %s\n", m->name, m->doc);
     fprintf(out, "engine    interp (records, threaded)\n");
@@ -60,25 +60,25 @@ static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
     if (!(error & 0xfffc))
         return;
     if (error & 2) {
-        unsigned vector = error >> 3, size = cpu_in_long_mode(vm->cpu) ? 16 : 8;
-        gva_t at = vm->cpu->idtr.base + vector * size;
-        fprintf(out,
-                "    error code %#x names IDT entry %u; the IDT is at %#" PRIx64 ", limit %#x%s\n",
-                error, vector, vm->cpu->idtr.base, vm->cpu->idtr.limit,
-                vector * size + size - 1 > vm->cpu->idtr.limit ? ": the entry lies beyond it" : "");
+        unsigned vector = error >> 3, size = cpu_in_long_mode(vm->blamed) ? 16 : 8;
+        gva_t at = vm->blamed->idtr.base + vector * size;
+        fprintf(
+            out, "    error code %#x names IDT entry %u; the IDT is at %#" PRIx64 ", limit %#x%s\n",
+            error, vector, vm->blamed->idtr.base, vm->blamed->idtr.limit,
+            vector * size + size - 1 > vm->blamed->idtr.limit ? ": the entry lies beyond it" : "");
         struct walk_result w;
-        walk(&vm->phys, &vm->cpu->paging, at, (struct walk_access){.kind = ACCESS_READ}, &w);
+        walk(&vm->phys, &vm->blamed->paging, at, (struct walk_access){.kind = ACCESS_READ}, &w);
         if (w.ok)
             fprintf(out, "    entry: %016" PRIx64 "\n", phys_peek(&vm->phys, w.gpa, 8));
         return;
     }
-    u64 base = error & 4 ? vm->cpu->ldtr.base : vm->cpu->gdtr.base;
-    u32 limit = error & 4 ? vm->cpu->ldtr.limit : vm->cpu->gdtr.limit;
+    u64 base = error & 4 ? vm->blamed->ldtr.base : vm->blamed->gdtr.base;
+    u32 limit = error & 4 ? vm->blamed->ldtr.limit : vm->blamed->gdtr.limit;
     fprintf(out, "    error code %#x names selector %#x in the %s at %#" PRIx64 ", limit %#x%s\n",
             error, error & 0xfffc, error & 4 ? "LDT" : "GDT", base, limit,
             (error | 7) > limit ? ": it lies beyond it" : "");
     struct walk_result w;
-    walk(&vm->phys, &vm->cpu->paging, base + (error & 0xfff8),
+    walk(&vm->phys, &vm->blamed->paging, base + (error & 0xfff8),
          (struct walk_access){.kind = ACCESS_READ}, &w);
     if (!w.ok)
         return;
@@ -92,7 +92,7 @@ static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
 static void explain_walk(struct vm *vm, gva_t va, u32 pfec, FILE *out)
 {
     static const char *const kinds[] = {"none", "32-bit", "PAE", "4-level", "5-level"};
-    const struct paging_state *ps = &vm->cpu->paging;
+    const struct paging_state *ps = &vm->blamed->paging;
     struct walk_result w;
     struct walk_access a = {.kind = pfec & PFEC_I   ? ACCESS_EXEC
                                     : pfec & PFEC_W ? ACCESS_WRITE
@@ -116,7 +116,7 @@ static void explain_walk(struct vm *vm, gva_t va, u32 pfec, FILE *out)
 
 static void explain_triple_fault(struct vm *vm, FILE *out)
 {
-    const struct cpu *cpu = vm->cpu;
+    const struct cpu *cpu = vm->blamed;
     fprintf(out, "triple fault: the CPU could not deliver a double fault.\n");
     for (unsigned i = 0; i < cpu->fault_chain_len; i++) {
         const struct fault_record *f = &cpu->fault_chain[i];
@@ -145,14 +145,16 @@ void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out)
     switch (why) {
     case VM_TRIPLE_FAULT: explain_triple_fault(vm, out); break;
     case VM_HUNG:
-        fprintf(out, "the CPU halted at %#" PRIx64 " with %s: nothing can wake it.\n", vm->cpu->rip,
-                vm->cpu->eflags & EFLAGS_IF ? "no timer armed and no input connected"
-                                            : "interrupts off");
+        fprintf(out, "the CPU halted at %#" PRIx64 " with %s: nothing can wake it.\n",
+                vm->blamed->rip,
+                vm->blamed->eflags & EFLAGS_IF ? "no timer armed and no input connected"
+                                               : "interrupts off");
         break;
+    case VM_NO_THREADS: fprintf(out, "the host gives no thread to every CPU.\n"); break;
     case VM_RESET: fprintf(out, "the guest asked for a reset (-no-reboot).\n"); break;
     case VM_TIMEOUT:
-        fprintf(out, "the time limit was reached at %04x:%#" PRIx64 ".\n", vm->cpu->seg[SEG_CS].sel,
-                vm->cpu->rip);
+        fprintf(out, "the time limit was reached at %04x:%#" PRIx64 ".\n",
+                vm->blamed->seg[SEG_CS].sel, vm->blamed->rip);
         break;
     default: break;
     }

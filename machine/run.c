@@ -4,7 +4,8 @@
  *
  * One thread does it all: the vCPU runs until the next deadline, a device event or the slice's end,
  * then timers fire and streams are polled. With -icount the slice is cut exactly at the next
- * deadline, so that two runs are the same.
+ * deadline, so that two runs are the same; several vCPUs take turns of a fixed number of
+ * instructions. Without -icount several vCPUs have threads: threads.c.
  */
 #define _GNU_SOURCE /* ppoll */
 #include "base/host.h"
@@ -12,11 +13,13 @@
 #include "machine/vm_impl.h"
 #include <poll.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POLL_INTERVAL_NS 2000000ull /* how often streams are looked at while the guest runs */
 #define SLICE_MIN 500u
 #define SLICE_MAX 40000u /* about 0.2 ms: what a late timer may be late by */
 #define ICOUNT_SLICE_MAX 1000000u
+#define TURN_INSNS 4000u /* of a vCPU among several */
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
@@ -32,12 +35,20 @@ static bool wants_input(const struct chardev *c)
     return c && c->fd >= 0 && c->poll_in && c->can_receive && c->can_receive(c->opaque);
 }
 
-/* Waits up to timeout_ns for input and hands it on. */
-static void poll_streams(struct vm *vm, u64 timeout_ns)
+/* What the wake pipe says is that there is something to look at. */
+static void drain(int fd)
 {
-    struct pollfd p[VM_MAX_FDS + CHARDEVS];
+    char buf[64];
+    while (read(fd, buf, sizeof buf) > 0)
+        ;
+}
+
+void vm_poll_streams(struct vm *vm, u64 timeout_ns)
+{
+    struct pollfd p[VM_MAX_FDS + CHARDEVS + 1];
     struct chardev *chr[CHARDEVS] = {0};
     unsigned n = 0;
+    vm_lock(vm);
     for (unsigned i = 0; i < CHARDEVS; i++) {
         struct chardev *c = chardevs(vm, i);
         if (wants_input(c)) {
@@ -45,9 +56,13 @@ static void poll_streams(struct vm *vm, u64 timeout_ns)
             p[n++] = (struct pollfd){.fd = c->fd, .events = POLLIN};
         }
     }
+    vm_unlock(vm);
     unsigned streams = n;
     for (unsigned i = 0; i < vm->fd_count; i++)
         p[n++] = (struct pollfd){.fd = vm->fds[i].fd, .events = POLLIN};
+    unsigned others = n;
+    if (vm->threads)
+        p[n++] = (struct pollfd){.fd = vm->wake_fd[0], .events = POLLIN};
 
     struct timespec ts = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
                           .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
@@ -55,17 +70,31 @@ static void poll_streams(struct vm *vm, u64 timeout_ns)
         return;
     if (ppoll(p, n, &ts, NULL) <= 0)
         return;
+    vm_lock(vm);
     for (unsigned i = 0; i < n; i++) {
         if (!p[i].revents)
             continue;
         if (i < streams)
             chr[i]->poll_in(chr[i]);
-        else
+        else if (i < others)
             vm->fds[i - streams].ready(vm->fds[i - streams].opaque);
+        else
+            drain(p[i].fd);
     }
+    vm_unlock(vm);
 }
 
-static bool has_streams(const struct vm *vm)
+bool vm_all_streams_ready(const struct vm *vm)
+{
+    for (unsigned i = 0; i < CHARDEVS; i++) {
+        const struct chardev *c = chardevs(vm, i);
+        if (c && c->fd >= 0 && c->poll_in && !wants_input(c))
+            return false;
+    }
+    return true;
+}
+
+bool vm_has_streams(const struct vm *vm)
 {
     if (vm->fd_count)
         return true;
@@ -85,6 +114,8 @@ static u64 slice_length(struct vm *vm)
     u64 n = vm->cfg.icount ? left : left == CLOCK_NEVER ? left : left / 5;
     u64 max = vm->cfg.icount ? ICOUNT_SLICE_MAX : SLICE_MAX;
     u64 min = vm->cfg.icount ? 1 : SLICE_MIN;
+    if (vm->cpus > 1 && max > TURN_INSNS)
+        max = TURN_INSNS;
     return n > max ? max : n < min ? min : n;
 }
 
@@ -95,13 +126,23 @@ static u64 until(u64 host_ns, u64 most)
     return left < most ? left : most;
 }
 
-/* A halted CPU: sleeps, or with -icount skips, to the next deadline. False: nothing can wake it. */
+u64 vm_until_host_events(const struct vm *vm, u64 most)
+{
+    if (vm->host_deadline_ns)
+        most = until(vm->host_deadline_ns, most);
+    if (vm->tick.fn)
+        most = until(vm->tick.next_ns, most);
+    return most;
+}
+
+/* Halted CPUs: sleeps, or with -icount skips, to the next deadline. False: nothing can wake them.
+ */
 static bool idle(struct vm *vm)
 {
     u64 deadline = clock_next_deadline_ns(&vm->clock), now = clock_now_ns(&vm->clock);
     if (deadline == CLOCK_NEVER && vm->follows)
         return true;
-    if (deadline == CLOCK_NEVER && !has_streams(vm))
+    if (deadline == CLOCK_NEVER && !vm_has_streams(vm))
         return false;
     if (vm->cfg.icount && deadline != CLOCK_NEVER) {
         if (deadline > now)
@@ -109,18 +150,13 @@ static bool idle(struct vm *vm)
         return true;
     }
     u64 wait = deadline == CLOCK_NEVER ? NS_PER_SEC : deadline > now ? deadline - now : 0;
-    if (wait > NS_PER_SEC)
-        wait = NS_PER_SEC;
-    if (vm->host_deadline_ns)
-        wait = until(vm->host_deadline_ns, wait);
-    if (vm->tick.fn)
-        wait = until(vm->tick.next_ns, wait);
-    poll_streams(vm, wait);
+    vm_poll_streams(vm, vm_until_host_events(vm, wait < NS_PER_SEC ? wait : NS_PER_SEC));
     return true;
 }
 
-static void tick(struct vm *vm, u64 now)
+void vm_tick(struct vm *vm)
 {
+    u64 now = host_now_ns();
     if (!vm->tick.fn || now < vm->tick.next_ns)
         return;
     vm->tick.next_ns = now + vm->tick.period_ns;
@@ -132,28 +168,42 @@ void vm_look_around(struct vm *vm)
     u64 now = host_now_ns();
     if (now < vm->next_poll_ns)
         return;
-    tick(vm, now);
+    vm_tick(vm);
     vm->next_poll_ns = now + POLL_INTERVAL_NS;
-    poll_streams(vm, 0);
+    vm_poll_streams(vm, 0);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static bool can_be_woken(const struct vm *vm)
+/* SDM vol. 3A 8.4.3: INIT makes the boot processor start again, any other wait for the start-up
+ * IPI, which means nothing to one that does not wait. */
+void vm_serve_ipis(struct cpu *cpu)
 {
-    return vm->cpu->eflags & EFLAGS_IF;
+    cpu_request_done(cpu, REQ_EXIT);
+    if (cpu_requests(cpu) & REQ_INIT) {
+        cpu_request_done(cpu, REQ_INIT);
+        cpu_init_signal(cpu);
+        cpu->wait_sipi = !(cpu->apic_base & APIC_BASE_BSP);
+    }
+    if (cpu_requests(cpu) & REQ_SIPI) {
+        u8 vector = cpu->sipi_vector;
+        cpu_request_done(cpu, REQ_SIPI);
+        if (cpu->wait_sipi)
+            cpu_startup(cpu, vector);
+    }
 }
 
-/* INIT of the only CPU: it starts again at the reset vector. */
-static void handle_cpu_requests(struct vm *vm)
+bool vm_can_run(const struct cpu *cpu)
 {
-    if (vm->cpu->req & REQ_INIT)
-        cpu_init_signal(vm->cpu);
-    cpu_request_done(vm->cpu, REQ_EXIT | REQ_RESET | REQ_SIPI);
+    u32 p = cpu_pending(cpu);
+    if (cpu->nmi_blocked)
+        p &= ~REQ_NMI;
+    if (cpu->wait_sipi)
+        return p & (REQ_INIT | REQ_SIPI);
+    return !cpu->halted || p;
 }
 
-/* True: *why says why the machine stops. */
-static bool handle_board_requests(struct vm *vm, enum vm_stop *why)
+bool vm_board_requests(struct vm *vm, enum vm_stop *why)
 {
     struct board_requests *r = &vm->board.requests;
     if (r->exit || r->poweroff) {
@@ -167,36 +217,67 @@ static bool handle_board_requests(struct vm *vm, enum vm_stop *why)
     return vm->cfg.no_reboot || !vm_boot(vm, &e);
 }
 
+/* The next vCPU that can run, from the one whose turn it is on. NULL: all wait. */
+static struct cpu *next_cpu(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->cpus; i++) {
+        unsigned n = (vm->turn + i) % vm->cpus;
+        if (vm_can_run(vm->vcpu[n].cpu)) {
+            vm->turn = n;
+            return vm->vcpu[n].cpu;
+        }
+    }
+    return NULL;
+}
+
+static bool can_be_woken(const struct vm *vm)
+{
+    for (unsigned n = 0; n < vm->cpus; n++) {
+        const struct cpu *cpu = vm->vcpu[n].cpu;
+        if (!cpu->wait_sipi && cpu->eflags & EFLAGS_IF)
+            return true;
+    }
+    return false;
+}
+
 bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
 {
     clock_run_timers(&vm->clock);
-    if (handle_board_requests(vm, why))
+    if (vm_board_requests(vm, why))
         return true;
-    handle_cpu_requests(vm);
-
+    struct cpu *cpu = next_cpu(vm);
+    if (!cpu) {
+        *why = VM_HUNG;
+        return !vm->stop && (!can_be_woken(vm) || !idle(vm));
+    }
+    vm_serve_ipis(cpu);
     u64 insns = slice_length(vm);
-    pv_enter(vm->pv, vm->cpu);
-    enum cpu_stop s = cpu_run(vm->cpu, insns < max_insns ? insns : max_insns);
-    pv_leave(vm->pv, vm->cpu, vm->cpu->halted);
-    *why = s == STOP_TRIPLE_FAULT ? VM_TRIPLE_FAULT : VM_HUNG;
-    if (s == STOP_HALTED && vm->cpu->halted && !vm->stop)
-        return (!can_be_woken(vm) && !cpu_pending(vm->cpu)) || !idle(vm);
+    smp_set_current(cpu);
+    pv_enter(vm->pv, cpu);
+    enum cpu_stop s = cpu_run(cpu, insns < max_insns ? insns : max_insns);
+    pv_leave(vm->pv, cpu, cpu->halted);
+    smp_set_current(NULL);
+    if (s != STOP_REQUEST) /* the others' turn; a deadline that changed ends none */
+        vm->turn = (vm->turn + 1) % vm->cpus;
+    vm->blamed = cpu;
+    *why = VM_TRIPLE_FAULT;
     return s == STOP_TRIPLE_FAULT;
 }
 
 bool vm_stop_asked(struct vm *vm, enum vm_stop *why)
 {
     bool late = vm->host_deadline_ns && host_now_ns() >= vm->host_deadline_ns;
-    *why = vm->stop ? VM_STOPPED : VM_TIMEOUT;
-    late = late || vm->stop;
-    vm->stop = false;
-    return late;
+    bool stop = __atomic_exchange_n(&vm->stop, false, __ATOMIC_SEQ_CST);
+    *why = stop ? VM_STOPPED : VM_TIMEOUT;
+    return stop || late;
 }
 
 enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
 {
     enum vm_stop why;
     vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
+    if (vm->threads)
+        return vm_run_threads(vm);
     for (;;) {
         if (vm_stop_asked(vm, &why))
             return why;

@@ -1,4 +1,5 @@
 /* vm.c: creation, wiring of CPU, board and personality, and what front ends may ask. See vm.h. */
+#define _GNU_SOURCE /* pipe2 */
 #include "base/host.h"
 #include "bios/boot.h"
 #include "bios/seabios.h"
@@ -6,101 +7,167 @@
 #include "cpu/model.h"
 #include "machine/jit_test.h"
 #include "machine/vm_impl.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* 2000-01-01: what the clock of a reproducible run begins with. */
 #define ICOUNT_WALL_BASE 946684800ull
 
 /* ---- what the CPU asks ----------------------------------------------------------------------- */
 
+/* The opaque of struct cpu is its struct vcpu. */
+
+static struct lapic *lapic_of(const struct vcpu *v)
+{
+    return v->vm->board.cpu[v->cpu->id].lapic;
+}
+
 static u32 hook_io_read(void *opaque, u16 port, unsigned size)
 {
-    struct vm *vm = opaque;
-    return iobus_read(vm->board.env.io, port, size);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    u32 value = iobus_read(v->vm->board.env.io, port, size);
+    vm_unlock(v->vm);
+    return value;
 }
 
 static void hook_io_write(void *opaque, u16 port, u32 value, unsigned size)
 {
-    struct vm *vm = opaque;
-    iobus_write(vm->board.env.io, port, value, size);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    iobus_write(v->vm->board.env.io, port, value, size);
+    vm_unlock(v->vm);
+}
+
+static void hook_mmio_begin(void *opaque)
+{
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+}
+
+static void hook_mmio_end(void *opaque)
+{
+    struct vcpu *v = opaque;
+    vm_unlock(v->vm);
 }
 
 static int hook_intr_ack(void *opaque)
 {
-    struct vm *vm = opaque;
-    return board_intr_ack(&vm->board);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    int vector = board_intr_ack(&v->vm->board, v->cpu->id);
+    vm_unlock(v->vm);
+    return vector;
 }
 
 static u8 hook_cr8_read(void *opaque)
 {
-    struct vm *vm = opaque;
-    return vm->board.lapic ? lapic_cr8_read(vm->board.lapic) : 0;
+    struct vcpu *v = opaque;
+    if (!lapic_of(v))
+        return 0;
+    vm_lock(v->vm);
+    u8 value = lapic_cr8_read(lapic_of(v));
+    vm_unlock(v->vm);
+    return value;
 }
 
 static void hook_cr8_write(void *opaque, u8 value)
 {
-    struct vm *vm = opaque;
-    if (vm->board.lapic)
-        lapic_cr8_write(vm->board.lapic, value);
+    struct vcpu *v = opaque;
+    if (!lapic_of(v))
+        return;
+    vm_lock(v->vm);
+    lapic_cr8_write(lapic_of(v), value);
+    vm_unlock(v->vm);
 }
 
 static bool hook_apic_msr_read(void *opaque, u32 msr, u64 *value)
 {
-    struct vm *vm = opaque;
-    return vm->board.lapic && lapic_msr_read(vm->board.lapic, msr, value);
+    struct vcpu *v = opaque;
+    if (!lapic_of(v))
+        return false;
+    vm_lock(v->vm);
+    bool ok = lapic_msr_read(lapic_of(v), msr, value);
+    vm_unlock(v->vm);
+    return ok;
 }
 
 static bool hook_apic_msr_write(void *opaque, u32 msr, u64 value)
 {
-    struct vm *vm = opaque;
-    if (!vm->board.lapic || !lapic_msr_write(vm->board.lapic, msr, value))
+    struct vcpu *v = opaque;
+    if (!lapic_of(v))
         return false;
-    vm->cpu->apic_base = vm->board.lapic->apic_base;
-    return true;
+    vm_lock(v->vm);
+    bool ok = lapic_msr_write(lapic_of(v), msr, value);
+    if (ok)
+        v->cpu->apic_base = lapic_of(v)->apic_base;
+    vm_unlock(v->vm);
+    return ok;
 }
 
 static bool hook_pv_cpuid(void *opaque, u32 leaf, u32 subleaf, u32 r[4])
 {
-    struct vm *vm = opaque;
-    return pv_cpuid(vm->pv, leaf, subleaf, r);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    bool ok = pv_cpuid(v->vm->pv, leaf, subleaf, r);
+    vm_unlock(v->vm);
+    return ok;
 }
 
 static bool hook_pv_msr_read(void *opaque, u32 msr, u64 *value, bool *handled)
 {
-    struct vm *vm = opaque;
-    return pv_msr_read(vm->pv, msr, value, handled);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    bool ok = pv_msr_read(v->vm->pv, v->cpu, msr, value, handled);
+    vm_unlock(v->vm);
+    return ok;
 }
 
 static bool hook_pv_msr_write(void *opaque, u32 msr, u64 value, bool *handled)
 {
-    struct vm *vm = opaque;
-    return pv_msr_write(vm->pv, msr, value, handled);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    bool ok = pv_msr_write(v->vm->pv, v->cpu, msr, value, handled);
+    vm_unlock(v->vm);
+    return ok;
 }
 
 static bool hook_pv_hypercall(void *opaque, struct cpu *cpu)
 {
-    struct vm *vm = opaque;
-    return pv_hypercall(vm->pv, cpu);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    bool ok = pv_hypercall(v->vm->pv, cpu);
+    vm_unlock(v->vm);
+    return ok;
 }
 
 static void hook_ferr(void *opaque, bool level)
 {
-    struct vm *vm = opaque;
-    irq_set(&vm->board.ferr, level);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    irq_set(&v->vm->board.ferr, level);
+    vm_unlock(v->vm);
 }
 
 static void hook_tsc_changed(void *opaque)
 {
-    struct vm *vm = opaque;
-    if (vm->board.lapic)
-        lapic_tsc_changed(vm->board.lapic);
-    pv_tsc_changed(vm->pv, vm->cpu);
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    if (lapic_of(v))
+        lapic_tsc_changed(lapic_of(v));
+    pv_tsc_changed(v->vm->pv, v->cpu);
+    vm_unlock(v->vm);
 }
 
 static const struct cpu_hooks hooks = {
     .io_read = hook_io_read,
     .io_write = hook_io_write,
+    .mmio_begin = hook_mmio_begin,
+    .mmio_end = hook_mmio_end,
     .intr_ack = hook_intr_ack,
     .cr8_read = hook_cr8_read,
     .cr8_write = hook_cr8_write,
@@ -120,8 +187,8 @@ static const struct cpu_hooks hooks = {
  * while the CPU was halted. */
 static u64 icount_time(void *opaque)
 {
-    struct vm *vm = opaque;
-    return cpu_icount(vm->cpu) + vm->warp_ns;
+    const struct vm *vm = opaque;
+    return vm_icount(vm) + vm->warp_ns;
 }
 
 static void init_time(struct vm *vm)
@@ -133,13 +200,13 @@ static void init_time(struct vm *vm)
     }
 }
 
-static bool create_jit(struct vm *vm, struct err *e)
+static bool create_jit(struct vm *vm, struct cpu *cpu, struct err *e)
 {
     struct jit_test t;
-    if (!jit_supported(e) || !jit_create(vm->cpu, e))
+    if (!jit_supported(e) || !jit_create(cpu, e))
         return false;
-    return !vm->cfg.jit_test || (jit_test_parse(vm->cfg.jit_test, &t, e) &&
-                                 jit_set_test(vm->cpu->jit, &t, e));
+    return !vm->cfg.jit_test ||
+           (jit_test_parse(vm->cfg.jit_test, &t, e) && jit_set_test(cpu->jit, &t, e));
 }
 
 /* The system ROM ends at 4 GiB; the host bridge shows its end below 1 MiB. */
@@ -155,38 +222,103 @@ static bool load_firmware(struct vm *vm, struct err *e)
     return true;
 }
 
-static bool create_parts(struct vm *vm, const struct cpu_model *model, struct err *e)
+static bool create_cpus(struct vm *vm, const struct cpu_model *model, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;
-    u64 wall = cfg->icount ? ICOUNT_WALL_BASE : 0;
-    vm->cpu = cpu_create(model, &vm->phys, &vm->clock, &hooks, vm, e);
-    if (!vm->cpu)
-        return false;
-    init_time(vm);
-    if (cfg->accel && !strcmp(cfg->accel, "jit") && !create_jit(vm, e))
-        return false;
-    if (cfg->icount) {
-        rng_seed(&vm->cpu->rng, cfg->seed);
-        vm->cpu->rng_seeded = true;
+    vm->cpus = cfg->cpus ? cfg->cpus : 1;
+    for (unsigned n = 0; n < vm->cpus; n++) {
+        struct vcpu *v = &vm->vcpu[n];
+        v->vm = vm;
+        v->cpu = cpu_create(model, &vm->phys, &vm->clock, &hooks, v, e);
+        if (!v->cpu)
+            return false;
+        v->cpu->package_cpus = (u8)vm->cpus;
+        if (cfg->icount) {
+            rng_seed(&v->cpu->rng, cfg->seed + n);
+            v->cpu->rng_seeded = true;
+        }
+        smp_add(&vm->smp, v->cpu);
     }
+    vm->cpu = vm->blamed = vm->vcpu[0].cpu;
+    vm->threads = vm->cpus > 1 && !cfg->icount;
+    if (vm->threads)
+        smp_use_threads(&vm->smp);
+    for (unsigned n = 0; n < vm->cpus; n++)
+        if (cfg->accel && !strcmp(cfg->accel, "jit") && !create_jit(vm, vm->vcpu[n].cpu, e))
+            return false;
+    return true;
+}
+
+/* A chip asks for something, or the first deadline of the clock is another. */
+static void board_attention(void *opaque)
+{
+    struct vm *vm = opaque;
+    const struct board_requests *r = &vm->board.requests;
+    if (!vm->threads) { /* the slice that runs was cut for the old deadline */
+        cpu_request(vm->vcpu[vm->turn].cpu, REQ_EXIT);
+    } else if (r->reset || r->poweroff || r->exit) {
+        smp_pause_soon(&vm->smp);
+        vm_wake(vm);
+    } else if (clock_next_deadline_ns(&vm->clock) < vm->sleeps_until_ns) {
+        vm->sleeps_until_ns = 0;
+        vm_wake(vm);
+    }
+}
+
+static bool create_board(struct vm *vm, u64 wall, struct err *e)
+{
+    const struct vm_config *cfg = &vm->cfg;
     struct board_config bc = {.phys = &vm->phys,
                               .clock = &vm->clock,
-                              .cpu = vm->cpu,
+                              .cpu = vm->smp.cpu,
+                              .cpus = vm->cpus,
                               .rtc_base = wall,
                               .serial = cfg->serial,
                               .debugcon = cfg->debugcon,
                               .bios_debug = cfg->bios_debug,
                               .no_vga = cfg->no_vga,
-                              .devices = cfg->devices};
-    if (!board_create(&vm->board, &bc, e) || !load_firmware(vm, e))
-        return false;
+                              .devices = cfg->devices,
+                              .attention = board_attention,
+                              .opaque = vm};
+    return board_create(&vm->board, &bc, e) && load_firmware(vm, e);
+}
+
+/* The host has no call that gives the processor to a certain thread. */
+static void yield_to(void *opaque, unsigned n)
+{
+    const struct vm *vm = opaque;
+    (void)n;
+    if (vm->threads)
+        sched_yield();
+    else /* its turn comes when this one's ends */
+        cpu_request(vm->vcpu[vm->turn].cpu, REQ_EXIT);
+}
+
+static bool create_pv(struct vm *vm, u64 wall, struct err *e)
+{
     struct pv_env env = {.phys = &vm->phys,
                          .clock = &vm->clock,
-                         .lapic = vm->board.lapic,
-                         .cpu = vm->cpu,
+                         .cpus = vm->cpus,
+                         .yield_to = vm->cpus > 1 ? yield_to : NULL,
+                         .opaque = vm,
                          .wall_base_ns = wall * NS_PER_SEC};
-    vm->pv = pv_create(cfg->pv ? cfg->pv : "none", &env, e);
+    for (unsigned n = 0; n < vm->cpus; n++) {
+        env.cpu[n] = vm->vcpu[n].cpu;
+        env.lapic[n] = vm->board.cpu[n].lapic;
+    }
+    vm->pv = pv_create(vm->cfg.pv ? vm->cfg.pv : "none", &env, e);
     return vm->pv != NULL;
+}
+
+static bool create_parts(struct vm *vm, const struct cpu_model *model, struct err *e)
+{
+    u64 wall = vm->cfg.icount ? ICOUNT_WALL_BASE : 0;
+    init_time(vm);
+    if (!create_cpus(vm, model, e) || !create_board(vm, wall, e) || !create_pv(vm, wall, e))
+        return false;
+    if (vm->threads && pipe2(vm->wake_fd, O_CLOEXEC | O_NONBLOCK))
+        return err_host(e, "no pipe for the event loop: %s", strerror(errno));
+    return true;
 }
 
 struct vm *vm_create(const struct vm_config *cfg, struct err *e)
@@ -200,7 +332,12 @@ struct vm *vm_create(const struct vm_config *cfg, struct err *e)
         return NULL;
     }
     vm->cfg = *cfg;
+    vm->wake_fd[0] = vm->wake_fd[1] = -1;
+    smp_init(&vm->smp);
+    pthread_mutex_init(&vm->devices, NULL);
     if (!phys_init(&vm->phys, cfg->ram_bytes, e)) {
+        smp_destroy(&vm->smp);
+        pthread_mutex_destroy(&vm->devices);
         free(vm);
         return NULL;
     }
@@ -218,9 +355,16 @@ void vm_destroy(struct vm *vm)
     if (vm->pv)
         pv_destroy(vm->pv);
     board_destroy(&vm->board);
-    if (vm->cpu)
-        jit_destroy(vm->cpu->jit);
-    cpu_destroy(vm->cpu);
+    for (unsigned n = 0; n < vm->cpus; n++) {
+        if (vm->vcpu[n].cpu)
+            jit_destroy(vm->vcpu[n].cpu->jit);
+        cpu_destroy(vm->vcpu[n].cpu);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        if (vm->wake_fd[i] >= 0)
+            close(vm->wake_fd[i]);
+    smp_destroy(&vm->smp);
+    pthread_mutex_destroy(&vm->devices);
     phys_destroy(&vm->phys);
     rom_free(&vm->rom);
     free(vm);
@@ -230,15 +374,27 @@ static void publish_firmware(struct vm *vm)
 {
     const struct seabios_config c = {.ram_bytes = vm->phys.ram_bytes,
                                      .ram_low_bytes = vm->phys.ram_low_bytes,
-                                     .cpus = 1,
+                                     .cpus = vm->cpus,
                                      .boot_menu = vm->cfg.boot_menu};
     seabios_publish(vm->board.fwcfg, &c);
+}
+
+/* Firmware sets them up alike on all CPUs (SDM vol. 3A 11.11.8). */
+static bool copy_mtrrs(struct vm *vm)
+{
+    for (unsigned n = 1; n < vm->cpus; n++)
+        memcpy(vm->vcpu[n].cpu->mtrr, vm->cpu->mtrr, sizeof vm->cpu->mtrr);
+    return true;
 }
 
 bool vm_boot(struct vm *vm, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;
-    cpu_reset(vm->cpu);
+    for (unsigned n = 0; n < vm->cpus; n++) {
+        cpu_reset(vm->vcpu[n].cpu);
+        vm->vcpu[n].cpu->wait_sipi = n > 0; /* SDM vol. 3A 8.4.3: until the first sends one */
+    }
+    vm->turn = 0;
     board_reset(&vm->board);
     pv_reset(vm->pv);
     if (cfg->bios) {
@@ -253,32 +409,39 @@ bool vm_boot(struct vm *vm, struct err *e)
                             .initrd = cfg->initrd,
                             .append = cfg->append,
                             .vga = !cfg->no_vga,
-                            .cpus = 1};
+                            .cpus = vm->cpus};
     if (cfg->demo_guest)
-        return boot_load_demo(&b, e);
+        return boot_load_demo(&b, e) && copy_mtrrs(vm);
     if (!cfg->kernel) {
         err_usage(e, "nothing to run");
         return err_hint(
             e, "name a kernel: parallax -kernel vmlinuz -initrd rd.gz -append console=ttyS0");
     }
-    return boot_load(&b, e);
+    return boot_load(&b, e) && copy_mtrrs(vm);
 }
 
 void vm_reset(struct vm *vm)
 {
+    vm_lock(vm);
     vm->board.requests.reset = true;
-    cpu_request(vm->cpu, REQ_EXIT);
+    board_attention(vm);
+    vm_unlock(vm);
 }
 
 void vm_powerdown(struct vm *vm)
 {
+    vm_lock(vm);
     acpi_pm_power_button(vm->board.acpi_pm);
+    vm_unlock(vm);
 }
 
 void vm_stop(struct vm *vm)
 {
-    vm->stop = true;
-    cpu_request(vm->cpu, REQ_EXIT);
+    __atomic_store_n(&vm->stop, true, __ATOMIC_SEQ_CST);
+    if (vm->threads)
+        vm_wake(vm);
+    else
+        cpu_request(vm->vcpu[vm->turn].cpu, REQ_EXIT);
 }
 
 bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque)
@@ -302,13 +465,19 @@ int vm_exit_code(const struct vm *vm, enum vm_stop why)
     case VM_DEBUG_EXIT: return (int)(vm->board.requests.exit_value << 1 | 1) & 0xff;
     case VM_TRIPLE_FAULT: return EXIT_TRIPLE_FAULT;
     case VM_TIMEOUT: return EXIT_TIMEOUT;
+    case VM_NO_THREADS: return EXIT_HOST;
     default: return EXIT_OK;
     }
 }
 
 struct cpu *vm_cpu(struct vm *vm, unsigned n)
 {
-    return n == 0 ? vm->cpu : NULL;
+    return n < vm->cpus ? vm->vcpu[n].cpu : NULL;
+}
+
+unsigned vm_cpus(const struct vm *vm)
+{
+    return vm->cpus;
 }
 
 struct phys *vm_phys(struct vm *vm)
@@ -331,14 +500,20 @@ struct dev *vm_devices(struct vm *vm)
     return vm->board.devices;
 }
 
-const struct stats *vm_stats(const struct vm *vm)
+const struct stats *vm_stats(struct vm *vm)
 {
-    return &vm->cpu->stats;
+    vm->sum = vm->board.stats;
+    for (unsigned n = 0; n < vm->cpus; n++)
+        stats_add(&vm->sum, &vm->vcpu[n].cpu->stats);
+    return &vm->sum;
 }
 
 u64 vm_icount(const struct vm *vm)
 {
-    return cpu_icount(vm->cpu);
+    u64 sum = 0;
+    for (unsigned n = 0; n < vm->cpus; n++)
+        sum += cpu_icount(vm->vcpu[n].cpu);
+    return sum;
 }
 
 u64 vm_ram_hash(const struct vm *vm)

@@ -17,11 +17,12 @@ struct vga;
 
 /* All strings are owned by the caller and outlive the VM. */
 struct vm_config {
-    u64 ram_bytes;                        /* multiple of 1 MiB, 1 MiB to 1 TiB */
-    const char *cpu_model;                /* NULL: default */
-    const char *pv;                       /* "kvm,-pv-eoi"; NULL: none */
-    const char *accel; /* "interp", "jit"; NULL: interp */
-    const char *jit_test; /* modes of the translator for tests, "tlb-miss,cache=1M"; NULL: none */
+    u64 ram_bytes;         /* multiple of 1 MiB, 1 MiB to 1 TiB */
+    const char *cpu_model; /* NULL: default */
+    unsigned cpus;         /* 1 to VM_MAX_CPUS; 0: 1 */
+    const char *pv;        /* "kvm,-pv-eoi"; NULL: none */
+    const char *accel;     /* "interp", "jit"; NULL: interp */
+    const char *jit_test;  /* modes of the translator for tests, "tlb-miss,cache=1M"; NULL: none */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
     bool demo_guest;
@@ -37,14 +38,17 @@ struct vm_config {
     const char *const *devices; /* -device arguments, NULL-terminated; may be NULL */
 };
 
+#define VM_MAX_CPUS 16u
+
 enum vm_stop {
     VM_POWEROFF,   /* ACPI S5 or the like */
     VM_RESET,      /* reset with no_reboot */
     VM_DEBUG_EXIT, /* isa-debug-exit; exit_code is set */
     VM_TRIPLE_FAULT,
-    VM_STOPPED, /* vm_stop was called */
-    VM_TIMEOUT, /* vm_run's limit was reached */
-    VM_HUNG,    /* HLT with interrupts off and nothing that could wake it */
+    VM_STOPPED,    /* vm_stop was called */
+    VM_TIMEOUT,    /* vm_run's limit was reached */
+    VM_NO_THREADS, /* the host gives no thread to a vCPU */
+    VM_HUNG,       /* HLT with interrupts off and nothing that could wake it */
 };
 
 struct vm;
@@ -67,12 +71,14 @@ void vm_reset(struct vm *vm);
 void vm_set_tick(struct vm *vm, u64 period_ns, void (*fn)(void *opaque), void *opaque);
 
 struct cpu *vm_cpu(struct vm *vm, unsigned n); /* NULL beyond the last */
+unsigned vm_cpus(const struct vm *vm);
 struct phys *vm_phys(struct vm *vm);
 struct clock *vm_clock(struct vm *vm);
 struct vga *vm_display(struct vm *vm); /* NULL: none */
 struct dev *vm_devices(struct vm *vm); /* list by ->next */
-const struct stats *vm_stats(const struct vm *vm);
-u64 vm_icount(const struct vm *vm);
+/* Of all CPUs and devices together; not while it runs. Good until the next call. */
+const struct stats *vm_stats(struct vm *vm);
+u64 vm_icount(const struct vm *vm); /* of all CPUs together */
 u64 vm_ram_hash(const struct vm *vm);
 /* Per-feature use counters of the personality: name and count by index; false at the end. */
 bool vm_pv_feature(const struct vm *vm, unsigned i, const char **name, const char **doc, bool *on,

@@ -21,33 +21,79 @@ struct vm_tick {
     u64 period_ns, next_ns; /* of the host's time */
 };
 
+struct vcpu {
+    struct vm *vm;
+    struct cpu *cpu;
+    pthread_t thread; /* while vm_run runs, with threads */
+};
+
 struct vm {
     struct vm_config cfg;
     struct phys phys;
     struct clock clock;
-    struct cpu *cpu;
+    struct smp smp;
+    struct vcpu vcpu[SMP_MAX];
+    unsigned cpus;
+    unsigned turn;      /* without threads: the vCPU whose turn it is */
+    struct cpu *cpu;    /* the first */
+    struct cpu *blamed; /* who stopped the machine */
     struct board board;
+    struct stats sum; /* filled by vm_stats */
     struct pv *pv;
     struct rom rom; /* of the system; no data: none */
     struct vm_fd fds[VM_MAX_FDS];
     unsigned fd_count;
-    volatile bool stop;   /* set by vm_stop, also from signal handlers */
-    u64 warp_ns;          /* icount: time skipped while halted */
-    u64 host_deadline_ns; /* 0: none */
+    bool stop;               /* set by vm_stop, also from signal handlers */
+    bool threads;            /* each vCPU has a thread of its own: threads.c */
+    pthread_mutex_t devices; /* the lock of devices, clock and personality, with threads */
+    int wake_fd[2];          /* a pipe that ends the wait of the thread that called vm_run */
+    u64 sleeps_until_ns;     /* virtual time until which that thread waits; 0: it does not */
+    bool dead;               /* a vCPU is in shutdown: `blamed` */
+    u64 warp_ns;             /* icount: time skipped while halted */
+    u64 host_deadline_ns;    /* 0: none */
     struct vm_tick tick;
-    u64 next_poll_ns;     /* host time of the next look at file descriptors */
-    bool follows;         /* the second machine of a check (check.h): input comes from the first */
+    u64 next_poll_ns; /* host time of the next look at file descriptors */
+    bool follows;     /* the second machine of a check (check.h): input comes from the first */
 };
 
 /* Puts CPU, chips and memory into the state in which the guest starts. */
 bool vm_boot(struct vm *vm, struct err *e);
 
-/* ---- the run loop in parts: run.c, and check.c for two machines in step ------------------------ */
+/* ---- the run loop in parts: run.c, and check.c for two machines in step ------------------------
+ */
 
 /* Timers, requests and one slice of at most max_insns instructions. True: *why says why the machine
  * stops. */
 bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why);
+/* What chips and front ends asked for. True: *why says why the machine stops. */
+bool vm_board_requests(struct vm *vm, enum vm_stop *why);
+/* INIT and start-up IPI, on the vCPU's thread. */
+void vm_serve_ipis(struct cpu *cpu);
+/* Would cpu_run do anything? */
+bool vm_can_run(const struct cpu *cpu);
 /* Was vm_stop called, or is the limit of host time over? */
 bool vm_stop_asked(struct vm *vm, enum vm_stop *why);
 /* Looks at file descriptors, if it is time to. */
 void vm_look_around(struct vm *vm);
+/* Can something that lies outside still change what a halted machine does? */
+bool vm_has_streams(const struct vm *vm);
+/* Would every stream's chip take input now? */
+bool vm_all_streams_ready(const struct vm *vm);
+/* Nanoseconds that may be waited, at most `most`, before the host's time is over or the front end
+ * wants its tick. */
+u64 vm_until_host_events(const struct vm *vm, u64 most);
+/* Waits for input, timeout_ns of the host's time at most, and hands it on. */
+void vm_poll_streams(struct vm *vm, u64 timeout_ns);
+void vm_tick(struct vm *vm);
+
+/* ---- a thread per vCPU: threads.c --------------------------------------------------------------
+ */
+
+/* vm_run's loop with vm->threads. */
+enum vm_stop vm_run_threads(struct vm *vm);
+/* Ends the wait of the thread in vm_run; from anywhere, also from signal handlers. */
+void vm_wake(struct vm *vm);
+/* The lock of devices, clock and personality; nothing without threads. A vCPU that waits for it
+ * stands still (smp.h). */
+void vm_lock(struct vm *vm);
+void vm_unlock(struct vm *vm);

@@ -13,6 +13,9 @@ bool dma_read(struct phys *p, gpa_t gpa, void *buf, u64 len);
 bool dma_write(struct phys *p, gpa_t gpa, const void *buf, u64 len);
 bool dma_fill(struct phys *p, gpa_t gpa, u8 value, u64 len);
 
+/* Exchanges a byte of RAM atomically with respect to the CPUs. */
+bool dma_exchange8(struct phys *p, gpa_t gpa, u8 value, u8 *old);
+
 u16 dma_read16(struct phys *p, gpa_t gpa);
 u32 dma_read32(struct phys *p, gpa_t gpa);
 u64 dma_read64(struct phys *p, gpa_t gpa);

@@ -6,8 +6,8 @@
  * Specification: Linux Documentation/virt/kvm/x86/cpuid.rst, msr.rst, hypercalls.rst.
  *
  * A feature that is off is not there at all: its CPUID bit is clear, its MSRs fault as unknown ones
- * do, its hypercalls answer -KVM_ENOSYS. On by default is what can do something for one vCPU whose
- * memory is resident; the others are complete but idle then, and wait for +NAME.
+ * do, its hypercalls answer -KVM_ENOSYS. On by default is what can do something for as many vCPUs
+ * as there are, whose memory is resident; the others are complete but idle then, and wait for +NAME.
  *
  * Not implemented: MMU_OP (removed from KVM), MSI_EXT_DEST_ID (the I/O APIC has 8-bit
  * destinations), HC_MAP_GPA_RANGE and MIGRATION_CONTROL (encrypted guests).
@@ -52,7 +52,7 @@ static const struct pv_feature kvm_features[] = {
         .evidence = "kvm-guest: PV spinlocks enabled (with more than one CPU)",
     },
     [KVM_F_TLB_FLUSH] = {
-        .name = "pv-tlb-flush", .cpuid_bit = BIT(9), .def = false,
+        .name = "pv-tlb-flush", .cpuid_bit = BIT(9), .def_smp = true,
         .doc = "flush IPIs to vCPUs that do not run (with more than one CPU)",
         .evidence = "kvm-guest: KVM setup pv remote TLB flush",
         .needs = BIT(KVM_F_STEAL_TIME),
@@ -68,7 +68,7 @@ static const struct pv_feature kvm_features[] = {
         .evidence = "cpuidle driver haltpoll",
     },
     [KVM_F_SCHED_YIELD] = {
-        .name = "pv-sched-yield", .cpuid_bit = BIT(13), .def = false,
+        .name = "pv-sched-yield", .cpuid_bit = BIT(13), .def_smp = true,
         .doc = "waiting for a vCPU that does not run (with more than one CPU)",
         .evidence = "kvm-guest: setup PV sched yield",
         .needs = BIT(KVM_F_STEAL_TIME),
@@ -108,7 +108,7 @@ static bool kvm_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
         break;
     case KVM_CPUID_FEATURES: r[0] = pv_cpuid_bits(pv); break;
     case KVM_CPUID_TIMING:
-        r[0] = (u32)pv->env.cpu->tsc_khz;
+        r[0] = (u32)pv->env.cpu[0]->tsc_khz;
         r[1] = LAPIC_TIMER_HZ / 1000;
         pv_used(pv, KVM_F_TIMING_LEAF);
         break;
@@ -137,9 +137,10 @@ static int feature_of_msr(u32 msr)
     }
 }
 
-static bool kvm_msr_read(struct pv *pv, u32 msr, u64 *value)
+static bool kvm_msr_read(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value)
 {
     const struct pv_kvm *k = kvm_of(pv);
+    const struct kvm_vcpu *v = &k->vcpu[cpu->id];
     int f = feature_of_msr(msr);
 
     if (f < 0 || !pv_has(pv, (unsigned)f))
@@ -148,51 +149,51 @@ static bool kvm_msr_read(struct pv *pv, u32 msr, u64 *value)
     case MSR_KVM_WALL_CLOCK:
     case MSR_KVM_WALL_CLOCK_NEW: *value = k->wall_clock; break;
     case MSR_KVM_SYSTEM_TIME:
-    case MSR_KVM_SYSTEM_TIME_NEW: *value = k->vcpu.system_time; break;
-    case MSR_KVM_ASYNC_PF_EN: *value = k->vcpu.async_pf; break;
-    case MSR_KVM_ASYNC_PF_INT: *value = k->vcpu.async_pf_int; break;
-    case MSR_KVM_STEAL_TIME: *value = k->vcpu.steal_time; break;
-    case MSR_KVM_PV_EOI_EN: *value = k->vcpu.pv_eoi; break;
-    case MSR_KVM_POLL_CONTROL: *value = k->vcpu.poll_control; break;
+    case MSR_KVM_SYSTEM_TIME_NEW: *value = v->system_time; break;
+    case MSR_KVM_ASYNC_PF_EN: *value = v->async_pf; break;
+    case MSR_KVM_ASYNC_PF_INT: *value = v->async_pf_int; break;
+    case MSR_KVM_STEAL_TIME: *value = v->steal_time; break;
+    case MSR_KVM_PV_EOI_EN: *value = v->pv_eoi; break;
+    case MSR_KVM_POLL_CONTROL: *value = v->poll_control; break;
     default: *value = 0; break; /* MSR_KVM_ASYNC_PF_ACK */
     }
     return true;
 }
 
-static bool write_poll_control(struct pv_kvm *k, u64 value)
+static bool write_poll_control(struct kvm_vcpu *v, u64 value)
 {
     if (value > 1)
         return false;
-    k->vcpu.poll_control = value;
-    k->pv.host_polls = value;
-    pv_used(&k->pv, KVM_F_POLL_CONTROL);
+    v->poll_control = value;
+    v->k->pv.host_polls = value;
+    pv_used(&v->k->pv, KVM_F_POLL_CONTROL);
     return true;
 }
 
 /* False: #GP. */
-static bool write_msr(struct pv_kvm *k, u32 msr, u64 value, enum kvm_feature f)
+static bool write_msr(struct kvm_vcpu *v, u32 msr, u64 value, enum kvm_feature f)
 {
     switch (msr) {
     case MSR_KVM_WALL_CLOCK:
-    case MSR_KVM_WALL_CLOCK_NEW: kvm_clock_write_wall(k, value); return true;
+    case MSR_KVM_WALL_CLOCK_NEW: kvm_clock_write_wall(v->k, value); return true;
     case MSR_KVM_SYSTEM_TIME:
-    case MSR_KVM_SYSTEM_TIME_NEW: kvm_clock_write_system_time(k, value, f); return true;
-    case MSR_KVM_ASYNC_PF_EN: return kvm_irq_write_async_pf(k, value);
-    case MSR_KVM_ASYNC_PF_INT: return kvm_irq_write_async_pf_int(k, value);
-    case MSR_KVM_STEAL_TIME: return kvm_sched_write_steal_time(k, value);
-    case MSR_KVM_PV_EOI_EN: return kvm_irq_write_pv_eoi(k, value);
-    case MSR_KVM_POLL_CONTROL: return write_poll_control(k, value);
+    case MSR_KVM_SYSTEM_TIME_NEW: kvm_clock_write_system_time(v, value, f); return true;
+    case MSR_KVM_ASYNC_PF_EN: return kvm_irq_write_async_pf(v, value);
+    case MSR_KVM_ASYNC_PF_INT: return kvm_irq_write_async_pf_int(v, value);
+    case MSR_KVM_STEAL_TIME: return kvm_sched_write_steal_time(v, value);
+    case MSR_KVM_PV_EOI_EN: return kvm_irq_write_pv_eoi(v, value);
+    case MSR_KVM_POLL_CONTROL: return write_poll_control(v, value);
     default: return true; /* MSR_KVM_ASYNC_PF_ACK: no token is ever outstanding */
     }
 }
 
-static bool kvm_msr_write(struct pv *pv, u32 msr, u64 value, bool *gp)
+static bool kvm_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *gp)
 {
     int f = feature_of_msr(msr);
 
     if (f < 0 || !pv_has(pv, (unsigned)f))
         return false;
-    *gp = !write_msr(kvm_of(pv), msr, value, (enum kvm_feature)f);
+    *gp = !write_msr(kvm_vcpu_of(kvm_of(pv), cpu), msr, value, (enum kvm_feature)f);
     return true;
 }
 
@@ -246,7 +247,8 @@ static void kvm_reset(struct pv *pv)
     struct pv_kvm *k = kvm_of(pv);
 
     k->wall_clock = 0;
-    k->vcpu = (struct kvm_vcpu){ .poll_control = 1 };
+    for (unsigned n = 0; n < SMP_MAX; n++)
+        k->vcpu[n] = (struct kvm_vcpu){ .k = k, .n = n, .poll_control = 1 };
     kvm_irq_attach(k);
 }
 
@@ -257,15 +259,15 @@ static void kvm_destroy(struct pv *pv)
 
 static void kvm_enter(struct pv *pv, struct cpu *cpu)
 {
-    struct pv_kvm *k = kvm_of(pv);
+    struct kvm_vcpu *v = kvm_vcpu_of(kvm_of(pv), cpu);
 
-    kvm_clock_enter(k, cpu);
-    kvm_sched_enter(k, cpu);
+    kvm_clock_enter(v);
+    kvm_sched_enter(v);
 }
 
 static void kvm_leave(struct pv *pv, struct cpu *cpu, bool halted)
 {
-    kvm_sched_leave(kvm_of(pv), cpu, halted);
+    kvm_sched_leave(kvm_vcpu_of(kvm_of(pv), cpu), halted);
 }
 
 const struct pv_personality pv_kvm = {

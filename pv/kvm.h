@@ -55,8 +55,12 @@ enum kvm_feature {
 #define KVM_VCPU_PREEMPTED BIT(0)
 #define KVM_VCPU_FLUSH_TLB BIT(1)
 
+struct pv_kvm;
+
 /* What belongs to one vCPU. */
 struct kvm_vcpu {
+    struct pv_kvm *k;
+    unsigned n;         /* number of the vCPU */
     u64 system_time;    /* MSRs as written */
     u64 async_pf, async_pf_int, steal_time, pv_eoi, poll_control;
 
@@ -78,7 +82,7 @@ struct kvm_vcpu {
 struct pv_kvm {
     struct pv pv;
     u64 wall_clock;     /* MSR as written */
-    struct kvm_vcpu vcpu; /* of env.cpu: there is one vCPU */
+    struct kvm_vcpu vcpu[SMP_MAX];
 };
 
 extern const struct pv_personality pv_kvm;
@@ -88,26 +92,36 @@ static inline struct pv_kvm *kvm_of(struct pv *pv)
     return container_of(pv, struct pv_kvm, pv);
 }
 
+static inline struct kvm_vcpu *kvm_vcpu_of(struct pv_kvm *k, const struct cpu *cpu)
+{
+    return &k->vcpu[cpu->id];
+}
+
+static inline struct cpu *kvm_cpu(const struct kvm_vcpu *v)
+{
+    return v->k->pv.env.cpu[v->n];
+}
+
 /* kvm_clock.c */
 void kvm_clock_write_wall(struct pv_kvm *k, u64 value);
-void kvm_clock_write_system_time(struct pv_kvm *k, u64 value, enum kvm_feature by);
-void kvm_clock_enter(struct pv_kvm *k, struct cpu *cpu);
+void kvm_clock_write_system_time(struct kvm_vcpu *v, u64 value, enum kvm_feature by);
+void kvm_clock_enter(struct kvm_vcpu *v);
 void kvm_clock_tsc_changed(struct pv *pv, struct cpu *cpu);
 u64 kvm_hc_clock_pairing(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
 
 /* kvm_sched.c; the write is false: #GP */
-bool kvm_sched_write_steal_time(struct pv_kvm *k, u64 value);
-void kvm_sched_enter(struct pv_kvm *k, struct cpu *cpu);
-void kvm_sched_leave(struct pv_kvm *k, struct cpu *cpu, bool halted);
+bool kvm_sched_write_steal_time(struct kvm_vcpu *v, u64 value);
+void kvm_sched_enter(struct kvm_vcpu *v);
+void kvm_sched_leave(struct kvm_vcpu *v, bool halted);
 u64 kvm_hc_kick_cpu(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
 u64 kvm_hc_sched_yield(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
 
 /* kvm_irq.c; the writes are false: #GP */
 void kvm_irq_attach(struct pv_kvm *k);
 void kvm_irq_detach(struct pv_kvm *k);
-bool kvm_irq_write_pv_eoi(struct pv_kvm *k, u64 value);
-bool kvm_irq_write_async_pf(struct pv_kvm *k, u64 value);
-bool kvm_irq_write_async_pf_int(struct pv_kvm *k, u64 value);
+bool kvm_irq_write_pv_eoi(struct kvm_vcpu *v, u64 value);
+bool kvm_irq_write_async_pf(struct kvm_vcpu *v, u64 value);
+bool kvm_irq_write_async_pf_int(struct kvm_vcpu *v, u64 value);
 u64 kvm_hc_send_ipi(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
-/* The local APIC of `apic_id`; NULL: there is none. */
-struct lapic *kvm_irq_find_lapic(struct pv_kvm *k, u32 apic_id);
+/* The vCPU of `apic_id`; NULL: there is none. */
+struct kvm_vcpu *kvm_irq_find_vcpu(struct pv_kvm *k, u32 apic_id);

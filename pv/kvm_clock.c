@@ -27,9 +27,10 @@ static u64 ns_at_tsc(const struct cpu *cpu, u64 tsc)
     return (u64)((u128)(tsc - (u64)cpu->tsc_offset) * 1000000 / cpu->tsc_khz);
 }
 
-static void write_page(struct pv_kvm *k, struct cpu *cpu)
+static void write_page(struct kvm_vcpu *v)
 {
-    struct kvm_vcpu *v = &k->vcpu;
+    struct pv_kvm *k = v->k;
+    struct cpu *cpu = kvm_cpu(v);
     struct pvclock_time t = { .tsc = cpu_tsc(cpu) };
 
     t.system_ns = ns_at_tsc(cpu, t.tsc);
@@ -46,12 +47,12 @@ static void write_page(struct pv_kvm *k, struct cpu *cpu)
         pv_used(&k->pv, KVM_F_CLOCK_STABLE);
 }
 
-void kvm_clock_write_system_time(struct pv_kvm *k, u64 value, enum kvm_feature by)
+void kvm_clock_write_system_time(struct kvm_vcpu *v, u64 value, enum kvm_feature by)
 {
-    k->vcpu.system_time = value;
-    k->vcpu.clock_feature = by;
+    v->system_time = value;
+    v->clock_feature = by;
     if (value & KVM_MSR_ENABLED)
-        write_page(k, k->pv.env.cpu);
+        write_page(v);
 }
 
 void kvm_clock_write_wall(struct pv_kvm *k, u64 value)
@@ -61,23 +62,21 @@ void kvm_clock_write_wall(struct pv_kvm *k, u64 value)
         pvclock_write_wall(k->pv.env.phys, value, k->pv.env.wall_base_ns);
 }
 
-void kvm_clock_enter(struct pv_kvm *k, struct cpu *cpu)
+void kvm_clock_enter(struct kvm_vcpu *v)
 {
-    const struct kvm_vcpu *v = &k->vcpu;
-
     if (!(v->system_time & KVM_MSR_ENABLED))
         return;
-    if (v->clock_tsc_offset != cpu->tsc_offset ||
-        clock_now_ns(k->pv.env.clock) - v->clock_updated_ns >= RENEW_NS)
-        write_page(k, cpu);
+    if (v->clock_tsc_offset != kvm_cpu(v)->tsc_offset ||
+        clock_now_ns(v->k->pv.env.clock) - v->clock_updated_ns >= RENEW_NS)
+        write_page(v);
 }
 
 void kvm_clock_tsc_changed(struct pv *pv, struct cpu *cpu)
 {
-    struct pv_kvm *k = kvm_of(pv);
+    struct kvm_vcpu *v = kvm_vcpu_of(kvm_of(pv), cpu);
 
-    if (k->vcpu.system_time & KVM_MSR_ENABLED)
-        write_page(k, cpu);
+    if (v->system_time & KVM_MSR_ENABLED)
+        write_page(v);
 }
 
 u64 kvm_hc_clock_pairing(struct pv *pv, struct cpu *cpu, const u64 arg[4])

@@ -29,83 +29,94 @@
  * not when another interrupt waits for it: those need to be told at once. */
 static void offer_eoi(void *opaque, u8 vector, bool edge, bool more_pending)
 {
-    struct pv_kvm *k = opaque;
-    struct kvm_vcpu *v = &k->vcpu;
+    struct kvm_vcpu *v = opaque;
+    struct phys *p = v->k->pv.env.phys;
     u8 word;
 
     (void)vector;
     if (!(v->pv_eoi & KVM_MSR_ENABLED) || !edge || more_pending)
         return;
     v->eoi_gpa = v->pv_eoi & ~(KVM_MSR_ENABLED | PV_EOI_RESERVED);
-    if (!dma_read(k->pv.env.phys, v->eoi_gpa, &word, 1))
+    if (!dma_read(p, v->eoi_gpa, &word, 1))
         return;
     word |= PV_EOI_BIT;
-    v->eoi_armed = dma_write(k->pv.env.phys, v->eoi_gpa, &word, 1);
+    v->eoi_armed = dma_write(p, v->eoi_gpa, &word, 1);
 }
 
 /* Withdraws the offer; true: the guest had taken it. */
 static bool take_eoi(void *opaque)
 {
-    struct pv_kvm *k = opaque;
-    struct kvm_vcpu *v = &k->vcpu;
+    struct kvm_vcpu *v = opaque;
+    struct phys *p = v->k->pv.env.phys;
     u8 word;
 
     if (!v->eoi_armed)
         return false;
     v->eoi_armed = false;
-    if (!dma_read(k->pv.env.phys, v->eoi_gpa, &word, 1))
+    if (!dma_read(p, v->eoi_gpa, &word, 1))
         return false;
     if (!(word & PV_EOI_BIT)) {
-        pv_used(&k->pv, KVM_F_PV_EOI);
+        pv_used(&v->k->pv, KVM_F_PV_EOI);
         return true;
     }
     word &= (u8)~PV_EOI_BIT;
-    dma_write(k->pv.env.phys, v->eoi_gpa, &word, 1);
+    dma_write(p, v->eoi_gpa, &word, 1);
     return false;
+}
+
+/* The guest tests and clears the bit without LOCK: only its own thread may touch it. */
+static bool may_take_eoi(void *opaque)
+{
+    const struct kvm_vcpu *v = opaque;
+    const struct cpu *cpu = kvm_cpu(v);
+    return !v->eoi_armed || !cpu->shared || smp_current() == cpu;
 }
 
 void kvm_irq_attach(struct pv_kvm *k)
 {
-    if (k->pv.env.lapic && pv_has(&k->pv, KVM_F_PV_EOI))
-        k->pv.env.lapic->pv = (struct lapic_pv){ k, offer_eoi, take_eoi };
+    for (unsigned n = 0; n < k->pv.env.cpus; n++)
+        if (k->pv.env.lapic[n] && pv_has(&k->pv, KVM_F_PV_EOI))
+            k->pv.env.lapic[n]->pv =
+                (struct lapic_pv){ &k->vcpu[n], offer_eoi, take_eoi, may_take_eoi };
 }
 
 void kvm_irq_detach(struct pv_kvm *k)
 {
-    if (k->pv.env.lapic && k->pv.env.lapic->pv.opaque == k)
-        k->pv.env.lapic->pv = (struct lapic_pv){ 0 };
+    for (unsigned n = 0; n < k->pv.env.cpus; n++)
+        if (k->pv.env.lapic[n] && k->pv.env.lapic[n]->pv.opaque == &k->vcpu[n])
+            k->pv.env.lapic[n]->pv = (struct lapic_pv){ 0 };
 }
 
-bool kvm_irq_write_pv_eoi(struct pv_kvm *k, u64 value)
+bool kvm_irq_write_pv_eoi(struct kvm_vcpu *v, u64 value)
 {
     if (value & PV_EOI_RESERVED)
         return false;
-    k->vcpu.pv_eoi = value; /* an offer that stands keeps its address */
+    v->pv_eoi = value; /* an offer that stands keeps its address */
     return true;
 }
 
 /* ---- async page faults ----------------------------------------------------------------------- */
 
-bool kvm_irq_write_async_pf(struct pv_kvm *k, u64 value)
+bool kvm_irq_write_async_pf(struct kvm_vcpu *v, u64 value)
 {
     u8 area[ASYNC_PF_BYTES];
 
     if (value & ASYNC_PF_RESERVED)
         return false;
     if ((value & KVM_MSR_ENABLED) &&
-        !dma_read(k->pv.env.phys, value & ~ASYNC_PF_ALIGN, area, sizeof area))
+        !dma_read(v->k->pv.env.phys, value & ~ASYNC_PF_ALIGN, area, sizeof area))
         return false;
-    k->vcpu.async_pf = value;
+    v->async_pf = value;
     if (value & KVM_MSR_ENABLED)
-        pv_used(&k->pv, KVM_F_ASYNC_PF);
+        pv_used(&v->k->pv, KVM_F_ASYNC_PF);
     return true;
 }
 
-bool kvm_irq_write_async_pf_int(struct pv_kvm *k, u64 value)
+bool kvm_irq_write_async_pf_int(struct kvm_vcpu *v, u64 value)
 {
     if (value > 0xff)
         return false;
-    k->vcpu.async_pf_int = value;
+    v->async_pf_int = value;
     return true;
 }
 
@@ -113,20 +124,18 @@ bool kvm_irq_write_async_pf_int(struct pv_kvm *k, u64 value)
 
 static struct lapic *lapic_at(struct pv_kvm *k, unsigned n)
 {
-    struct lapic *own = k->pv.env.lapic;
+    struct lapic *own = k->pv.env.lapic[0];
 
     if (own && own->bus)
         return n < own->bus->cpus ? own->bus->cpu[n] : NULL;
     return n == 0 ? own : NULL;
 }
 
-struct lapic *kvm_irq_find_lapic(struct pv_kvm *k, u32 apic_id)
+struct kvm_vcpu *kvm_irq_find_vcpu(struct pv_kvm *k, u32 apic_id)
 {
-    struct lapic *l;
-
-    for (unsigned n = 0; (l = lapic_at(k, n)) != NULL; n++)
-        if (lapic_id(l) == apic_id)
-            return l;
+    for (unsigned n = 0; n < k->pv.env.cpus; n++)
+        if (k->pv.env.lapic[n] && lapic_id(k->pv.env.lapic[n]) == apic_id)
+            return &k->vcpu[n];
     return NULL;
 }
 

@@ -78,11 +78,11 @@ static int find_feature(const struct pv_personality *p, const char *name, struct
     return -1;
 }
 
-static u32 default_features(const struct pv_personality *p)
+static u32 default_features(const struct pv_personality *p, unsigned cpus)
 {
     u32 on = 0;
     for (unsigned i = 0; i < count_features(p); i++)
-        if (p->features[i].def)
+        if (p->features[i].def || (p->features[i].def_smp && cpus > 1))
             on |= BIT(i);
     return on;
 }
@@ -128,7 +128,7 @@ static bool resolve_needs(const struct pv_personality *p, u32 *on, u32 asked, st
     return true;
 }
 
-static const struct pv_personality *parse(char *spec, u32 *on, struct err *e)
+static const struct pv_personality *parse(char *spec, unsigned cpus, u32 *on, struct err *e)
 {
     char *next = spec;
     const struct pv_personality *p = find_personality(strsep(&next, ","), e);
@@ -136,7 +136,7 @@ static const struct pv_personality *parse(char *spec, u32 *on, struct err *e)
 
     if (!p)
         return NULL;
-    *on = default_features(p);
+    *on = default_features(p, cpus);
     while (next)
         if (!apply_item(p, strsep(&next, ","), on, &asked, e))
             return NULL;
@@ -151,7 +151,7 @@ struct pv *pv_create(const char *spec, const struct pv_env *env, struct err *e)
     u32 on = 0;
 
     BUG_ON(!copy);
-    p = parse(copy, &on, e);
+    p = parse(copy, env->cpus, &on, e);
     free(copy);
     if (!p)
         return NULL;
@@ -188,7 +188,7 @@ static void help_features(FILE *out, const struct pv_personality *p)
 {
     for (unsigned i = 0; i < count_features(p); i++) {
         const struct pv_feature *f = &p->features[i];
-        fprintf(out, "    %s%-20s %s\n", f->def ? "+" : "-", f->name, f->doc);
+        fprintf(out, "    %s%-20s %s\n", f->def ? "+" : f->def_smp ? "*" : "-", f->name, f->doc);
         if (f->evidence)
             fprintf(out, "     %-20s (seen in the guest: %s)\n", "", f->evidence);
     }
@@ -197,8 +197,8 @@ static void help_features(FILE *out, const struct pv_personality *p)
 void pv_help(FILE *out)
 {
     fputs("-pv NAME[,+FEATURE|-FEATURE...]: the hypervisor that the guest sees. Items apply in\n"
-          "order; +all and -all switch every feature. Below, + is on by default, and the text\n"
-          "says what a feature short-circuits.\n\n",
+          "order; +all and -all switch every feature. Below, + is on by default, * with several\n"
+          "CPUs, and the text says what a feature short-circuits.\n\n",
           out);
     for (size_t i = 0; i < ARRAY_SIZE(personalities); i++) {
         fprintf(out, "  %-8s %s\n", personalities[i]->name, personalities[i]->doc);
@@ -251,17 +251,17 @@ bool pv_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
     return pv->p->cpuid(pv, leaf, subleaf, r);
 }
 
-bool pv_msr_read(struct pv *pv, u32 msr, u64 *value, bool *handled)
+bool pv_msr_read(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value, bool *handled)
 {
-    *handled = pv->p->msr_read && pv->p->msr_read(pv, msr, value);
+    *handled = pv->p->msr_read && pv->p->msr_read(pv, cpu, msr, value);
     return *handled;
 }
 
-bool pv_msr_write(struct pv *pv, u32 msr, u64 value, bool *handled)
+bool pv_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *handled)
 {
     bool gp = false;
 
-    *handled = pv->p->msr_write && pv->p->msr_write(pv, msr, value, &gp);
+    *handled = pv->p->msr_write && pv->p->msr_write(pv, cpu, msr, value, &gp);
     return *handled && !gp;
 }
 

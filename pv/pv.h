@@ -1,13 +1,15 @@
 /*
  * pv.h: personalities: the hypervisor that a guest sees. One file (or folder) and one line in
  * personalities.def each. Exactly one is active in a run.
+ *
+ * With several CPUs everything here runs under the lock of the devices.
  */
 #pragma once
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/types.h"
-#include "cpu/cpu.h"
+#include "cpu/smp.h"
 #include "mmu/phys.h"
 #include <stdio.h>
 
@@ -20,6 +22,7 @@ struct pv_feature {
     const char *doc;      /* what it short-circuits */
     u32 cpuid_bit;        /* mask in the personality's feature leaf; 0: not a leaf bit */
     bool def;             /* on by default */
+    bool def_smp;         /* on by default when there are several CPUs */
     const char *evidence; /* what shows in the guest that it is used; NULL: the counter alone */
     u32 needs;            /* mask of features of which one must be on; 0: none */
 };
@@ -42,8 +45,9 @@ struct pv_personality {
     void (*reset)(struct pv *pv);  /* power-on state; also called once after creation */
     void (*destroy)(struct pv *pv);
     bool (*cpuid)(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]); /* 0x40000000 and up */
-    bool (*msr_read)(struct pv *pv, u32 msr, u64 *value);  /* false: not ours */
-    bool (*msr_write)(struct pv *pv, u32 msr, u64 value, bool *gp); /* false: not ours */
+    /* false: not ours */
+    bool (*msr_read)(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value);
+    bool (*msr_write)(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *gp);
     /* Decodes the registers by its ABI and dispatches; false: #UD. */
     bool (*hypercall)(struct pv *pv, struct cpu *cpu);
     void (*enter)(struct pv *pv, struct cpu *cpu); /* before the vCPU runs a slice: time pages */
@@ -55,13 +59,14 @@ struct pv_personality {
 struct pv_env {
     struct phys *phys;
     struct clock *clock;
-    struct lapic *lapic; /* of vCPU 0; its `bus` leads to the others */
-    struct cpu *cpu;
+    struct cpu *cpu[SMP_MAX]; /* by number, cpu.id */
+    struct lapic *lapic[SMP_MAX]; /* their local APICs; NULL: none */
+    unsigned cpus;
     /* UTC in ns since 1970 at virtual time 0, as the RTC's. 0: the host's wall clock, or with
      * CLOCK_ICOUNT, where runs must be alike, 2000-01-01. */
     u64 wall_base_ns;
-    /* Gives the host's processor to vCPU `apic_id`; NULL: there is no other vCPU. */
-    void (*yield_to)(void *opaque, u32 apic_id);
+    /* Gives the host's processor away, if it can to vCPU n; NULL: there is no other vCPU. */
+    void (*yield_to)(void *opaque, unsigned n);
     void *opaque;
 };
 
@@ -105,8 +110,8 @@ const struct pv_hypercall *pv_find_hypercall(struct pv *pv, u32 nr);
  * last. */
 bool pv_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4]);
 /* *handled false: not an MSR of the personality. Result false with *handled: #GP. */
-bool pv_msr_read(struct pv *pv, u32 msr, u64 *value, bool *handled);
-bool pv_msr_write(struct pv *pv, u32 msr, u64 value, bool *handled);
+bool pv_msr_read(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value, bool *handled);
+bool pv_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *handled);
 /* VMCALL and VMMCALL alike, at any CPL and in any mode; false: #UD. The CPU advances RIP. */
 bool pv_hypercall(struct pv *pv, struct cpu *cpu);
 /* The guest wrote IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST. */
@@ -114,7 +119,7 @@ void pv_tsc_changed(struct pv *pv, struct cpu *cpu);
 
 /* ---- the run loop's side --------------------------------------------------------------------- */
 
-/* Around every cpu_run. The time from leave to enter counts as stolen unless the vCPU was halted.
- * pv_leave may clear cpu->halted: the vCPU was kicked before it halted. */
+/* Around every cpu_run, on the vCPU's thread. The time from leave to enter counts as stolen unless
+ * the vCPU was halted. Both may clear cpu->halted: the vCPU was kicked, before it halted or since. */
 void pv_enter(struct pv *pv, struct cpu *cpu);
 void pv_leave(struct pv *pv, struct cpu *cpu, bool halted);

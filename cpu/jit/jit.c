@@ -1,9 +1,11 @@
 /* jit.c: life of translations: making, entering, linking, killing. See jit.h. */
 #include "cpu/exec.h"
 #include "cpu/jit/internal.h"
+#include "cpu/smp.h"
 #include <stdlib.h>
 
 #define CODE_BYTES (96 * MIB)
+#define CODE_BYTES_MIN (16 * MIB)
 #define MAX_ADDRESSES 8 /* translations of one block for different linear addresses */
 
 /* ---- flags between their two forms ----------------------------------------------------------- */
@@ -286,6 +288,13 @@ const u8 *jit_last_code(const struct jit *j, u64 *bytes)
     return rx_of(j, j->last);
 }
 
+/* The CPUs of a machine share what one would have, as long as it is enough for each. */
+static u64 code_bytes(const struct cpu *cpu)
+{
+    u64 share = CODE_BYTES / (cpu->smp ? cpu->smp->count : 1);
+    return align_up(share < CODE_BYTES_MIN ? CODE_BYTES_MIN : share, MIB);
+}
+
 struct jit *jit_create(struct cpu *cpu, struct err *e)
 {
     if (!jit_host_runs(cpu, e))
@@ -297,7 +306,7 @@ struct jit *jit_create(struct cpu *cpu, struct err *e)
     }
     j->cpu = cpu;
     j->rows = calloc(insn_row_count, sizeof *j->rows);
-    if (!j->rows || !host_code_map(&j->code, CODE_BYTES, e)) {
+    if (!j->rows || !host_code_map(&j->code, code_bytes(cpu), e)) {
         jit_destroy(j);
         return NULL;
     }

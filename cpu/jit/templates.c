@@ -151,6 +151,19 @@ static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
+extern const struct insn_ops ops_mfence;
+
+/* Of what does nothing here only MFENCE means something to other CPUs. */
+static bool emit_nop(struct tr *t, const struct insn_row *r)
+{
+    if (r->ops == &ops_mfence && t->j->cpu->shared) {
+        put8(&t->a, 0x0f);
+        put8(&t->a, 0xae);
+        put8(&t->a, 0xf0);
+    }
+    return true;
+}
+
 /* Is the record bound to the handler that checks more than flat operands need? */
 static bool bound_to_any(const struct tr *t, const struct insn *in, unsigned i)
 {
@@ -173,7 +186,7 @@ bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i)
     if (!r->ops || bound_to_any(t, in, i))
         return false;
     switch (row_template(r)) {
-    case T_NOP: return true;
+    case T_NOP: return emit_nop(t, r);
     case T_LEA: return emit_lea(t, in);
     case T_PUSH: return emit_push(t, in, i);
     case T_POP: return emit_pop(t, in, i);

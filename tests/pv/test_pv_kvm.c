@@ -13,7 +13,7 @@
 
 static struct phys phys;
 static struct clock virtual_time;
-static struct cpu *cpu;
+static struct cpu *cpu, *other;
 static struct dev_env denv;
 static struct apic_bus bus;
 static struct lapic *lapic, *second;
@@ -51,12 +51,15 @@ static void setup(void)
     cpu->phys = &phys;
     cpu->tsc_khz = 2500000;
     cpu->key = KEY_CODE64;
+    other = calloc(1, sizeof *other);
+    other->id = 1;
     denv = (struct dev_env){.phys = &phys, .clock = &virtual_time, .stats = &cpu->stats};
     apic_bus_init(&bus);
     lapic = make_lapic("id=0");
     second = make_lapic("id=3");
     env = (struct pv_env){
-        .phys = &phys, .clock = &virtual_time, .cpu = cpu, .lapic = lapic,
+        .phys = &phys, .clock = &virtual_time, .cpu = {cpu, other},
+        .lapic = {lapic, second}, .cpus = 2,
         .wall_base_ns = 1700000000ull * NS_PER_SEC + 250,
     };
     pv = NULL;
@@ -69,6 +72,7 @@ static void teardown(void)
     dev_destroy(&lapic->dev);
     dev_destroy(&second->dev);
     free(cpu);
+    free(other);
     phys_destroy(&phys);
 }
 
@@ -80,14 +84,14 @@ static void advance(u64 ns)
 static void wrmsr(u32 msr, u64 v)
 {
     bool handled = false;
-    ck_assert(pv_msr_write(pv, msr, v, &handled));
+    ck_assert(pv_msr_write(pv, cpu, msr, v, &handled));
     ck_assert(handled);
 }
 
 static bool wrmsr_faults(u32 msr, u64 v)
 {
     bool handled = false;
-    bool ok = pv_msr_write(pv, msr, v, &handled);
+    bool ok = pv_msr_write(pv, cpu, msr, v, &handled);
     ck_assert(handled);
     return !ok;
 }
@@ -96,7 +100,7 @@ static u64 rdmsr(u32 msr)
 {
     bool handled = false;
     u64 v = 0;
-    ck_assert(pv_msr_read(pv, msr, &v, &handled));
+    ck_assert(pv_msr_read(pv, cpu, msr, &v, &handled));
     return v;
 }
 
@@ -104,11 +108,11 @@ static bool is_unknown(u32 msr)
 {
     bool handled = true;
     u64 v;
-    pv_msr_read(pv, msr, &v, &handled);
+    pv_msr_read(pv, cpu, msr, &v, &handled);
     if (handled)
         return false;
     handled = true;
-    pv_msr_write(pv, msr, 0, &handled);
+    pv_msr_write(pv, cpu, msr, 0, &handled);
     return !handled;
 }
 
@@ -337,6 +341,7 @@ START_TEST(a_kick_makes_the_next_halt_fall_through_once)
     ck_assert_int_eq(call(KVM_HC_KICK_CPU, 0, 3, 0, 0), 0);
     pv_leave(pv, cpu, true);
     ck_assert(cpu->halted);
+    ck_assert(other->req & REQ_EXIT);
     ck_assert_int_eq(call(KVM_HC_KICK_CPU, 0, 0, 0, 0), 0);
     pv_leave(pv, cpu, true);
     ck_assert(!cpu->halted);
@@ -348,7 +353,7 @@ START_TEST(a_kick_makes_the_next_halt_fall_through_once)
 END_TEST
 
 static u32 yielded_to;
-static void on_yield(void *opaque, u32 id) { (void)opaque, yielded_to = id; }
+static void on_yield(void *opaque, unsigned n) { (void)opaque, yielded_to = n; }
 
 START_TEST(a_yield_goes_to_another_cpu_only)
 {
@@ -359,7 +364,7 @@ START_TEST(a_yield_goes_to_another_cpu_only)
     ck_assert_int_eq(call(KVM_HC_SCHED_YIELD, 7, 0, 0, 0), 0);
     ck_assert_uint_eq(yielded_to, 99);
     ck_assert_int_eq(call(KVM_HC_SCHED_YIELD, 3, 0, 0, 0), 0);
-    ck_assert_uint_eq(yielded_to, 3);
+    ck_assert_uint_eq(yielded_to, 1);
     ck_assert_uint_eq(pv->used[KVM_F_SCHED_YIELD], 1);
 }
 END_TEST

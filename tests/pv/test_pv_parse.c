@@ -20,7 +20,7 @@ static void setup(void)
     cpu->clock = &virtual_time;
     cpu->phys = &phys;
     cpu->tsc_khz = 1000000;
-    env = (struct pv_env){.phys = &phys, .clock = &virtual_time, .cpu = cpu};
+    env = (struct pv_env){.phys = &phys, .clock = &virtual_time, .cpu = {cpu}, .cpus = 1};
     memset(&e, 0, sizeof e);
 }
 
@@ -60,7 +60,7 @@ START_TEST(none_shows_no_hypervisor_at_all)
     ck_assert(!pv_cpuid(pv, 1, 0, r));
     ck_assert_uint_eq(r[2], 0);
     ck_assert(!pv_cpuid(pv, 0x40000000, 0, r));
-    pv_msr_read(pv, MSR_KVM_SYSTEM_TIME_NEW, &v, &handled);
+    pv_msr_read(pv, cpu, MSR_KVM_SYSTEM_TIME_NEW, &v, &handled);
     ck_assert(!handled);
     ck_assert(!pv_hypercall(pv, cpu));
     pv_enter(pv, cpu);
@@ -83,7 +83,7 @@ START_TEST(null_shows_a_signature_and_nothing_else)
     memcpy(signature, &r[1], 12);
     ck_assert_str_eq(signature, "ParallaxNull");
     ck_assert(!pv_cpuid(pv, 0x40000001, 0, r));
-    pv_msr_write(pv, MSR_KVM_SYSTEM_TIME_NEW, 1, &handled);
+    pv_msr_write(pv, cpu, MSR_KVM_SYSTEM_TIME_NEW, 1, &handled);
     ck_assert(!handled);
     ck_assert(!pv_hypercall(pv, cpu));
     pv_destroy(pv);

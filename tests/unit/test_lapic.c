@@ -20,8 +20,14 @@ static unsigned nmis, inits, sipis;
 static u8 sipi_vector;
 static int pic_vector;
 
-static void on_nmi(void *opaque) { (void)opaque, nmis++; }
-static void on_init(void *opaque) { (void)opaque, inits++; }
+static void on_nmi(void *opaque)
+{
+    (void)opaque, nmis++;
+}
+static void on_init(void *opaque)
+{
+    (void)opaque, inits++;
+}
 
 static void on_sipi(void *opaque, u8 vector)
 {
@@ -72,9 +78,18 @@ static void teardown(void)
     phys_destroy(&phys);
 }
 
-static u32 rd(unsigned off) { return (u32)phys_read(&phys, PAGE + off, 4); }
-static void wr(unsigned off, u32 v) { phys_write(&phys, PAGE + off, v, 4); }
-static void enable(void) { wr(0xf0, 0x1ff); }
+static u32 rd(unsigned off)
+{
+    return (u32)phys_read(&phys, PAGE + off, 4);
+}
+static void wr(unsigned off, u32 v)
+{
+    phys_write(&phys, PAGE + off, v, 4);
+}
+static void enable(void)
+{
+    wr(0xf0, 0x1ff);
+}
 
 static void advance(u64 ns)
 {
@@ -82,7 +97,10 @@ static void advance(u64 ns)
     clock_run_timers(&virtual_time);
 }
 
-static void fixed(u8 vector) { ck_assert(lapic_accept(l, APIC_FIXED, vector, false)); }
+static void fixed(u8 vector)
+{
+    ck_assert(lapic_accept(l, APIC_FIXED, vector, false));
+}
 
 START_TEST(reset_leaves_it_software_disabled_with_every_lvt_masked)
 {
@@ -343,7 +361,11 @@ START_TEST(a_period_of_one_tick_does_not_hold_the_host)
 END_TEST
 
 static u64 tsc_shift;
-static u64 read_tsc(void *opaque) { (void)opaque; return clock_now_ns(&virtual_time) * 3 + tsc_shift; }
+static u64 read_tsc(void *opaque)
+{
+    (void)opaque;
+    return clock_now_ns(&virtual_time) * 3 + tsc_shift;
+}
 
 START_TEST(tsc_deadline_fires_at_the_count_and_reads_zero_then)
 {
@@ -420,8 +442,8 @@ START_TEST(x2apic_registers_are_msrs_with_faults_where_the_manual_says)
     ck_assert_uint_eq(v, 1);
     ck_assert(lapic_msr_read(other, 0x80d, &v));
     ck_assert_uint_eq(v, 2);
-    ck_assert(!lapic_msr_read(l, 0x80e, &v));      /* DFR is gone */
-    ck_assert(!lapic_msr_read(l, 0x80b, &v));      /* EOI is write-only */
+    ck_assert(!lapic_msr_read(l, 0x80e, &v)); /* DFR is gone */
+    ck_assert(!lapic_msr_read(l, 0x80b, &v)); /* EOI is write-only */
     ck_assert(!lapic_msr_read(l, 0x831, &v));
     ck_assert(!lapic_msr_write(l, 0x80b, 1));
     ck_assert(!lapic_msr_write(l, 0x828, 1));
@@ -488,7 +510,11 @@ START_TEST(accesses_are_counted_by_class)
 END_TEST
 
 /* A personality's word in memory: 1 offered, 0 taken. */
-static struct { int word; bool armed; unsigned offers; } pv;
+static struct {
+    int word;
+    bool armed;
+    unsigned offers;
+} pv;
 
 static void pv_injected(void *opaque, u8 vector, bool edge, bool more)
 {
@@ -513,7 +539,7 @@ static bool pv_taken(void *opaque)
 START_TEST(an_eoi_in_memory_is_performed_before_the_next_interrupt_is_ranked)
 {
     memset(&pv, 0, sizeof pv);
-    l->pv = (struct lapic_pv){NULL, pv_injected, pv_taken};
+    l->pv = (struct lapic_pv){NULL, pv_injected, pv_taken, NULL};
     enable();
     fixed(0x50);
     ck_assert_int_eq(lapic_ack(l), 0x50);
@@ -536,7 +562,7 @@ END_TEST
 START_TEST(no_eoi_in_memory_for_level_interrupts_or_when_others_wait)
 {
     memset(&pv, 0, sizeof pv);
-    l->pv = (struct lapic_pv){NULL, pv_injected, pv_taken};
+    l->pv = (struct lapic_pv){NULL, pv_injected, pv_taken, NULL};
     enable();
     ck_assert(lapic_accept(l, APIC_FIXED, 0x50, true));
     ck_assert_int_eq(lapic_ack(l), 0x50);
