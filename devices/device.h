@@ -68,16 +68,19 @@ struct dev_prop {
     const char *doc;
 };
 
+struct drives;
 struct iobus;
 struct pci_bus;
 
-/* What a device may use of the machine. All are set but pci, which is NULL where there is none. */
+/* What a device may use of the machine. All are set but pci and drives, which are NULL where there are
+ * none. */
 struct dev_env {
     struct phys *phys;
     struct iobus *io;
     struct clock *clock;
     struct stats *stats; /* of the (first) CPU: sensitive classes */
-    struct pci_bus *pci; /* where PCI functions plug in (pci.h) */
+    struct pci_bus *pci;   /* where PCI functions plug in (pci.h) */
+    struct drives *drives; /* disks, CD-ROMs and floppies, by name (block/drive.h) */
 };
 
 struct dev;

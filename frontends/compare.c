@@ -167,7 +167,7 @@ static bool write_json(const struct comparison *cmp, const char *path, int argc,
 int compare_command(const struct options *o, int argc, char **argv)
 {
     struct comparison cmp = {0};
-    struct config c;
+    struct config c = {0};
     struct err e = {0};
     char *list = NULL;
 
@@ -179,6 +179,7 @@ int compare_command(const struct options *o, int argc, char **argv)
     for (unsigned i = 0; i < cmp.count; i++)
         free(cmp.side[i].runs);
     free(list);
+    config_free(&c);
     if (e.exit_code)
         err_print(&e);
     return e.exit_code;

@@ -271,6 +271,16 @@ static bool parse_traces(const struct options *o, struct err *e)
     return trace_set_file(o->value[OPT_D_FILE], e);
 }
 
+static bool parse_drives(struct config *c, const struct options *o, struct err *e)
+{
+    if (!drives_from_options(&c->drives, o, e))
+        return false;
+    c->vm.drives = c->drives.drive;
+    c->vm.drive_count = c->drives.count;
+    c->vm.report = err_print;
+    return true;
+}
+
 static const char *file_of(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -281,9 +291,14 @@ static const char *file_of(const char *path)
 bool config_from_options(struct config *c, const struct options *o, struct err *e)
 {
     *c = (struct config){0};
-    if (!parse_machine(c, o, e) || !parse_guest(c, o, e) || !parse_time(c, o, e) ||
+    if (!parse_machine(c, o, e) || !parse_guest(c, o, e) || !parse_time(c, o, e) || !parse_drives(c, o, e) ||
         !parse_streams(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
         return false;
     c->name = o->value[OPT_NAME] ? o->value[OPT_NAME] : file_of(c->vm.kernel);
     return true;
+}
+
+void config_free(struct config *c)
+{
+    drives_free(&c->drives);
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "frontends/options.h"
+#include "frontends/drives.h"
 #include "machine/vm.h"
 
 #define DEFAULT_RAM_BYTES (128 * MIB)
@@ -12,6 +12,7 @@
 
 struct config {
     struct vm_config vm;  /* without streams */
+    struct drive_list drives;
     const char *name;     /* of -name, or of the kernel's file */
     const char *until;    /* NULL: none */
     const char *screendump; /* file of the last screen; NULL: none */
@@ -27,3 +28,5 @@ struct config {
 bool config_lists(const struct options *o, FILE *out, bool *done, struct err *e);
 /* Switches traces on as a side effect; strings stay owned by the options. */
 bool config_from_options(struct config *c, const struct options *o, struct err *e);
+/* Also after a failure. */
+void config_free(struct config *c);

@@ -97,6 +97,7 @@ static bool add_repeated(const char **list, const char *value, enum opt opt, str
 static bool set_option(struct options *o, enum opt opt, const char *value, struct err *e)
 {
     const char **list = opt == OPT_DEVICE  ? o->devices
+                        : opt == OPT_DRIVE ? o->drives
                         : opt == OPT_TRACE ? o->traces
                         : opt == OPT_D     ? o->groups
                                            : NULL;

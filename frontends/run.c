@@ -217,6 +217,7 @@ int run_command(const struct options *o, int argc, char **argv)
     int code = EXIT_OK;
 
     if (!config_from_options(&r.config, o, &e)) {
+        config_free(&r.config);
         err_print(&e);
         return e.exit_code;
     }
@@ -229,6 +230,7 @@ int run_command(const struct options *o, int argc, char **argv)
             code = run_vm(&r, argc, argv, &e);
     }
     destroy(&r);
+    config_free(&r.config);
     if (e.exit_code) {
         err_print(&e);
         return e.exit_code;

@@ -4,6 +4,7 @@
 #include "bios/layout.h"
 #include "bios/video.h"
 #include "cpu/model.h"
+#include "machine/board_drives.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,14 +215,17 @@ static bool add_bios_debug(struct board *b, struct chardev *chr, struct err *e)
 
 static bool add_pci(struct board *b, const struct board_config *c, struct err *e)
 {
+    char ide_props[256];
+    board_drives_ide_props(b, ide_props, sizeof ide_props);
     b->pci = add(b, &pci_class, NULL, e);
     if (!b->pci)
         return false;
     b->env.pci = b->pci;
     return (b->i440fx = add(b, &i440fx_class, NULL, e)) &&
            (b->piix3 = add(b, &piix3_class, NULL, e)) &&
+           (b->ide = add(b, &ide_class, ide_props, e)) &&
            (b->acpi_pm = add(b, &acpi_pm_class, NULL, e)) &&
-           (c->no_vga || (b->vga = add(b, &vga_class, NULL, e)));
+           (c->vm->no_vga || (b->vga = add(b, &vga_class, NULL, e)));
 }
 
 static void wire(struct board *b)
@@ -237,6 +241,8 @@ static void wire(struct board *b)
     irq_connect(&b->acpi_pm->sci, irqline_set, &b->isa[9], SOURCE_SCI);
     irq_connect(&b->ps2->irq12, irqline_set, &b->isa[12], SOURCE_CHIP);
     irq_connect(&b->ferr, irqline_set, &b->isa[13], SOURCE_CHIP);
+    irq_connect(&b->ide->channel[0].irq, irqline_set, &b->isa[14], SOURCE_CHIP);
+    irq_connect(&b->ide->channel[1].irq, irqline_set, &b->isa[15], SOURCE_CHIP);
     for (unsigned i = 0; i < ISA_LINES; i++)
         irq_connect(&b->piix3->irq[i], irqline_set, &b->isa[i], SOURCE_PIIX3);
     for (unsigned i = 0; i < ARRAY_SIZE(b->pci->link); i++)
@@ -319,22 +325,25 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
         b->cpu[n] = (struct board_cpu){.board = b, .cpu = c->cpu[n]};
     b->attention = c->attention;
     b->opaque = c->opaque;
-    b->env = (struct dev_env){.phys = c->phys, .clock = c->clock, .stats = &b->stats};
+    b->env = (struct dev_env){
+        .phys = c->phys, .clock = c->clock, .stats = &b->stats, .drives = c->drives};
     c->clock->first_changed = end_slice;
     c->clock->first_changed_opaque = b;
     b->env.io = iobus_create();
     if (!b->env.io)
         return err_host(e, "out of memory for the I/O bus");
+    if (!board_drives_open(b, c->vm, e))
+        return false;
     b->pic = add(b, &pic_class, NULL, e);
     if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, c, e) ||
-        !add_bios_debug(b, c->bios_debug, e))
+        !add_bios_debug(b, c->vm->bios_debug, e))
         return false;
     wire(b);
     wire_control(b);
-    uart_set_chardev(b->uart, c->serial);
-    debugcon_set_chardev(b->debugcon, c->debugcon);
-    for (unsigned i = 0; c->devices && c->devices[i]; i++)
-        if (!add_user_device(b, c->devices[i], e))
+    uart_set_chardev(b->uart, c->vm->serial);
+    debugcon_set_chardev(b->debugcon, c->vm->debugcon);
+    for (unsigned i = 0; c->vm->devices && c->vm->devices[i]; i++)
+        if (!add_user_device(b, c->vm->devices[i], e))
             return false;
     return true;
 }

@@ -17,6 +17,7 @@
 #include "devices/fwcfg.h"
 #include "devices/hpet.h"
 #include "devices/i440fx.h"
+#include "devices/ide.h"
 #include "devices/ioapic.h"
 #include "devices/iobus.h"
 #include "devices/irqline.h"
@@ -34,6 +35,8 @@
 
 #define ISA_LINES 16
 
+struct vm_config;
+
 /* What the chips ask of the machine, latched until the run loop looks. */
 struct board_requests {
     bool reset, poweroff, exit;
@@ -46,10 +49,8 @@ struct board_config {
     struct cpu *const *cpu; /* by number */
     unsigned cpus;
     u64 rtc_base; /* seconds since 1970; 0: the host's clock */
-    struct chardev *serial, *debugcon;
-    struct chardev *bios_debug; /* port 402h; NULL: not there */
-    bool no_vga;
-    const char *const *devices; /* -device arguments; may be NULL */
+    struct drives *drives;
+    const struct vm_config *vm; /* streams, drives, -device arguments */
     void (*attention)(void *opaque);
     void *opaque;
 };
@@ -76,10 +77,12 @@ struct board {
     struct pci_bus *pci;
     struct i440fx *i440fx;
     struct piix3 *piix3;
+    struct ide *ide;
     struct acpi_pm *acpi_pm;
     struct debugcon *debugcon;
     struct vga *vga; /* NULL: none */
     struct fwcfg *fwcfg;
+    struct drive *ide_drives[IDE_DRIVES]; /* by place; NULL: none */
     struct irqline isa[ISA_LINES];
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */

@@ -45,6 +45,10 @@ void vm_explain(const struct vm *vm, FILE *out)
     if (c->initrd)
         fprintf(out, "initrd    %s\n", c->initrd);
     fprintf(out, "append    %s\n", c->append ? c->append : "");
+    for (const struct drive *d = vm->drives.first; d; d = d->next)
+        fprintf(out, "drive     %-12s %s%s%s, %llu bytes\n", d->id, d->path ? d->path : "no medium",
+                drive_has_medium(d) ? ": " : "", drive_has_medium(d) ? d->image->format->name : "",
+                (unsigned long long)drive_bytes(d));
     for (const struct dev *d = vm->board.devices; d; d = d->next)
         fprintf(out, "device    %-12s %s\n", d->cls->name, d->cls->doc);
     for (const struct region *r = vm->phys.regions; r; r = r->next)

@@ -242,6 +242,8 @@ static bool can_be_woken(const struct vm *vm)
 
 bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
 {
+    if (drives_pending(&vm->drives))
+        drives_run(&vm->drives);
     clock_run_timers(&vm->clock);
     if (vm_board_requests(vm, why))
         return true;

@@ -273,11 +273,8 @@ static bool create_board(struct vm *vm, u64 wall, struct err *e)
                               .cpu = vm->smp.cpu,
                               .cpus = vm->cpus,
                               .rtc_base = wall,
-                              .serial = cfg->serial,
-                              .debugcon = cfg->debugcon,
-                              .bios_debug = cfg->bios_debug,
-                              .no_vga = cfg->no_vga,
-                              .devices = cfg->devices,
+                              .drives = &vm->drives,
+                              .vm = cfg,
                               .attention = board_attention,
                               .opaque = vm};
     return board_create(&vm->board, &bc, e) && load_firmware(vm, e);
@@ -314,6 +311,8 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
 {
     u64 wall = vm->cfg.icount ? ICOUNT_WALL_BASE : 0;
     init_time(vm);
+    if (!vm_drives_init(vm, e))
+        return false;
     if (!create_cpus(vm, model, e) || !create_board(vm, wall, e) || !create_pv(vm, wall, e))
         return false;
     if (vm->threads && pipe2(vm->wake_fd, O_CLOEXEC | O_NONBLOCK))
@@ -333,6 +332,7 @@ struct vm *vm_create(const struct vm_config *cfg, struct err *e)
     }
     vm->cfg = *cfg;
     vm->wake_fd[0] = vm->wake_fd[1] = -1;
+    vm->drives_fd = -1;
     smp_init(&vm->smp);
     pthread_mutex_init(&vm->devices, NULL);
     if (!phys_init(&vm->phys, cfg->ram_bytes, e)) {
@@ -355,6 +355,7 @@ void vm_destroy(struct vm *vm)
     if (vm->pv)
         pv_destroy(vm->pv);
     board_destroy(&vm->board);
+    vm_drives_destroy(vm);
     for (unsigned n = 0; n < vm->cpus; n++) {
         if (vm->vcpu[n].cpu)
             jit_destroy(vm->vcpu[n].cpu->jit);

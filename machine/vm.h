@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/stats.h"
 #include "base/types.h"
+#include "block/drive.h"
 #include <stdio.h>
 
 struct chardev;
@@ -14,6 +15,20 @@ struct cpu;
 struct dev;
 struct phys;
 struct vga;
+
+enum vm_drive_bus {
+    VM_DRIVE_IDE,
+    VM_DRIVE_NONE, /* for a -device that names it */
+};
+
+struct vm_drive {
+    const char *id; /* NULL: the name of its place */
+    enum vm_drive_bus bus;
+    enum drive_media media;
+    int index;                  /* its place on the bus; -1: the next one that is free */
+    struct image_options image; /* path NULL: no medium */
+    const char *serial;         /* NULL: the device's own */
+};
 
 /* All strings are owned by the caller and outlive the VM. */
 struct vm_config {
@@ -36,6 +51,10 @@ struct vm_config {
     struct chardev *debugcon;   /* port 0xE9; may be NULL */
     struct chardev *bios_debug; /* port 0x402, SeaBIOS' messages; may be NULL */
     const char *const *devices; /* -device arguments, NULL-terminated; may be NULL */
+    const struct vm_drive *drives;
+    unsigned drive_count;
+    /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL. */
+    void (*report)(const struct err *e);
 };
 
 #define VM_MAX_CPUS 16u

@@ -31,6 +31,8 @@ struct vm {
     struct vm_config cfg;
     struct phys phys;
     struct clock clock;
+    struct drives drives;
+    int drives_fd; /* an event of the host: drives have something to hand back; -1: none */
     struct smp smp;
     struct vcpu vcpu[SMP_MAX];
     unsigned cpus;
@@ -97,3 +99,8 @@ void vm_wake(struct vm *vm);
  * stands still (smp.h). */
 void vm_lock(struct vm *vm);
 void vm_unlock(struct vm *vm);
+
+/* vm_drives.c */
+bool vm_drives_init(struct vm *vm, struct err *e);
+/* What the guest wrote and never flushed goes to its file. */
+void vm_drives_destroy(struct vm *vm);

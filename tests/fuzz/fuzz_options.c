@@ -85,8 +85,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         try_values(words[i]);
     if (!options_parse(&o, (int)count, words, &e))
         check_refusal(&e);
-    else if (o.command <= CMD_COMPARE && !opens_files(&o) && !config_from_options(&c, &o, &e))
-        check_refusal(&e);
+    else if (o.command <= CMD_COMPARE && !opens_files(&o)) {
+        if (!config_from_options(&c, &o, &e))
+            check_refusal(&e);
+        config_free(&c);
+    }
     for (unsigned i = 0; i < count; i++)
         free(words[i]);
     free(text);
