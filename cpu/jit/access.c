@@ -57,9 +57,7 @@ void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx)
                                         .notes = t->notes};
 }
 
-#define TLB_FIELD(mode, member)                                                                    \
-    (STATE(tlb) + (s32)(offsetof(struct tlb, l1) + (mode) * sizeof(struct tlb_l1) +                \
-                        offsetof(struct tlb_l1, member)))
+#define TLB_FIELD(mode, member) jit_tlb_field(mode, offsetof(struct tlb_l1, member))
 
 /* mov reg, [rbp + r14 * 8 + disp] */
 static void load_indexed(struct asmbuf *a, unsigned reg, s32 disp)
@@ -102,14 +100,10 @@ static void quick_check(struct tr *t, unsigned size, bool write, struct jit_site
     t->flags_spent = true;
 }
 
-void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
-                        unsigned idx)
+static void careful_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                          unsigned idx)
 {
     struct asmbuf *a = &t->a;
-    if (t->may_spend) {
-        quick_check(t, size, write, site, idx);
-        return;
-    }
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     x_ror(a, H_R14, H_R15, 12);
     x_movzx8(a, H_R14, H_R14);
@@ -123,6 +117,20 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
     jit_add_cold(t, site, idx);
     x_here(a, hit);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+
+void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
+                        unsigned idx)
+{
+    struct cold *c = &t->cold[t->colds];
+    if (t->may_spend)
+        quick_check(t, size, write, site, idx);
+    else
+        careful_check(t, size, write, site, idx);
+    c->hit = t->a.p;
+    c->size = (u16)size;
+    c->mode = (u8)t->mode;
+    c->write = write;
 }
 _Static_assert(TLB_SLOTS == 256, "the index is one byte of the page number");
 

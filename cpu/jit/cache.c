@@ -10,7 +10,7 @@
 
 /* The longest block: 64 instructions, twice if it is a loop, each with a careful check and its
  * cold part; and their sites. What does not fit all the same stays with the interpreter. */
-#define ROOM (32 * KIB)
+#define ROOM (40 * KIB)
 #define CHUNK_MIN (64 * KIB)
 
 /* ---- links ----------------------------------------------------------------------------------- */

@@ -117,7 +117,7 @@ struct jit {
     unsigned chunks, chunk;
     struct jit_chunk chunk_list[CHUNKS_MAX];
     u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter, *stub_x87_enter;
-    u8 *stub_system;
+    u8 *stub_system, *stub_refill[TLB_CHECKED][2][2]; /* by mode, for writing, for the quick check */
     const void *targets[TARGETS]; /* entries, executable view; by target_slot */
     const u8 *mxcsr_masks;        /* a constant in code memory */
     u8 *last;                     /* entry of the block emitted last */
@@ -203,6 +203,24 @@ struct flag_source {
     bool has_imm;
 };
 
+/* Code that is emitted after the block's end. */
+struct cold {
+    u8 *from;              /* end of the rel32 that comes here */
+    u8 *back;              /* where the code goes on */
+    struct jit_site *site; /* handler to run; NULL: exit to record `idx` */
+    unsigned idx;
+    unsigned undo;          /* instructions to give back to `left` before it leaves */
+    bool vec_live;          /* the hot code there has the vector registers */
+    bool x87_live;          /* and the x87 */
+    struct x87_notes notes; /* what the hot code has not stored yet */
+    bool quick;             /* from the quick check: RCX is there, the flags are not */
+    struct flag_source flags;
+    u8 *hit;   /* after the access check, for the second level's answer (refill.c) */
+    u16 size;  /* of the access; 0: it is no access check */
+    u8 mode;   /* its enum tlb_mode */
+    bool write;
+};
+
 struct tr {
     struct jit *j;
     struct asmbuf a;
@@ -218,18 +236,7 @@ struct tr {
     struct flag_source flags;
     bool flags_spent; /* the host's flags are not the guest's: repeat the source to have them */
     bool may_spend;   /* an access check of the current instruction may do that */
-    struct cold {
-        u8 *from;              /* end of the rel32 that comes here */
-        u8 *back;              /* where the code goes on */
-        struct jit_site *site; /* handler to run; NULL: exit to record `idx` */
-        unsigned idx;
-        unsigned undo;          /* instructions to give back to `left` before it leaves */
-        bool vec_live;          /* the hot code there has the vector registers */
-        bool x87_live;          /* and the x87 */
-        struct x87_notes notes; /* what the hot code has not stored yet */
-        bool quick;             /* from the quick check: RCX is there, the flags are not */
-        struct flag_source flags;
-    } cold[BLOCK_MAX_INSNS * 3];
+    struct cold cold[BLOCK_MAX_INSNS * 3];
     unsigned colds;
 };
 
@@ -238,6 +245,19 @@ void jit_emit_address(struct tr *t, const struct insn *in);
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
                         unsigned idx);
+/* Offset of a member of the first level from rbp. */
+static inline s32 jit_tlb_field(unsigned mode, size_t member)
+{
+    return STATE(tlb.l1) + (s32)(mode * sizeof(struct tlb_l1) + member);
+}
+
+/* The cold code's first try after a check that missed: goes on at the hit, or falls through with RCX
+ * and flags as the check left them. */
+void jit_emit_refill(struct tr *t, const struct cold *c);
+void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a);
+/* Makes RAX and the flags free; brings them back. */
+void jit_emit_save_flags(struct asmbuf *a);
+void jit_emit_restore_flags(struct asmbuf *a);
 /* A jump to code that is emitted after the block's end: runs the site's handler and comes back, or
  * leaves to record idx. It takes RCX from jit_rcx. */
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);

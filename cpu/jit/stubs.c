@@ -163,6 +163,7 @@ void jit_emit_stubs(struct jit *j)
 
     jit_emit_vec_stub(j, &a);
     emit_x87_stub(j, &a);
+    jit_emit_refill_stubs(j, &a);
     BUG_ON(a.full);
     j->next = a.p;
 }

@@ -27,6 +27,7 @@ void jit_emit_colds(struct tr *t)
         const struct cold *c = &t->cold[n];
         if (c->site) {
             x_patch(c->from, a->p);
+            jit_emit_refill(t, c);
             emit_cold_state(t, c);
             jit_emit_notes(t, &c->notes);
             jit_emit_handler_call(t, c->site);
@@ -40,6 +41,7 @@ void jit_emit_colds(struct tr *t)
         bool is_site = c->from == t->jb->site[0] || c->from == t->jb->site[1];
         if (!is_site) { /* a check of the last instruction missed: rcx is saved */
             x_patch(c->from, a->p);
+            jit_emit_refill(t, c);
             emit_cold_state(t, c);
             if (c->undo) {
                 x_load(a, 1, H_R14, H_RBP, STATE(left));

@@ -209,8 +209,7 @@ static bool emit_cmpxchg_pair(struct tr *t, const struct insn *in, unsigned i)
 
 /* ---- MOVS, STOS ------------------------------------------------------------------------------ */
 
-/* Spends RAX and the flags, which the second brings back. */
-static void emit_save_flags(struct asmbuf *a)
+void jit_emit_save_flags(struct asmbuf *a)
 {
     x_store(a, 1, H_RAX, H_RBP, STATE(jit_rax));
     put8(a, 0x9f); /* lahf */
@@ -221,7 +220,7 @@ static void emit_save_flags(struct asmbuf *a)
     x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
 }
 
-static void emit_restore_flags(struct asmbuf *a)
+void jit_emit_restore_flags(struct asmbuf *a)
 {
     put8(a, 0x0f); /* movzx eax, word [jit_flags] */
     put8(a, 0xb7);
@@ -258,7 +257,7 @@ static void emit_string_guard(struct tr *t, const struct insn *in, bool rep, boo
     struct asmbuf *a = &t->a;
     u8 *slow[3];
     unsigned n = 0;
-    emit_save_flags(a);
+    jit_emit_save_flags(a);
     put8(a, 0xf7); /* test dword [eflags], DF */
     put_mem(a, 0, H_RBP, STATE(eflags));
     put32(a, EFLAGS_DF);
@@ -270,7 +269,7 @@ static void emit_string_guard(struct tr *t, const struct insn *in, bool rep, boo
         put8(a, 0xf1);
         slow[n++] = x_jcc(a, 7, a->p); /* ja */
     }
-    emit_restore_flags(a);
+    jit_emit_restore_flags(a);
     put8(a, 0xeb); /* jmp over the way to the handler */
     put8(a, 0);
     u8 *go = a->p;
@@ -278,7 +277,7 @@ static void emit_string_guard(struct tr *t, const struct insn *in, bool rep, boo
         return;
     while (n > 0)
         x_patch(slow[--n], a->p);
-    emit_restore_flags(a);
+    jit_emit_restore_flags(a);
     jit_add_cold(t, s, i);
     x_here(a, go);
 }

@@ -1,0 +1,300 @@
+/*
+ * refill.c: what an access check that missed tries first: the TLB's second level, looked up by code
+ * of its own, which fills the first level and hands the host address back. It does what tlb_refill
+ * (mmu/tlb.c) does, without leaving translated code.
+ */
+#include "cpu/jit/internal.h"
+
+/* ---- instructions ---------------------------------------------------------------------------- */
+
+enum { ADD = 0x01, AND = 0x21, SUB = 0x29, XOR = 0x31, CMP = 0x39 }; /* rm, reg; + 2: reg, rm */
+
+static void op_rr(struct asmbuf *a, unsigned w, unsigned op, unsigned dst, unsigned src)
+{
+    put_rex(a, w, src, 0, dst, false);
+    put8(a, op);
+    put8(a, 0xc0 | (src & 7) << 3 | (dst & 7));
+}
+
+/* op reg, [base + disp] */
+static void op_rm(struct asmbuf *a, unsigned w, unsigned op, unsigned reg, unsigned base, s32 disp)
+{
+    put_rex(a, w, reg, 0, base, false);
+    put8(a, op + 2);
+    put_mem(a, reg, base, disp);
+}
+
+/* op reg, imm32 (sign-extended) */
+static void op_ri(struct asmbuf *a, unsigned w, unsigned op, unsigned reg, u32 imm)
+{
+    put_rex(a, w, 0, 0, reg, false);
+    put8(a, 0x81);
+    put8(a, 0xc0 | (op & 0x38) | (reg & 7));
+    put32(a, imm);
+}
+
+static void shift_ri(struct asmbuf *a, unsigned w, bool left, unsigned reg, unsigned n)
+{
+    put_rex(a, w, 0, 0, reg, false);
+    put8(a, 0xc1);
+    put8(a, (left ? 0xe0 : 0xe8) | (reg & 7));
+    put8(a, n);
+}
+
+/* op rbp-relative table entry of 8 bytes, indexed by rcx; opcode as it is */
+static void op_table(struct asmbuf *a, unsigned op, unsigned reg, s32 disp)
+{
+    put_rex(a, 1, reg, H_RCX, H_RBP, false);
+    put8(a, op);
+    put_sib(a, reg, H_RBP, H_RCX, 3, disp);
+}
+
+#define OP_STORE 0x89
+#define ENTRY(member) ((s32)offsetof(struct tlb2_entry, member))
+#define JNE 5
+#define JE 4
+#define JA 7
+
+/* Jumps to the same place from several. */
+struct exits {
+    u8 *from[16];
+    unsigned n;
+};
+
+static void exit_if(struct asmbuf *a, struct exits *x, unsigned cc)
+{
+    x->from[x->n++] = x_jcc(a, cc, a->p);
+}
+
+static void exits_here(struct asmbuf *a, struct exits *x)
+{
+    while (x->n > 0 && !a->full)
+        x_patch(x->from[--x->n], a->p);
+}
+
+/* ---- the second level ------------------------------------------------------------------------ */
+
+/* rax = the slot of a table with `slots` entries for the number that r15 >> shift is; then jumps to
+ * `found` if its tag is that of the address in r14. Clobbers r14. */
+static void emit_probe(struct asmbuf *a, s32 table, unsigned slots, unsigned shift, bool salted,
+                       struct exits *found)
+{
+    x_mov(a, 1, H_RAX, H_R15);
+    shift_ri(a, 1, false, H_RAX, shift);
+    if (salted)
+        op_rm(a, 1, ADD, H_RAX, H_RBP, STATE(tlb.salt));
+    op_ri(a, 0, AND, H_RAX, slots - 1);
+    shift_ri(a, 0, true, H_RAX, 5);
+    x_lea_sib(a, 1, H_RAX, H_RBP, H_RAX, 0, table);
+    x_mov(a, 1, H_R14, H_R15);
+    op_ri(a, 1, AND, H_R14, -(1u << shift));
+    op_rm(a, 1, XOR, H_R14, H_RAX, ENTRY(tag)); /* the mark is left, if it is the address */
+    op_rm(a, 1, CMP, H_R14, H_RBP, STATE(tlb.mark));
+    exit_if(a, found, JE);
+    op_rm(a, 1, CMP, H_R14, H_RBP, STATE(tlb.mark_global));
+    exit_if(a, found, JE);
+}
+_Static_assert(sizeof(struct tlb2_entry) == 32, "slots are found by a shift");
+
+/* Leaves through `no` unless stores of this mode may go straight to the page at rcx: page_desc. The
+ * order of the looks matters to smc_take_writers. */
+static void emit_plain_store(struct asmbuf *a, unsigned mode, struct exits *no)
+{
+    put8(a, 0x8b); /* mov edx, [rax + gpa] */
+    put_mem(a, H_RDX, H_RAX, ENTRY(gpa));
+    op_ri(a, 0, AND, H_RDX, (u32)(L2_STORE(mode) | L2_ROM));
+    op_ri(a, 0, CMP, H_RDX, (u32)L2_STORE(mode));
+    exit_if(a, no, JNE);
+    put8(a, 0x0f); /* movzx edx, word [rcx + writers] */
+    put8(a, 0xb7);
+    put_mem(a, H_RDX, H_RCX, (s32)offsetof(struct page_desc, writers));
+    put8(a, 0xf7); /* not edx */
+    put8(a, 0xd2);
+    put8(a, 0x66); /* test [writer], dx */
+    put8(a, 0x85);
+    put_mem(a, H_RDX, H_RBP, STATE(tlb.writer));
+    exit_if(a, no, JNE);
+    put8(a, 0x48); /* cmp qword [rcx + code_granules], 0 */
+    put8(a, 0x83);
+    put_mem(a, 7, H_RCX, (s32)offsetof(struct page_desc, code_granules));
+    put8(a, 0);
+    exit_if(a, no, JNE);
+}
+
+/* r14: host page, rax: entry, edx: minus the page, or 0 for no write tag. Fills the first level. */
+static void emit_fill(struct asmbuf *a, unsigned mode, bool writable)
+{
+    x_mov(a, 0, H_RCX, H_R15);
+    shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
+    x_movzx8(a, H_RCX, H_RCX);
+    op_table(a, OP_STORE, H_R14, jit_tlb_field(mode, offsetof(struct tlb_l1, host)));
+    put8(a, 0xf7); /* test dword [rax + gpa], L2_GLOBAL */
+    put_mem(a, 0, H_RAX, ENTRY(gpa));
+    put32(a, (u32)L2_GLOBAL);
+    put8(a, 0x0f); /* setnz [rbp + rcx + global] */
+    put8(a, 0x95);
+    put_sib(a, 0, H_RBP, H_RCX, 0, jit_tlb_field(mode, offsetof(struct tlb_l1, global)));
+    x_mov(a, 1, H_RDX, H_R15);
+    op_ri(a, 1, AND, H_RDX, (u32)PAGE_MASK);
+    put8(a, 0x48); /* neg rdx */
+    put8(a, 0xf7);
+    put8(a, 0xda);
+    op_table(a, OP_STORE, H_RDX, jit_tlb_field(mode, offsetof(struct tlb_l1, neg_r)));
+    if (!writable) { /* the tag of an empty slot */
+        x_mov(a, 0, H_RDX, H_RCX);
+        op_ri(a, 0, XOR, H_RDX, TLB_SLOTS / 2);
+        shift_ri(a, 0, true, H_RDX, PAGE_SHIFT);
+        put8(a, 0x48);
+        put8(a, 0xf7);
+        put8(a, 0xda);
+    }
+    op_table(a, OP_STORE, H_RDX, jit_tlb_field(mode, offsetof(struct tlb_l1, neg_w)));
+}
+
+/* r15: address, r14d: size - 1, flags and rax, rcx, rdx free. r15 = host address, or leaves through
+ * `fail` with nothing changed but these. */
+static void emit_lookup(struct asmbuf *a, unsigned mode, bool write, struct exits *fail)
+{
+    struct exits small = {0}, large = {0}, read_only = {0};
+
+    x_mov(a, 0, H_RCX, H_R15); /* within one page? */
+    op_ri(a, 0, AND, H_RCX, (u32)~PAGE_MASK);
+    op_rr(a, 0, ADD, H_RCX, H_R14);
+    op_ri(a, 0, CMP, H_RCX, PAGE_SIZE - 1);
+    exit_if(a, fail, JA);
+
+    emit_probe(a, STATE(tlb.l2), TLB2_SLOTS, PAGE_SHIFT, true, &small);
+    emit_probe(a, STATE(tlb.large), TLB_LARGE_SLOTS, TLB_LARGE_SHIFT, false, &large);
+    fail->from[fail->n++] = x_jmp(a, a->p);
+
+    exits_here(a, &large); /* r14 = host page, rcx = its description */
+    x_load(a, 1, H_R14, H_RAX, ENTRY(host));
+    x_mov(a, 0, H_RCX, H_R15);
+    op_ri(a, 0, AND, H_RCX, (1u << TLB_LARGE_SHIFT) - PAGE_SIZE);
+    op_rr(a, 1, ADD, H_R14, H_RCX);
+    shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
+    put8(a, 0x48); /* imul rcx, rcx, sizeof(struct page_desc) */
+    put8(a, 0x69);
+    put8(a, 0xc9);
+    put32(a, (u32)sizeof(struct page_desc));
+    op_rm(a, 1, ADD, H_RCX, H_RAX, ENTRY(desc));
+    u8 *both = x_jmp(a, a->p);
+    exits_here(a, &small);
+    x_load(a, 1, H_R14, H_RAX, ENTRY(host));
+    x_load(a, 1, H_RCX, H_RAX, ENTRY(desc));
+    put_rex(a, 1, H_R14, 0, H_R14, false); /* test r14, r14: MMIO */
+    put8(a, 0x85);
+    put8(a, 0xc0 | (H_R14 & 7) << 3 | (H_R14 & 7));
+    exit_if(a, fail, JE);
+    if (!a->full)
+        x_patch(both, a->p);
+
+    put8(a, 0xf7); /* test dword [rax + gpa], L2_LOAD */
+    put_mem(a, 0, H_RAX, ENTRY(gpa));
+    put32(a, (u32)L2_LOAD(mode));
+    exit_if(a, fail, JE);
+    put8(a, 0x81); /* or dword [modes_used], it may hold something, also not global */
+    put_mem(a, 1, H_RBP, STATE(tlb.modes_used));
+    put32(a, BIT(mode) | BIT(8 + mode));
+    emit_plain_store(a, mode, write ? fail : &read_only);
+    emit_fill(a, mode, true);
+    if (!write) {
+        u8 *done = x_jmp(a, a->p);
+        exits_here(a, &read_only);
+        emit_fill(a, mode, false);
+        if (!a->full)
+            x_patch(done, a->p);
+    }
+    op_ri(a, 0, AND, H_R15, (u32)~PAGE_MASK);
+    op_rr(a, 1, ADD, H_R15, H_R14);
+}
+
+/* ---- stubs ----------------------------------------------------------------------------------- */
+
+static void push_pop(struct asmbuf *a, unsigned reg, bool push)
+{
+    put8(a, (push ? 0x50 : 0x58) | reg);
+}
+
+/* Called with r15 = the address, r14d = size - 1, flags free. Returns with r15 = host address; if
+ * the second level does not know, behind the jump that follows the call, r15 gone. */
+static void emit_quick_stub(struct asmbuf *a, unsigned mode, bool write)
+{
+    struct exits fail = {0};
+    for (unsigned r = H_RAX; r <= H_RDX; r++)
+        push_pop(a, r, true);
+    emit_lookup(a, mode, write, &fail);
+    for (unsigned r = H_RDX + 1; r-- > H_RAX;)
+        push_pop(a, r, false);
+    put8(a, 0xc3);
+    exits_here(a, &fail);
+    for (unsigned r = H_RDX + 1; r-- > H_RAX;)
+        push_pop(a, r, false);
+    put8(a, 0x48); /* add qword [rsp], 5 */
+    put8(a, 0x83);
+    put8(a, 0x04);
+    put8(a, 0x24);
+    put8(a, 5);
+    put8(a, 0xc3);
+}
+
+/* From the careful check, as it is when it has missed: r14 the slot, r15 what it would have made of
+ * it; ecx = size - 1. Flags come back; RCX does, too, if there is a host address. */
+static void emit_careful_stub(struct asmbuf *a, unsigned mode, bool write, const u8 *quick)
+{
+    unsigned tag = write ? offsetof(struct tlb_l1, neg_w) : offsetof(struct tlb_l1, neg_r);
+    jit_emit_save_flags(a);
+    x_mov(a, 1, H_RAX, H_RCX);
+    x_mov(a, 1, H_RCX, H_R14);
+    op_table(a, SUB + 2, H_R15, jit_tlb_field(mode, offsetof(struct tlb_l1, host)));
+    op_table(a, SUB + 2, H_R15, jit_tlb_field(mode, tag));
+    x_mov(a, 1, H_R14, H_RAX);
+    x_call(a, quick);
+    put8(a, 0xeb); /* found: jmp over the five bytes of the other jump, which is five further */
+    put8(a, 8);
+    put8(a, 0x90);
+    put8(a, 0x90);
+    put8(a, 0x90);
+    u8 *missed = x_jmp(a, a->p);
+    jit_emit_restore_flags(a);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    put8(a, 0xc3);
+    if (!a->full)
+        x_patch(missed, a->p);
+    put8(a, 0x48); /* add qword [rsp], 5 */
+    put8(a, 0x83);
+    put8(a, 0x04);
+    put8(a, 0x24);
+    put8(a, 5);
+    jit_emit_restore_flags(a);
+    put8(a, 0xc3);
+}
+
+void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a)
+{
+    for (unsigned mode = 0; mode < TLB_CHECKED; mode++)
+        for (unsigned write = 0; write < 2; write++) {
+            j->stub_refill[mode][write][1] = a->p;
+            emit_quick_stub(a, mode, write);
+            j->stub_refill[mode][write][0] = a->p;
+            emit_careful_stub(a, mode, write, j->stub_refill[mode][write][1]);
+        }
+}
+
+void jit_emit_refill(struct tr *t, const struct cold *c)
+{
+    struct asmbuf *a = &t->a;
+    if (!c->size || t->j->test.tlb_miss)
+        return;
+    unsigned tag = c->write ? offsetof(struct tlb_l1, neg_w) : offsetof(struct tlb_l1, neg_r);
+    if (c->quick) {
+        put_rex(a, 1, H_R15, H_R14, H_RBP, false); /* sub r15, [rbp + r14 * 8 + tag] */
+        put8(a, SUB + 2);
+        put_sib(a, H_R15, H_RBP, H_R14, 3, jit_tlb_field(c->mode, tag));
+        x_mov_imm(a, H_R14, c->size - 1u);
+    } else {
+        x_mov_imm(a, H_RCX, c->size - 1u);
+    }
+    x_call(a, t->j->stub_refill[c->mode][c->write][c->quick]);
+    x_jmp(a, c->hit);
+}
