@@ -23,6 +23,7 @@ json=
 check=
 engines=native,jit,interp,tcg
 under_amd64="integer sse x87 i387 memory code syscall process exception"
+under_v3="avx"
 under_686="i386"
 
 die() { echo "bench: $*" >&2; exit "${status:-1}"; }
@@ -32,6 +33,7 @@ list() {
     cat <<END
 integer    integer code: sieve, SHA-256, sorting, big numbers, division, dispatch, compression ...
 sse        SSE2: LU, FFT and Mandelbrot in doubles, packed singles, packed integers
+avx        AVX2 and FMA: polynomial, matrices, integers, text (-cpu x86-64-v3)
 x87        80-bit n-body and transcendental instructions
 i387       32-bit code that uses x87 for doubles: LU, FFT, Mandelbrot
 memory     pointer chases, page stride, copies
@@ -62,23 +64,29 @@ for e in $(echo "$engines" | tr , ' '); do
 done
 [ $# -gt 0 ] || { list >&2; status=2; die "which group?"; }
 # shellcheck disable=SC2086 # lists of words
-[ "$1" != all ] || set -- $under_amd64 $under_686
+[ "$1" != all ] || set -- $under_amd64 $under_v3 $under_686
 
 # What runs under which kernel: GROUP or GROUP/NAME.
 amd64=
+v3=
 i686=
 for g in "$@"; do
     case " $under_amd64 " in
     *" ${g%%/*} "*) amd64="$amd64 $g" ;;
     *)
-        case " $under_686 " in
-        *" ${g%%/*} "*) i686="$i686 $g" ;;
+        case " $under_v3 / $under_686 " in
+        *" ${g%%/*} "*/*) v3="$v3 $g" ;;
+        */*" ${g%%/*} "*) i686="$i686 $g" ;;
         *) list >&2; status=2; die "no such group: '$g'" ;;
         esac
         ;;
     esac
 done
 
+if [ -n "$v3" ] && ! grep -qw avx2 /proc/cpuinfo; then
+    note "no avx: this host has no AVX2"
+    v3=
+fi
 [ -z "$check" ] || exit 0
 
 # ---- the programs and their RAM disks --------------------------------------------------------
@@ -91,7 +99,7 @@ compile() {
     # shellcheck disable=SC2086 # lists of words
     if [ ! -x "$out/bench64" ] || [ -n "$(find $g -newer "$out/bench64")" ]; then
         ${CC:-cc} $flags -o "$out/bench64.$$" $g/bench.c $g/sys64.c $g/integer.c $g/double.c \
-            $g/packed.c $g/x87.c $g/memory.c $g/code.c $g/syscall.c $g/process.c $g/exception.c ||
+            $g/packed.c $g/avx.c $g/x87.c $g/memory.c $g/code.c $g/syscall.c $g/process.c $g/exception.c ||
             die "the 64-bit program does not compile"
         mv "$out/bench64.$$" "$out/bench64"
     fi
@@ -159,17 +167,17 @@ run_native() {
     keep "$dir/console" "$round" native
 }
 
-# $1 round, $2 engine, $3 suffix of the guest, then groups. Both guests get the same command line:
+# $1 round, $2 engine, $3 suffix of the guest, $4 our model, then groups. Both guests get the same command line:
 # without the mitigations that the kernel would choose by the model of the CPU.
 run_guest() {
-    round=$1 engine=$2 suffix=$3
-    shift 3
+    round=$1 engine=$2 suffix=$3 model=$4
+    shift 4
     append="console=ttyS0 panic=-1 mitigations=off"
     # One quoted word: the kernel panics when it finds more than 32 that it does not know.
     append="$append plx.cmd=eval \"mount -t tmpfs t /tmp; cd /tmp; $(commands /bench "$@")\""
     case $engine in
     jit | interp)
-        set -- "$program" -accel "$engine"
+        set -- "$program" -accel "$engine" -cpu "$model"
         ;;
     tcg-*)
         set -- qemu-system-x86_64 -accel tcg,thread=single -cpu "${engine#tcg-}" -display none
@@ -181,15 +189,16 @@ run_guest() {
     keep "$dir/console" "$round" "$engine"
 }
 
-# $1 round, $2 suffix, then groups.
+# $1 round, $2 suffix, $3 our model, then groups.
 one_round() {
-    round_nr=$1 guest=$2
-    shift 2
+    round_nr=$1 guest=$2 cpu=$3
+    shift 3
     [ $# -gt 0 ] || return 0
     for e in $(echo "$engines" | sed 's/,/ /g; s/tcg/tcg-max tcg-qemu64/'); do
         note "round $round_nr of $rounds, $guest, $e"
         if [ "$e" = native ]; then run_native "$round_nr" "$@"
-        else run_guest "$round_nr" "$e" "$guest" "$@"
+        elif [ "$e$cpu" = tcg-qemu64x86-64-v3 ]; then :
+        else run_guest "$round_nr" "$e" "$guest" "$cpu" "$@"
         fi
     done
 }
@@ -210,7 +219,7 @@ dir=$(mktemp -d) || exit 3
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 compile
-[ -z "$amd64" ] || make_initrd amd64
+[ -z "$amd64$v3" ] || make_initrd amd64
 [ -z "$i686" ] || make_initrd i386
 busybox=$PWD/$guests/busybox-amd64
 round=0
@@ -218,7 +227,11 @@ while [ "$round" -lt "$rounds" ]; do
     round=$((round + 1))
     nr=$round
     # shellcheck disable=SC2086 # lists of words
-    { one_round "$nr" amd64 $amd64; one_round "$nr" i386 $i686; }
+    {
+        one_round "$nr" amd64 x86-64-v2 $amd64
+        one_round "$nr" amd64 x86-64-v3 $v3
+        one_round "$nr" i386 x86-64-v2 $i686
+    }
     round=$nr
 done
 note ""

@@ -35,8 +35,9 @@ void *sys_alloc(unsigned long size)
 
 const struct group groups[] = {
     {"integer", integer_benches},     {"sse", double_benches},
-    {"sse", packed_benches},          {"x87", x87_benches},
-    {"memory", memory_benches},       {"code", code_benches},
-    {"syscall", syscall_benches},     {"process", process_benches},
-    {"exception", exception_benches}, {NULL, NULL},
+    {"sse", packed_benches},          {"avx", avx_benches},
+    {"x87", x87_benches},             {"memory", memory_benches},
+    {"code", code_benches},           {"syscall", syscall_benches},
+    {"process", process_benches},     {"exception", exception_benches},
+    {NULL, NULL},
 };
