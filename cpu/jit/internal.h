@@ -182,8 +182,7 @@ const void *jit_run_system(struct cpu *cpu, struct jit_site *site);
 /* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
 bool jit_uses_global_epoch(const struct jit_block *jb);
 
-/* ---- translating one block --------------------------------------------------------------------
- */
+/* ---- translating one block ---------------------------------------------------------------- */
 
 /* Where a guest register lives; SLOT: in memory. */
 #define SLOT (-1)
