@@ -57,6 +57,19 @@ struct x87_notes {
     const struct insn *mem;  /* FDP, FDS: the registers of its address have not changed since */
 };
 
+/* Where a value lies that flags are made from: a guest register's number, or a copy in jit_kept. */
+#define PLACE_KEPT 16
+
+/* How the flags of a point in the code can be made again (recover.c). */
+struct flag_source {
+    enum { SRC_NONE, SRC_SAVED, SRC_CMP, SRC_TEST, SRC_ADD, SRC_SUB, SRC_SHIFT } kind;
+    u8 size;      /* of the operation, in bytes */
+    u8 a, b;      /* places: operands of CMP and TEST; result and addend of ADD and SUB */
+    bool has_imm; /* `imm` instead of b */
+    u8 extension; /* of the shift's opcode */
+    s32 imm;
+};
+
 struct jit_block {
     struct block *block;
     gva_t lin;
@@ -76,8 +89,9 @@ struct jit_block {
     struct node *in;         /* links that come here */
     struct jit_block *other; /* the same block at another linear address */
     bool is_call;
-    u32 end_key; /* KEY_* after it */
-    bool global; /* lies in a global page at this address */
+    u32 end_key;              /* KEY_* after it */
+    struct flag_source flags; /* at its end */
+    bool global;              /* lies in a global page at this address */
 };
 
 struct row_traits {
@@ -85,9 +99,9 @@ struct row_traits {
     bool writes_e, writes_g; /* E or G operand is a destination */
     u8 e_size;               /* bytes; 0: operand size */
     bool byte_g;
-    bool bmi;    /* VEX-encoded, on general registers: translate_avx.c */
-    bool vec_ok; /* runs on the vector registers: translate_sse.c */
-    u8 vec_size; /* of its memory operand, in bytes */
+    bool bmi;                    /* VEX-encoded, on general registers: translate_avx.c */
+    bool vec_ok;                 /* runs on the vector registers: translate_sse.c */
+    u8 vec_size;                 /* of its memory operand, in bytes */
     bool vec_scales, vec_by_osz; /* it is twice that with VEX.L; it is the record's osz */
     bool vec_aligned, vec_store;
     u8 vec_gpr;   /* VEC_*: which operand is a general register */
@@ -96,8 +110,9 @@ struct row_traits {
     bool x87_ok;  /* runs on the host's x87: translate_x87.c */
     u8 x87_size;  /* of its memory operand, in bytes */
     bool x87_store;
-    bool x87_noted; /* changes the last-instruction pointers */
-    bool x87_use;   /* its handler reads or writes cpu->x87 */
+    bool x87_noted;  /* changes the last-instruction pointers */
+    bool vec_guards; /* has guards of its own behind the access check */
+    bool x87_use;    /* its handler reads or writes cpu->x87 */
 };
 
 #define CHUNKS_MAX 64u
@@ -117,10 +132,11 @@ struct jit {
     unsigned chunks, chunk;
     struct jit_chunk chunk_list[CHUNKS_MAX];
     u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter, *stub_x87_enter;
-    u8 *stub_system, *stub_refill[TLB_CHECKED][2][2]; /* by mode, for writing, for the quick check */
-    const void *targets[TARGETS]; /* entries, executable view; by target_slot */
-    const u8 *mxcsr_masks;        /* a constant in code memory */
-    u8 *last;                     /* entry of the block emitted last */
+    u8 *stub_system,
+        *stub_refill[TLB_CHECKED][2][2]; /* by mode, for writing, for the quick check */
+    const void *targets[TARGETS];        /* entries, executable view; by target_slot */
+    const u8 *mxcsr_masks;               /* a constant in code memory */
+    u8 *last;                            /* entry of the block emitted last */
     struct row_traits *rows;
     bool fcomi_keeps_c1; /* a habit of the host */
     bool bmi2;           /* of the host, and not forbidden by a test */
@@ -176,8 +192,8 @@ void jit_emit_stubs(struct jit *j);
 void jit_rows_init(struct jit *j);
 /* The run-time side of a handler call; 1: go on, 0: leave to the run loop. */
 int jit_run_handler(struct cpu *cpu, struct jit_site *site);
-/* The run-time side of a record that ends its block: where translated code goes on, or NULL to leave
- * to the run loop. */
+/* The run-time side of a record that ends its block: where translated code goes on, or NULL to
+ * leave to the run loop. */
 const void *jit_run_system(struct cpu *cpu, struct jit_site *site);
 /* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
 bool jit_uses_global_epoch(const struct jit_block *jb);
@@ -193,15 +209,6 @@ static inline s32 slot(unsigned r)
     return STATE(gpr) + 8 * (s32)r;
 }
 
-/* What the flags of a point in the code came from, if it can be repeated (recover.c). */
-struct flag_source {
-    enum { SRC_NONE, SRC_COMPARE, SRC_LOGIC, SRC_ADD, SRC_SUB } kind;
-    const struct insn *in;
-    u32 regs; /* guest registers that must not change meanwhile */
-    u8 dest, other;
-    bool has_imm;
-};
-
 /* Code that is emitted after the block's end. */
 struct cold {
     u8 *from;              /* end of the rel32 that comes here */
@@ -214,9 +221,9 @@ struct cold {
     struct x87_notes notes; /* what the hot code has not stored yet */
     bool quick;             /* from the quick check: RCX is there, the flags are not */
     struct flag_source flags;
-    u8 *hit;   /* after the access check, for the second level's answer (refill.c) */
-    u16 size;  /* of the access; 0: it is no access check */
-    u8 mode;   /* its enum tlb_mode */
+    u8 *hit;  /* after the access check, for the second level's answer (refill.c) */
+    u16 size; /* of the access; 0: it is no access check */
+    u8 mode;  /* its enum tlb_mode */
     bool write;
 };
 
@@ -231,7 +238,9 @@ struct tr {
     bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
     bool x87_live; /* and its x87 */
     struct x87_notes notes;
-    u32 note[BLOCK_MAX_INSNS]; /* by instruction: where its note lies; 0: none yet */
+    u32 note[BLOCK_MAX_INSNS];     /* by instruction: where its note lies; 0: none yet */
+    const struct insn *const *seq; /* the instructions of this piece of code */
+    unsigned seq_count, at;
     struct flag_source flags;
     bool flags_spent; /* the host's flags are not the guest's: repeat the source to have them */
     bool may_spend;   /* an access check of the current instruction may do that */
@@ -250,8 +259,8 @@ static inline s32 jit_tlb_field(unsigned mode, size_t member)
     return STATE(tlb.l1) + (s32)(mode * sizeof(struct tlb_l1) + member);
 }
 
-/* The cold code's first try after a check that missed: goes on at the hit, or falls through with RCX
- * and flags as the check left them. */
+/* The cold code's first try after a check that missed: goes on at the hit, or falls through with
+ * RCX and flags as the check left them. */
 void jit_emit_refill(struct tr *t, const struct cold *c);
 void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a);
 /* Makes RAX and the flags free; brings them back. */
@@ -267,6 +276,8 @@ void jit_emit_system(struct tr *t, const struct insn *in, unsigned i);
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i);
 
+/* The block is what jit_emit_insn emits; `seq` has room for its instructions. */
+void jit_set_sequence(struct tr *t, const struct insn **seq);
 /* One instruction, by its template or its handler. */
 void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i);
 /* False: the handler must run, nothing emitted. */
@@ -289,7 +300,7 @@ static inline unsigned stack_slot_size(const struct tr *t)
 
 /* Makes the flags again, from their source; now, if they are spent; around each instruction. */
 void jit_emit_flags(struct tr *t, const struct flag_source *s);
-struct flag_source jit_flag_source(const struct tr *t, const struct insn *in);
+bool jit_same_source(const struct flag_source *x, const struct flag_source *y);
 void jit_want_flags(struct tr *t);
 /* r15 = what is left of the slice after n instructions; negative when it is over or the CPU was
  * kicked. Clobbers RCX, leaves flags alone. */
@@ -343,7 +354,8 @@ bool jit_x87_load(struct cpu *cpu);
 bool jit_host_fcomi_keeps_c1(void);
 /* Vector registers and MXCSR from struct cpu. Clobbers RCX. */
 void jit_emit_vec_load(struct asmbuf *a);
-/* Makes an operand of 16 or 32 bytes at r15 that is not aligned miss the access check. Clobbers r14. */
+/* Makes an operand of 16 or 32 bytes at r15 that is not aligned miss the access check. Clobbers
+ * r14. */
 void jit_emit_misaligned_misses(struct asmbuf *a, unsigned size);
 /* guest register = host register */
 void jit_store_reg(struct tr *t, unsigned guest, unsigned from);

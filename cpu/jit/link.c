@@ -27,28 +27,15 @@ static u8 *emit_link_push(struct tr *t, const struct insn *in)
     unsigned size = stack_slot_size(t), w = t->is64;
     u64 ret = t->jb->lin + in->off + in->len;
     x_lea(a, w, H_R15, H_R12, -(s32)size);
+    t->may_spend = t->flags.kind != SRC_NONE;
     jit_emit_tlb_check(t, size, true, NULL, 0);
     x_mov_imm(a, H_R14, w ? ret : (u32)ret);
     x_store(a, w, H_R14, H_R15, 0);
+    jit_emit_flags(t, &t->flags); /* RSP may be what they come from */
     x_lea(a, w, H_R12, H_R12, -(s32)size);
     return t->cold[0].from;
 }
 
-/*
- * A block that ends with a comparison of registers and a conditional jump can have its flags back
- * by comparing once more, so that its guards may be ordinary instructions. NULL: it is not such a
- * block.
- */
-static const struct insn *flags_recipe(const struct tr *t)
-{
-    const struct block *b = t->b;
-    if (b->count < 2 || row_template(insn_row(&b->insn[b->count - 1])) != T_JCC)
-        return NULL;
-    const struct insn *cmp = &b->insn[b->count - 2];
-    const struct insn_row *r = insn_row(cmp);
-    bool high_byte = cmp->osz == 1 && ((cmp->rm | cmp->reg) & 7);
-    return row_template(r) == T_COMPARE && !cmp->mem && !high_byte ? cmp : NULL;
-}
 /* op qword [rbp + left], n: /0 adds, /5 subtracts */
 static void emit_left(struct asmbuf *a, unsigned op, unsigned n)
 {
@@ -102,12 +89,12 @@ static void patch_late(struct asmbuf *a, u8 *late[2])
         x_patch(late[1], a->p);
 }
 
-/* The path of jit_emit_link with flags to spare. */
-static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
-                            const struct jit_block *to, bool same_page, u8 **epoch_imm)
+/* The path of jit_emit_link when the flags can be made again. */
+static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block *to, bool same_page,
+                            u8 **epoch_imm)
 {
     struct asmbuf *a = &t->a;
-    u8 *stale = NULL;
+    u8 *stale = NULL, *push_miss = NULL;
     if (!same_page) {
         bool global = jit_uses_global_epoch(to);
         const struct tlb *tlb = &t->j->cpu->tlb;
@@ -121,15 +108,20 @@ static bool emit_cheap_link(struct tr *t, const struct insn *cmp, unsigned side,
     }
     u8 *late[2];
     emit_count(t, late);
-    jit_emit_reencoded(t, cmp, cmp->idx);
+    if (t->jb->is_call)
+        push_miss = emit_link_push(t, &t->b->insn[t->b->count - 1]);
+    else
+        jit_emit_flags(t, &t->flags);
     x_jmp(a, entry_from(t->jb, to));
     if (a->full)
         return false;
     patch_late(a, late);
+    if (push_miss) /* give the instructions back: the interpreter runs the call */
+        x_patch(push_miss, a->p);
     emit_left(a, 0, t->b->count);
     if (stale)
         x_patch(stale, a->p);
-    jit_emit_reencoded(t, cmp, cmp->idx);
+    jit_emit_flags(t, &t->flags);
     x_jmp(a, t->jb->unlinked[side]);
     return !a->full;
 }
@@ -182,10 +174,11 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
 
 /*
  * A block that jumps to itself gets its code a second time, as a loop: there the flags at the top
- * are known to come from its own comparison, so that every access check is the quick one, and the
- * way back is the slice check alone. Other ways out go through the jump of the first copy.
+ * are known to come from its own end, so that every access check is the quick one, and the way back
+ * is the slice check alone. Other ways out go through the jump of the first copy. False: it does
+ * not make the flags the same way each time, or there is no room.
  */
-static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
+static bool emit_loop(struct tr *t, unsigned side)
 {
     struct asmbuf *a = &t->a;
     const struct block *b = t->b;
@@ -198,13 +191,14 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     u8 *top = a->p;
     t->key = b->key;
     t->mode = KEY_TLB_MODE(t->key);
-    t->flags = jit_flag_source(t, cmp);
     t->flags_spent = true;
     t->x87_live = t->jb->x87_live;
     t->notes = t->jb->notes; /* stored when the loop is left */
     for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
         jit_emit_insn(t, &b->insn[i], i);
     jit_want_flags(t);
+    if (!jit_same_source(&t->flags, &t->jb->flags))
+        return false;
     u8 *out = x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
     if (t->j->cpu->shared) {
         u8 *late[2];
@@ -222,7 +216,7 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
     patch_late(a, late_in);
     jit_emit_notes(t, &t->notes);
     emit_left(a, 0, b->count);
-    jit_emit_reencoded(t, cmp, cmp->idx);
+    jit_emit_flags(t, &t->flags);
     x_jmp(a, t->jb->unlinked[side]);
     if (t->notes.last) {
         x_patch(out, a->p);
@@ -240,21 +234,26 @@ static bool emit_loop(struct tr *t, const struct insn *cmp, unsigned side)
 bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct jit_block *to,
                    bool same_page)
 {
-    struct tr t = {.j = j, .jb = from, .b = from->block};
+    struct tr t = {.j = j, .jb = from, .b = from->block, .flags = from->flags};
     t.is64 = t.b->key & KEY_CODE64;
     t.key = from->end_key;
     t.mode = KEY_TLB_MODE(t.key);
     t.a = jit_asmbuf(j, j->next);
     u8 *path = t.a.p, *epoch_imm = NULL;
-    const struct insn *cmp = flags_recipe(&t);
+    const struct insn *seq[BLOCK_MAX_INSNS];
+    bool jcc = row_template(insn_row(&t.b->insn[t.b->count - 1])) == T_JCC;
 
-    if (cmp && from == to && same_page && !from->vec_entry && !from->vec_live) {
+    if (from == to && same_page && jcc && t.flags.kind != SRC_NONE && !from->vec_entry &&
+        !from->vec_live) {
+        struct tr loop = t;
+        jit_set_sequence(&loop, seq);
         from->path[side] = path;
         from->path_epoch[side] = NULL;
-        return emit_loop(&t, cmp, side);
+        if (emit_loop(&loop, side))
+            return true;
     }
-    if (!(cmp ? emit_cheap_link(&t, cmp, side, to, same_page, &epoch_imm)
-              : emit_careful_link(&t, side, to, same_page, &epoch_imm)))
+    if (!(t.flags.kind != SRC_NONE ? emit_cheap_link(&t, side, to, same_page, &epoch_imm)
+                                   : emit_careful_link(&t, side, to, same_page, &epoch_imm)))
         return false;
     from->path[side] = path;
     from->path_epoch[side] = epoch_imm;

@@ -1,11 +1,11 @@
 /*
  * recover.c: having the guest's flags back after an access check has spent them.
  *
- * The quick access check needs ordinary arithmetic. It may be used where the instruction that made
- * the current flags can be repeated from registers that still hold what it read or wrote: then the
- * cold path repeats it before a fault shows the flags, and straight-line code repeats it only in
- * front of an instruction that wants them. Where that is not so, the check that spares flags is
- * used.
+ * The quick access check needs ordinary arithmetic. It may be used where the flags can be made
+ * again: by repeating what made them, from registers that still hold what it read or wrote, or from
+ * copies of those that were kept (jit_kept) before they changed; or from a copy of the flags
+ * themselves. The cold path makes them again before a fault shows them, and straight-line code does
+ * only in front of an instruction that wants them. Else the check that spares flags is used.
  */
 #include "cpu/jit/internal.h"
 
@@ -51,6 +51,8 @@ static u32 written(const struct insn *in, const struct insn_row *r, const struct
         return jit_bmi_written(in);
     if (tr->x87_ok)
         return r->opnd[0] == OPND_AX ? BIT(RAX) : 0;
+    if (tr->vec_ok)
+        return tr->vec_gpr ? BIT(in->rm) | BIT(in->reg) : 0;
     if (!tr->template_ok)
         return ALL_REGS;
     if (r->opnd[0] == OPND_Zv || r->opnd[0] == OPND_Zb)
@@ -81,118 +83,230 @@ static bool replaces_flags(const struct insn *in, const struct insn_row *r)
     return !r->fl_read || constant_shift(in, r);
 }
 
-/* ---- how the flags can be made again --------------------------------------------------------- */
-
-static bool wide(const struct insn *in)
-{
-    return in->osz >= 4;
-}
+/* ---- sources --------------------------------------------------------------------------------- */
 
 static bool high_byte(const struct insn *in)
 {
     return in->osz == 1 && ((in->rm | in->reg) & 7);
 }
 
+static u32 place_bit(u8 place)
+{
+    return place < PLACE_KEPT ? BIT(place) : 0;
+}
+
+/* Guest registers that must not change meanwhile. */
+static u32 source_regs(const struct flag_source *s)
+{
+    if (s->kind == SRC_NONE || s->kind == SRC_SAVED)
+        return 0;
+    return place_bit(s->a) | (s->has_imm ? 0 : place_bit(s->b));
+}
+
 static struct flag_source source_of(const struct insn *in, const struct insn_row *r,
                                     const struct row_traits *tr)
 {
-    struct flag_source s = {.kind = SRC_NONE};
     bool byte = in->osz == 1, g = has_g(r), g_first = g && tr->writes_g;
-    unsigned e = number(in->rm, byte), reg = number(in->reg, byte);
-    if (!tr->template_ok || high_byte(in))
+    u8 e = (u8)number(in->rm, byte), reg = (u8)number(in->reg, byte);
+    struct flag_source s = {.size = in->osz, .imm = in->imm, .has_imm = !g};
+    s.a = g_first ? reg : e;
+    s.b = g_first ? e : reg;
+    if (!tr->template_ok || high_byte(in) || (in->mem && !(g_first && row_template(r) == T_LOGIC)))
         return s;
-    s.in = in;
     switch (row_template(r)) {
     case T_COMPARE:
-        if (in->mem)
-            break;
-        s.kind = SRC_COMPARE;
-        s.regs = BIT(e) | (g ? BIT(reg) : 0);
+        s.kind = r->fl_undef ? SRC_TEST : SRC_CMP; /* TEST leaves AF undefined */
+        if (r->opnd[0] == OPND_Gb || r->opnd[0] == OPND_Gv) {
+            s.a = reg;
+            s.b = e;
+        }
         break;
     case T_LOGIC:
-        if (in->mem && !g_first)
-            break;
-        s.kind = SRC_LOGIC;
-        s.dest = (u8)(g_first ? reg : e);
-        s.regs = BIT(s.dest);
+        s.kind = SRC_TEST;
+        s.b = s.a;
+        s.has_imm = false;
         break;
     case T_ADD:
     case T_SUB:
-        s.dest = (u8)(g_first ? reg : e);
-        s.other = (u8)(g_first ? e : reg);
-        if (!wide(in) || in->mem || (g && s.dest == s.other) || (!g && in->imm == INT32_MIN))
+        if (in->osz < 4 || (g && s.a == s.b) || (!g && in->imm == INT32_MIN))
             break;
         s.kind = row_template(r) == T_ADD ? SRC_ADD : SRC_SUB;
-        s.has_imm = !g;
-        s.regs = BIT(s.dest) | (g ? BIT(s.other) : 0);
+        break;
+    case T_SHIFT: /* of a copy that jit_flags_before keeps */
+        if (r->opnd[1] == OPND_CL)
+            break;
+        s.kind = SRC_SHIFT;
+        s.a = PLACE_KEPT;
+        s.imm = r->opnd[1] == OPND_One ? 1 : in->imm;
+        s.extension = in->modrm >> 3 & 7;
         break;
     default: break;
     }
     return s;
 }
 
-/* r = guest register */
-static void fetch(struct asmbuf *a, unsigned r, unsigned guest)
+bool jit_same_source(const struct flag_source *x, const struct flag_source *y)
 {
-    if (host_reg[guest] == SLOT)
-        x_load(a, 1, r, H_RBP, slot(guest));
-    else
-        x_mov(a, 1, r, (unsigned)host_reg[guest]);
+    return x->kind == y->kind &&
+           (x->kind == SRC_NONE || x->kind == SRC_SAVED ||
+            (x->size == y->size && x->a == y->a && x->has_imm == y->has_imm &&
+             x->extension == y->extension && (x->has_imm ? x->imm == y->imm : x->b == y->b)));
 }
 
-static void op_rr(struct asmbuf *a, unsigned w, unsigned opcode, unsigned dst, unsigned src)
+/* ---- making flags again ---------------------------------------------------------------------- */
+
+static s32 kept_slot(unsigned place)
 {
-    put_rex(a, w, src, 0, dst, false);
-    put8(a, opcode);
-    put8(a, 0xc0 | (src & 7) << 3 | (dst & 7));
+    return STATE(jit_kept) + 8 * (s32)(place - PLACE_KEPT);
+}
+
+/* The register that holds the value; `scratch` after a load when it lies in memory. */
+static unsigned value_in(struct asmbuf *a, unsigned place, unsigned scratch)
+{
+    if (place < PLACE_KEPT && host_reg[place] != SLOT)
+        return (unsigned)host_reg[place];
+    x_load(a, 1, scratch, H_RBP, place < PLACE_KEPT ? slot(place) : kept_slot(place));
+    return scratch;
 }
 
 #define OP_ADD 0x01
 #define OP_SUB 0x29
+#define OP_CMP 0x39
 #define OP_TEST 0x85
 
-/* Undoes an addition or subtraction in r14, and does it again. */
-static void emit_again(struct asmbuf *a, const struct flag_source *s)
+static void op_rr(struct asmbuf *a, unsigned size, unsigned opcode, unsigned dst, unsigned src)
 {
-    unsigned w = s->in->osz == 8, op = s->kind == SRC_ADD ? OP_ADD : OP_SUB;
-    unsigned inverse = s->kind == SRC_ADD ? OP_SUB : OP_ADD;
-    fetch(a, H_R14, s->dest);
-    if (s->has_imm)
-        x_mov_imm(a, H_R15, (u64)(s64)s->in->imm);
-    else
-        fetch(a, H_R15, s->other);
-    op_rr(a, 1, inverse, H_R14, H_R15);
-    op_rr(a, w, op, H_R14, H_R15);
-}
-
-static void emit_test(struct asmbuf *a, const struct flag_source *s)
-{
-    unsigned size = s->in->osz;
-    fetch(a, H_R14, s->dest);
     if (size == 2)
         put8(a, 0x66);
-    put_rex(a, size == 8, H_R14, 0, H_R14, false);
-    put8(a, size == 1 ? OP_TEST - 1 : OP_TEST);
-    put8(a, 0xc0 | (H_R14 & 7) << 3 | (H_R14 & 7));
+    put_rex(a, size == 8, src, 0, dst, size == 1);
+    put8(a, size == 1 ? opcode & ~1u : opcode);
+    put8(a, 0xc0 | (src & 7) << 3 | (dst & 7));
+}
+
+/* The group-1 instruction /ext, or TEST, with an immediate. */
+static void op_ri(struct asmbuf *a, unsigned size, bool test, unsigned ext, unsigned dst, s32 imm)
+{
+    if (size == 2)
+        put8(a, 0x66);
+    put_rex(a, size == 8, 0, 0, dst, size == 1);
+    put8(a, (test ? 0xf6u : 0x80u) | (size != 1));
+    put8(a, 0xc0 | ext << 3 | (dst & 7));
+    for (unsigned i = 0; i < (size > 4 ? 4 : size); i++)
+        put8(a, (u32)imm >> (8 * i) & 0xff);
+}
+
+/* Undoes an addition or subtraction in r14, and does it again. */
+static void emit_redo(struct asmbuf *a, const struct flag_source *s)
+{
+    unsigned op = s->kind == SRC_ADD ? OP_ADD : OP_SUB;
+    unsigned inverse = s->kind == SRC_ADD ? OP_SUB : OP_ADD;
+    unsigned other = H_R15;
+    x_mov(a, 1, H_R14, value_in(a, s->a, H_R14));
+    if (s->has_imm)
+        x_mov_imm(a, H_R15, (u64)(s64)s->imm);
+    else
+        other = value_in(a, s->b, H_R15);
+    op_rr(a, 8, inverse, H_R14, other);
+    op_rr(a, s->size, op, H_R14, other);
+}
+
+static void emit_redo_shift(struct asmbuf *a, const struct flag_source *s)
+{
+    value_in(a, s->a, H_R14);
+    if (s->size == 2)
+        put8(a, 0x66);
+    put_rex(a, s->size == 8, 0, 0, H_R14, false);
+    put8(a, s->size == 1 ? 0xc0 : 0xc1);
+    put8(a, 0xc0 | (unsigned)s->extension << 3 | (H_R14 & 7));
+    put8(a, (u8)s->imm);
+}
+
+/* LAHF and SETO into jit_flags, and back; RAX stays, r14 does not. */
+static void emit_save(struct asmbuf *a)
+{
+    x_mov(a, 1, H_R14, H_RAX);
+    put8(a, 0x9f);
+    put8(a, 0x0f);
+    put8(a, 0x90);
+    put8(a, 0xc0);
+    put8(a, 0x66);
+    x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
+    x_mov(a, 1, H_RAX, H_R14);
+}
+
+static void emit_restore(struct asmbuf *a)
+{
+    x_mov(a, 1, H_R14, H_RAX);
+    put8(a, 0x0f); /* movzx eax, word [jit_flags] */
+    put8(a, 0xb7);
+    put_mem(a, H_RAX, H_RBP, STATE(jit_flags));
+    put8(a, 0x04); /* add al, 127; sahf */
+    put8(a, 127);
+    put8(a, 0x9e);
+    x_mov(a, 1, H_RAX, H_R14);
 }
 
 void jit_emit_flags(struct tr *t, const struct flag_source *s)
 {
+    struct asmbuf *a = &t->a;
+    bool test = s->kind == SRC_TEST;
+    unsigned first;
     switch (s->kind) {
     case SRC_NONE: break;
-    case SRC_COMPARE: jit_emit_reencoded(t, s->in, s->in->idx); break;
-    case SRC_LOGIC: emit_test(&t->a, s); break;
+    case SRC_SAVED: emit_restore(a); break;
+    case SRC_CMP:
+    case SRC_TEST:
+        first = value_in(a, s->a, H_R14);
+        if (s->has_imm)
+            op_ri(a, s->size, test, test ? 0 : 7, first, s->imm);
+        else
+            op_rr(a, s->size, test ? OP_TEST : OP_CMP, first, value_in(a, s->b, H_R15));
+        break;
     case SRC_ADD:
-    case SRC_SUB: emit_again(&t->a, s); break;
+    case SRC_SUB: emit_redo(a, s); break;
+    case SRC_SHIFT: emit_redo_shift(a, s); break;
     }
 }
 
-struct flag_source jit_flag_source(const struct tr *t, const struct insn *in)
+/* ---- along the code -------------------------------------------------------------------------- */
+
+static bool is_plain(const struct tr *t, const struct insn *in)
 {
-    return source_of(in, insn_row(in), &t->j->rows[in->row]);
+    const struct row_traits *tr = &t->j->rows[in->row];
+    enum insn_template own = row_template(insn_row(in));
+    return tr->template_ok || tr->bmi || (own >= T_LEA && own <= T_LEAVE) ||
+           (tr->vec_ok && !tr->vec_guards) || (tr->x87_ok && insn_row(in)->ops != &ops_fldcw);
 }
 
-/* ---- along a block --------------------------------------------------------------------------- */
+static bool has_access(const struct insn *in)
+{
+    enum insn_template own = row_template(insn_row(in));
+    return own >= T_LEA ? own != T_LEA && own != T_NOP : in->mem;
+}
+
+static bool touches_flags(const struct insn_row *r)
+{
+    return r->fl_read | r->fl_write | r->fl_undef;
+}
+
+/* Looks at what follows until the flags are replaced. Is there anybody who may see them? How many
+ * access checks come first? */
+static bool wanted_ahead(const struct tr *t, unsigned *checks)
+{
+    *checks = 0;
+    for (unsigned i = t->at + 1; i < t->seq_count; i++) {
+        const struct insn *in = t->seq[i];
+        const struct insn_row *r = insn_row(in);
+        bool replaces = replaces_flags(in, r);
+        if (!is_plain(t, in) || (touches_flags(r) && !replaces))
+            return true;
+        if (has_access(in))
+            ++*checks;
+        if (replaces)
+            return *checks;
+    }
+    return true;
+}
 
 void jit_want_flags(struct tr *t)
 {
@@ -202,31 +316,65 @@ void jit_want_flags(struct tr *t)
     t->flags_spent = false;
 }
 
+/* Copies a value of the source that the next instruction overwrites. */
+static void keep(struct tr *t, u8 *place, u8 copy)
+{
+    unsigned r = value_in(&t->a, *place, H_R14);
+    x_store(&t->a, 1, r, H_RBP, kept_slot(copy));
+    *place = copy;
+}
+
+static void keep_source(struct tr *t, u32 lost)
+{
+    struct flag_source *s = &t->flags;
+    if (place_bit(s->a) & lost)
+        keep(t, &s->a, PLACE_KEPT);
+    if (!s->has_imm && place_bit(s->b) & lost)
+        keep(t, &s->b, PLACE_KEPT + 1);
+}
+
 void jit_flags_before(struct tr *t, const struct insn *in)
 {
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
-    enum insn_template own = row_template(r);
-    bool plain = tr->template_ok || tr->bmi || (own >= T_LEA && own <= T_LEAVE) ||
-                 (tr->x87_ok && r->ops != &ops_fldcw);
-    bool replaces = replaces_flags(in, r), touches = r->fl_read | r->fl_write | r->fl_undef;
-    bool loses_source = !replaces && written(in, r, tr) & t->flags.regs;
-    t->may_spend = plain && t->flags.kind != SRC_NONE && !loses_source && (replaces || !touches);
-    if (!plain || (touches && !replaces) || loses_source)
+    bool replaces = replaces_flags(in, r), plain = is_plain(t, in), check = has_access(in);
+    u32 lost = replaces ? 0 : written(in, r, tr) & source_regs(&t->flags);
+    unsigned checks;
+    bool wanted = wanted_ahead(t, &checks);
+
+    t->may_spend = false;
+    if (!plain || (touches_flags(r) && !replaces) || (tr->vec_xmm && !t->vec_live)) {
         jit_want_flags(t);
+        return;
+    }
+    if (t->flags.kind == SRC_NONE && check && !t->flags_spent && !replaces && checks) {
+        emit_save(&t->a);
+        t->flags.kind = SRC_SAVED;
+    }
+    t->may_spend = t->flags.kind != SRC_NONE;
+    if (lost && wanted)
+        keep_source(t, lost);
+    if (replaces && !in->mem && source_of(in, r, tr).kind == SRC_SHIFT && wanted) {
+        u8 place = (u8)number(in->rm, in->osz == 1);
+        keep(t, &place, PLACE_KEPT);
+    }
 }
 
 void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
 {
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
+    unsigned checks;
+    bool wanted = wanted_ahead(t, &checks);
     t->may_spend = false;
     if (!inlined) {
         t->flags.kind = SRC_NONE;
     } else if (replaces_flags(in, r)) {
         t->flags = source_of(in, r, tr);
         t->flags_spent = false;
-    } else if (r->fl_write | r->fl_undef || written(in, r, tr) & t->flags.regs) {
+        if (t->flags.kind == SRC_SHIFT && !wanted)
+            t->flags.kind = SRC_NONE; /* nothing was kept */
+    } else if (r->fl_write | r->fl_undef || written(in, r, tr) & source_regs(&t->flags)) {
         t->flags.kind = SRC_NONE;
     }
 }

@@ -104,6 +104,7 @@ static bool ends_by_itself(const struct block *b)
 void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i)
 {
     unsigned colds = t->colds;
+    t->at = i;
     jit_flags_before(t, in);
     jit_notes_before(t, in);
     bool inlined = jit_emit_template(t, in, i);
@@ -150,9 +151,19 @@ static void emit_body(struct tr *t)
         jit_emit_fall_through(t);
 }
 
+void jit_set_sequence(struct tr *t, const struct insn **seq)
+{
+    for (unsigned i = 0; i < t->b->count; i++)
+        seq[i] = &t->b->insn[i];
+    t->seq = seq;
+    t->seq_count = t->b->count;
+}
+
 bool jit_emit_block(struct jit *j, struct jit_block *jb)
 {
+    const struct insn *seq[BLOCK_MAX_INSNS];
     struct tr t = {.j = j, .jb = jb, .b = jb->block};
+    jit_set_sequence(&t, seq);
     t.is64 = t.b->key & KEY_CODE64;
     t.key = t.b->key;
     t.mode = KEY_TLB_MODE(t.key);
@@ -168,6 +179,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     jb->end_key = t.key;
     jb->vec_live = t.vec_live;
     jb->x87_live = t.x87_live;
+    jb->flags = t.flags;
     j->stats.host_bytes += (u64)(t.a.p - start);
     j->next = t.a.p;
     return true;

@@ -165,6 +165,7 @@ static void vec_traits(const struct insn_row *r, struct row_traits *t)
     t->vec_ok = xmm || mmx;
     t->vec_xmm = xmm;
     t->vec_mmx = mmx;
+    t->vec_guards = r->ops == &ops_sse_ldmxcsr;
 }
 
 void jit_vec_rows_init(struct jit *j)
