@@ -497,8 +497,9 @@ static void mark_code(struct cpu *cpu, gpa_t gpa, unsigned len)
     if (!smc_mark(cpu->phys, gpa, len, cpu->id))
         return;
     tlb_drop_write(&cpu->tlb, cpu->phys, gpa);
-    u32 writers = cpu->shared ? smc_take_writers(cpu->phys, gpa, cpu->id) : 0;
-    if (!writers)
+    /* Who has write tags is noted only where it costs something to take them away. */
+    u32 writers = cpu->shared ? smc_take_writers(cpu->phys, gpa, cpu->id) : ~0u;
+    if (!writers || !cpu->smp)
         return;
     smp_stop(cpu->smp);
     writers |= smc_take_writers(cpu->phys, gpa, cpu->id);

@@ -274,7 +274,7 @@ struct cpu {
     u8 package_cpus; /* how many there are; 0: one */
     bool shared;     /* other threads run CPUs of the same machine */
     bool yields;     /* spins with PAUSE: let others run */
-    u8 pauses;       /* since it last did so */
+    u16 pauses;      /* how many, for that */
     bool alone;      /* smp_stop was called by the running instruction */
     struct smp *smp; /* NULL: a CPU alone (smp.h) */
 

@@ -154,13 +154,29 @@ static void leaf_vendor(const struct cpu_model *m, u32 r[4])
     r[2] = ld_le32(v + 8);
 }
 
+/*
+ * Topology: AMD's models are one package of single-threaded cores (APM vol. 3 appendix E.5), Intel's,
+ * from before there were cores, one package each.
+ */
+static unsigned cores(const struct cpu *cpu)
+{
+    return cpu->model->vendor == VENDOR_AMD && cpu->package_cpus ? cpu->package_cpus : 1;
+}
+
+/* Bits of the APIC ID that number the cores. */
+static unsigned core_id_bits(const struct cpu *cpu)
+{
+    unsigned n = cores(cpu);
+    return n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0;
+}
+
 static void leaf_1(struct cpu *cpu, u32 r[4])
 {
     const struct cpu_model *m = cpu->model;
     r[0] = model_signature(m);
-    r[1] = (u32)cpu->id << 24 | 1 << 16 | (m->f[CPUID_1_EDX] & F1D_CLFLUSH ? 8 << 8 : 0);
+    r[1] = (u32)cpu->id << 24 | cores(cpu) << 16 | (m->f[CPUID_1_EDX] & F1D_CLFLUSH ? 8 << 8 : 0);
     r[2] = m->f[CPUID_1_ECX];
-    r[3] = m->f[CPUID_1_EDX];
+    r[3] = m->f[CPUID_1_EDX] | (cores(cpu) > 1 ? F1D_HTT : 0);
     if (cpu->cr4 & CR4_OSXSAVE)
         r[2] |= F1C_OSXSAVE;
     if (!(cpu->apic_base & APIC_BASE_ENABLE))
@@ -168,13 +184,14 @@ static void leaf_1(struct cpu *cpu, u32 r[4])
     cpu->hooks->pv_cpuid(cpu->vm, 1, 0, r); /* the hypervisor bit */
 }
 
-/* Extended topology: one thread, one core. */
+/* Extended topology: one thread per core. */
 static void leaf_b(struct cpu *cpu, u32 subleaf, u32 r[4])
 {
     r[2] = subleaf & 0xff;
     r[3] = cpu->id;
     if (subleaf < 2) {
-        r[1] = 1;
+        r[0] = subleaf == 0 ? 0 : core_id_bits(cpu);
+        r[1] = subleaf == 0 ? 1 : cores(cpu);
         r[2] |= (subleaf + 1) << 8;
     }
 }
@@ -215,7 +232,7 @@ static void leaf_ext(struct cpu *cpu, u32 leaf, u32 r[4])
         break;
     case 0x80000001:
         r[0] = model_signature(m);
-        r[2] = m->f[CPUID_81_ECX];
+        r[2] = m->f[CPUID_81_ECX] | (cores(cpu) > 1 ? F81C_CMP_LEGACY : 0);
         r[3] = m->f[CPUID_81_EDX];
         if (cpu->misc_enable & MISC_ENABLE_XD_DISABLE)
             r[3] &= ~F81D_NX;
@@ -232,6 +249,7 @@ static void leaf_ext(struct cpu *cpu, u32 leaf, u32 r[4])
     case 0x80000008:
         r[0] = m->phys_bits | 48 << 8;
         r[1] = F88B_RSTR_FP_ERR_PTRS; /* else Linux loads an operand in each context switch */
+        r[2] = (cores(cpu) - 1) | core_id_bits(cpu) << 12;
         break;
     case 0x80000021: r[0] = m->f[CPUID_821_EAX]; break;
     default: break;

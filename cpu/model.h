@@ -83,6 +83,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F1D_FXSR BIT(24)
 #define F1D_SSE BIT(25)
 #define F1D_SSE2 BIT(26)
+#define F1D_HTT BIT(28) /* several logical processors in the package; not a model's */
 
 #define F1C_SSE3 BIT(0)
 #define F1C_PCLMUL BIT(1)
@@ -128,6 +129,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value);
 #define F81D_RDTSCP BIT(27)
 #define F81D_LM BIT(29)
 #define F81C_LAHF BIT(0)
+#define F81C_CMP_LEGACY BIT(1) /* they are cores, not threads; not a model's */
 #define F81C_LZCNT BIT(5)
 #define F81C_PREFETCHW BIT(8)
 

@@ -13,16 +13,23 @@ HANDLER(nop)
     NEXT;
 }
 
-#define SPIN_PAUSES 64u /* after which somebody else should run */
+/* Who spins waits for another CPU, which may be one that does not run: after so many PAUSEs, give it
+ * the chance. Sooner when there are more CPUs than the host has, at once where they take turns. */
+#define SPIN_CROWDED 64u
+#define SPIN 1024u
 
-/* Who spins waits for another CPU. When that may be one that does not run, let it: at once where
- * CPUs take turns, else when there are more of them than the host has (crowded). */
-HANDLER(pause)
+static bool spun_enough(struct cpu *cpu)
 {
     const struct smp *s = cpu->smp;
+    if (!s || s->count == 1)
+        return false;
+    return ++cpu->pauses % (!s->threads ? 1 : s->crowded ? SPIN_CROWDED : SPIN) == 0;
+}
+
+HANDLER(pause)
+{
     stat_count(&cpu->stats, STAT_PAUSE, SERVED_LEAF);
-    if (unlikely(s && s->count > 1 && (!s->threads || s->crowded)) &&
-        ++cpu->pauses % (s->threads ? SPIN_PAUSES : 1) == 0) {
+    if (unlikely(spun_enough(cpu))) {
         cpu->yields = true;
         cpu_kick(cpu);
         return LEAVE_NEXT(cpu, in);

@@ -253,6 +253,8 @@ bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
         return !vm->stop && (!can_be_woken(vm) || !idle(vm));
     }
     vm_serve_ipis(cpu);
+    if (cpu->wait_sipi)
+        return false;
     u64 insns = slice_length(vm);
     smp_set_current(cpu);
     pv_enter(vm->pv, cpu);
