@@ -192,12 +192,13 @@ static bool emit_loop(struct tr *t, unsigned side)
     t->key = b->key;
     t->mode = KEY_TLB_MODE(t->key);
     t->flags_spent = true;
+    t->vec_live = t->jb->vec_live;
     t->x87_live = t->jb->x87_live;
     t->notes = t->jb->notes; /* stored when the loop is left */
     for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
         jit_emit_insn(t, &b->insn[i], i);
     jit_want_flags(t);
-    if (!jit_same_source(&t->flags, &t->jb->flags))
+    if (!jit_same_source(&t->flags, &t->jb->flags) || t->vec_live != t->jb->vec_live)
         return false;
     u8 *out = x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
     if (t->j->cpu->shared) {
@@ -243,8 +244,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     const struct insn *seq[BLOCK_MAX_INSNS];
     bool jcc = row_template(insn_row(&t.b->insn[t.b->count - 1])) == T_JCC;
 
-    if (from == to && same_page && jcc && t.flags.kind != SRC_NONE && !from->vec_entry &&
-        !from->vec_live) {
+    if (from == to && same_page && jcc && t.flags.kind != SRC_NONE) {
         struct tr loop = t;
         jit_set_sequence(&loop, seq);
         from->path[side] = path;
