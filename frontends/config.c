@@ -61,6 +61,16 @@ static bool check_accel(const char *text, struct err *e)
     return err_hint(e, "there are 'interp', the portable interpreter, and 'jit', the translator");
 }
 
+/* The translator, unless it was said otherwise or the host cannot. */
+static void choose_engine(struct vm_config *vm)
+{
+    struct err why;
+
+    vm_choose_engine(vm, &why);
+    if (why.exit_code)
+        fprintf(stderr, "parallax: %s; the interpreter runs\n", why.msg);
+}
+
 /* -check makes both engines itself, and needs the time that only -icount makes the same for both.
  */
 static bool parse_engine(struct config *c, const struct options *o, struct err *e)
@@ -76,10 +86,14 @@ static bool parse_engine(struct config *c, const struct options *o, struct err *
         err_usage(e, "-check runs both engines: -accel has no effect with it");
         return err_hint(e, "leave -accel away");
     }
-    if (c->vm.jit_test && !c->check && (!accel || strcmp(accel, "jit"))) {
+    if (c->vm.jit_test && accel && strcmp(accel, "jit")) {
         err_usage(e, "-jit-test has no effect without the translator");
-        return err_hint(e, "add -accel jit, or -check");
+        return err_hint(e, "leave -accel away");
     }
+    if (c->check)
+        c->vm.accel = "interp";
+    else if (!accel)
+        choose_engine(&c->vm);
     return true;
 }
 

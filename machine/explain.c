@@ -34,7 +34,8 @@ void vm_explain(const struct vm *vm, FILE *out)
     const struct cpu_model *m = vm->blamed->model;
     fprintf(out, "machine   pc (i440FX, PIIX3), 1 vCPU, %llu MiB RAM\n", c->ram_bytes / MIB);
     fprintf(out, "cpu       %s: %s\n", m->name, m->doc);
-    fprintf(out, "engine    interp (records, threaded)\n");
+    fprintf(out, "engine    %s\n",
+            vm->cpu->jit ? "jit, the translator" : "interp, the interpreter");
     fprintf(out, "time      %s\n",
             c->icount ? "one instruction is one nanosecond (-icount)" : "the host's clock");
     fprintf(out, "pv        %s: %s\n", vm->pv->p->name, vm->pv->p->doc);

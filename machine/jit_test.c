@@ -37,6 +37,8 @@ static bool parse_word(const char *word, size_t len, struct jit_test *t)
         return t->tlb_miss = true;
     if (starts(word, len, "flags-poison", &value))
         return t->flags_poison = true;
+    if (starts(word, len, "no-exec", &value))
+        return t->no_exec = true;
     if (starts(word, len, "no-bmi2", &value))
         return t->no_bmi2 = true;
     if (starts(word, len, "wrong", &value))
@@ -60,7 +62,7 @@ bool jit_test_parse(const char *text, struct jit_test *t, struct err *e)
         if (!parse_word(word, len, t)) {
             err_usage(e, "-jit-test: no such mode: '%.*s'", (int)(len < 60 ? len : 60), word);
             return err_hint(
-                e, "tlb-miss, flags-poison, no-bmi2, wrong, hot=1 to hot=%d, cache=256K to cache=64M",
+                e, "tlb-miss, flags-poison, no-bmi2, no-exec, wrong, hot=1 to hot=%d, cache=256K to cache=64M",
                 BLOCK_HOT);
         }
         word = word[len] ? word + len + 1 : NULL;

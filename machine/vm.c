@@ -203,10 +203,21 @@ static void init_time(struct vm *vm)
 static bool create_jit(struct vm *vm, struct cpu *cpu, struct err *e)
 {
     struct jit_test t;
-    if (!jit_supported(e) || !jit_create(cpu, e))
+    if (!jit_create(cpu, e))
         return false;
     return !vm->cfg.jit_test ||
            (jit_test_parse(vm->cfg.jit_test, &t, e) && jit_set_test(cpu->jit, &t, e));
+}
+
+void vm_choose_engine(struct vm_config *cfg, struct err *why)
+{
+    struct jit_test t;
+    *why = (struct err){0};
+    if (cfg->jit_test && jit_test_parse(cfg->jit_test, &t, NULL) && t.no_exec)
+        err_host(why, "this host gives no executable memory: -jit-test takes it away");
+    else
+        jit_supported(why);
+    cfg->accel = why->exit_code ? "interp" : "jit";
 }
 
 /* The system ROM ends at 4 GiB; the host bridge shows its end below 1 MiB. */

@@ -36,7 +36,7 @@ struct vm_config {
     const char *cpu_model; /* NULL: default */
     unsigned cpus;         /* 1 to VM_MAX_CPUS; 0: 1 */
     const char *pv;        /* "kvm,-pv-eoi"; NULL: none */
-    const char *accel;     /* "interp", "jit"; NULL: interp */
+    const char *accel;     /* "interp", "jit"; NULL: interp (see vm_choose_engine) */
     const char *jit_test;  /* modes of the translator for tests, "tlb-miss,cache=1M"; NULL: none */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else an error until there is firmware */
@@ -72,6 +72,9 @@ enum vm_stop {
 
 struct vm;
 
+/* Sets cfg->accel to the translator, or where the host cannot run it to the interpreter, with the
+ * reason in `why`, whose exit_code is 0 otherwise. */
+void vm_choose_engine(struct vm_config *cfg, struct err *why);
 struct vm *vm_create(const struct vm_config *cfg, struct err *e);
 void vm_destroy(struct vm *vm);
 /* Runs until something stops it. limit_ns: host time, 0 = none. */

@@ -253,7 +253,10 @@ void jit_flush(struct jit *j)
 
 bool jit_supported(struct err *e)
 {
-    (void)e;
+    struct host_code c;
+    if (!host_code_map(&c, CODE_BYTES, e)) /* only mapped, not touched */
+        return false;
+    host_code_unmap(&c);
     return true;
 }
 
@@ -270,6 +273,10 @@ static void start(struct jit *j)
 
 bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e)
 {
+    if (t->no_exec) {
+        err_host(e, "this host gives no executable memory: -jit-test takes it away");
+        return err_hint(e, "use -accel interp");
+    }
     if (t->code_bytes && t->code_bytes != j->code.bytes) {
         host_code_unmap(&j->code);
         if (!host_code_map(&j->code, t->code_bytes, e))

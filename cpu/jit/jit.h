@@ -25,13 +25,14 @@ struct jit_test {
     unsigned hot;      /* entries after which a block is translated, 1 to BLOCK_HOT; 0: as usual */
     bool tlb_miss;     /* no access check hits: every operand goes through its handler */
     bool flags_poison; /* flags that are taken for dead hold garbage */
+    bool no_exec;      /* as on a host that forbids executable memory */
     bool no_bmi2;      /* the host's BMI2 is not used */
     bool wrong;        /* LEA is off by one: is that found? */
 };
 
 #ifdef PARALLAX_JIT
 
-/* Can this host run it? False with the reason. */
+/* Can this host run it: may it have executable memory? False with the reason. */
 bool jit_supported(struct err *e);
 struct jit *jit_create(struct cpu *cpu, struct err *e);
 /* Once, before anything ran. */

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Debian's kernel reaches user space, sees the hypervisor that it should, and powers off.
-# program, source, architecture (amd64, i386), MiB, personality
+# program, source, architecture (amd64, i386), MiB, personality, engine
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
-arch=$1 mem=$2 pv=$3
+arch=$1 mem=$2 pv=$3 engine=$4
 need "vmlinuz-$arch" "initrd-$arch.gz"
 
-run -m "$mem" -pv "$pv" -kernel "$guests/vmlinuz-$arch" -initrd "$guests/initrd-$arch.gz" \
+run -accel "$engine" -m "$mem" -pv "$pv" -kernel "$guests/vmlinuz-$arch" -initrd "$guests/initrd-$arch.gz" \
     -append "console=ttyS0 plx.cmd=echo user space is \$(uname -m); grep -c hypervisor /proc/cpuinfo; grep MemTotal /proc/meminfo" \
     -timeout 280
 expect_code 0
