@@ -247,6 +247,7 @@ static void use_current(struct tlb *t)
     const struct tlb_space *s = &t->space[t->current];
     t->mark = s->mark;
     t->epoch = s->epoch;
+    t->code = s->code;
     t->salt = salt_of(t->current);
 }
 
@@ -260,8 +261,10 @@ static void new_epoch(struct tlb *t, struct tlb_space *s)
 static void new_epoch_everywhere(struct tlb *t)
 {
     t->epoch_global = ++t->last_epoch;
-    for (unsigned i = 0; i < TLB_SPACES; i++)
+    for (unsigned i = 0; i < TLB_SPACES; i++) {
         new_epoch(t, &t->space[i]);
+        memset(t->space[i].code, 0, sizeof t->space[i].code);
+    }
 }
 
 /* Forgets what is cached of a space behind the first level. */
@@ -269,6 +272,7 @@ static void empty_space(struct tlb *t, struct tlb_space *s)
 {
     s->mark = new_mark(t);
     s->fetched = NOTHING_FETCHED;
+    memset(s->code, 0, sizeof s->code);
     new_epoch(t, s);
     use_current(t);
 }
@@ -432,6 +436,7 @@ static void itlb_drop(struct tlb *t, const struct victim *v)
 /* The page around va in space s, and a global one in all of them. */
 static void drop_page(struct tlb *t, struct tlb_space *s, gva_t va, bool global)
 {
+    s->code[tlb_code_slot(va)] = 0;
     struct victim v = {va, scan_shift(t, va), s->mark, global ? t->mark_global : s->mark};
     l2_drop(t, &v);
     itlb_drop(t, &v);
@@ -440,10 +445,13 @@ static void drop_page(struct tlb *t, struct tlb_space *s, gva_t va, bool global)
         if (v.shift > PAGE_SHIFT)
             l1_drop_region(t, va, v.shift);
     }
-    if (global && fetched(&t->fetched_global, va, v.shift))
+    if (global && fetched(&t->fetched_global, va, v.shift)) {
         new_epoch_everywhere(t);
-    else if (fetched(&s->fetched, va, v.shift))
+    } else if (fetched(&s->fetched, va, v.shift)) {
         new_epoch(t, s);
+        if (v.shift > PAGE_SHIFT)
+            memset(s->code, 0, sizeof s->code);
+    }
 }
 
 void tlb_flush_page(struct tlb *t, gva_t va)
@@ -490,6 +498,17 @@ u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum t
     return w.host + (va & ~PAGE_MASK);
 }
 
+u32 tlb_note_code(struct tlb *t, gva_t va, gpa_t gpa)
+{
+    gva_t page = va & PAGE_MASK;
+    u64 h = (page ^ (gpa & PAGE_MASK) << 20) * 0x9e3779b97f4a7c15ull;
+    struct tlb_code_id *e = &t->code_id[h >> 52];
+    if (e->page != page || e->gpa != (gpa & PAGE_MASK) || !e->id)
+        *e = (struct tlb_code_id){page, gpa & PAGE_MASK, ++t->last_code_id};
+    return t->space[t->current].code[tlb_code_slot(va)] = e->id;
+}
+_Static_assert(TLB_CODE_IDS == 1u << (64 - 52), "the hash yields 12 bits");
+
 static void itlb_fill(struct tlb *t, gva_t va, const struct piece *w, bool user)
 {
     bool global = w->rights & L2_GLOBAL;
@@ -499,6 +518,8 @@ static void itlb_fill(struct tlb *t, gva_t va, const struct piece *w, bool user)
     f->bitmap[va >> 18 & 63] |= BIT64(va >> PAGE_SHIFT & 63);
     t->itlb[user][va >> PAGE_SHIFT & (ITLB_SLOTS - 1)] =
         (struct itlb_entry){(va & PAGE_MASK) + (global ? t->mark_global : t->mark), w->gpa};
+    if (user)
+        tlb_note_code(t, va, w->gpa);
 }
 
 /* Walks, beginning at the last-level table when it is known. What that denies, a whole walk

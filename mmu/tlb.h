@@ -27,6 +27,9 @@
 #define TLB_SPACES 8u
 #define TLB_DIRS 64u
 #define ITLB_SLOTS 64u
+#define TLB_CODE_SLOT_BITS 10
+#define TLB_CODE_SLOTS (1u << TLB_CODE_SLOT_BITS)
+#define TLB_CODE_IDS 4096u
 
 enum tlb_mode {
     TLB_KERNEL,    /* supervisor data access */
@@ -78,6 +81,14 @@ struct tlb_fetched {
     u64 bitmap[64];
 };
 
+/* A page that programs fetch from, at its linear address: it has the same number in all spaces that
+ * map it there. Numbers are never given out twice. */
+struct tlb_code_id {
+    gva_t page;
+    gpa_t gpa;
+    u32 id;
+};
+
 /* What is remembered of one address space, named by its PCID. */
 struct tlb_space {
     u64 mark; /* in the tags of its entries; a new one forgets them all */
@@ -85,7 +96,8 @@ struct tlb_space {
     u64 used; /* when it was last switched to */
     u16 pcid;
     bool live;
-    struct tlb_fetched fetched; /* since it got its mark */
+    struct tlb_fetched fetched;  /* since it got its mark */
+    u32 code[TLB_CODE_SLOTS];    /* numbers of the program's pages, by address; 0: not known */
 };
 
 struct tlb_stats {
@@ -104,6 +116,9 @@ struct tlb {
      * current space's and comes back with it; a value never comes back with other translations.
      * epoch_global is for code in global pages, which outlive MOV CR3. */
     u64 epoch, epoch_global;
+    const u32 *code; /* of the current space: guards of jumps of programs compare it */
+    u32 last_code_id;
+    struct tlb_code_id code_id[TLB_CODE_IDS]; /* hashed; what is displaced gets a new number */
     u64 last_mark, last_epoch, last_use;
     struct tlb_space space[TLB_SPACES];
     unsigned current;
@@ -152,6 +167,15 @@ static inline bool tlb_fetch(const struct tlb *t, gva_t va, bool user, gpa_t *gp
     *gpa = e->gpa | (va & ~PAGE_MASK);
     return x == t->mark || x == t->mark_global;
 }
+
+static inline unsigned tlb_code_slot(gva_t va)
+{
+    return (unsigned)(va >> PAGE_SHIFT) & (TLB_CODE_SLOTS - 1);
+}
+
+/* The number of the page at `va`, whose translation for a program's fetch is known to be `gpa` in
+ * the current space; notes it there. */
+u32 tlb_note_code(struct tlb *t, gva_t va, gpa_t gpa);
 
 /* Was it in a global page? Of an address that tlb_fetch answers. */
 static inline bool tlb_fetch_global(const struct tlb *t, gva_t va, bool user)

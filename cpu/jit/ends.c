@@ -27,6 +27,22 @@ static void commit_call(struct tr *t, const struct insn *in)
     x_lea(a, w, H_R12, H_R12, -(s32)size);
 }
 
+/* r15: target -> its guard now. Code with other guards is not in the table. Clobbers RCX. */
+static void emit_target_guard(struct tr *t)
+{
+    struct asmbuf *a = &t->a;
+    if (!(t->b->key & KEY_CPL3)) {
+        x_load(a, 0, H_R15, H_RBP, STATE(tlb.epoch_global));
+        return;
+    }
+    x_shl(a, H_R15, H_R15, 64 - PAGE_SHIFT - TLB_CODE_SLOT_BITS, H_RCX);
+    x_shr(a, H_R15, H_R15, 64 - TLB_CODE_SLOT_BITS, H_RCX);
+    x_load(a, 1, H_RCX, H_RBP, STATE(tlb.code));
+    put_rex(a, 0, H_R15, H_R15, H_RCX, false); /* mov r15d, [rcx + r15 * 4] */
+    put8(a, 0x8b);
+    put_sib(a, H_R15, H_RCX, H_R15, 2, 0);
+}
+
 /*
  * The guards of an indirect jump whose target is in r15: takes the entry from the table and goes
  * there if it stands for this address, the mapping is still right and the slice not over. Else
@@ -36,7 +52,6 @@ static void emit_indirect(struct tr *t, unsigned i,
                           void (*commit)(struct tr *, const struct insn *), const struct insn *in)
 {
     struct asmbuf *a = &t->a;
-    bool global = !(t->b->key & KEY_CPL3); /* other code of the kernel is not in the table */
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     x_ror(a, H_R14, H_R15, 16);
     x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
@@ -50,11 +65,11 @@ static void emit_indirect(struct tr *t, unsigned i,
     u8 *same = x_jrcxz(a);
     u8 *miss = x_jmp(a, a->p);
     x_here(a, same);
+    emit_target_guard(t);
     x_load(a, 0, H_RCX, H_R14, -8);
     put_rex(a, 0, H_RCX, 0, 0, false); /* not ecx: minus one minus it */
     put8(a, 0xf7);
     put8(a, 0xc0 | 2 << 3 | H_RCX);
-    x_load(a, 0, H_R15, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
     x_lea_sib(a, 0, H_RCX, H_RCX, H_R15, 0, 1);
     u8 *current = x_jrcxz(a);
     u8 *stale = x_jmp(a, a->p);

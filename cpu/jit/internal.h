@@ -34,7 +34,7 @@ struct jit_site {
 /* Stands right before a block's entry in code memory; read by indirect jumps. */
 struct jit_head {
     u64 neg_lin; /* minus (linear address + key), or NO_LIN */
-    u64 epoch;   /* when its mapping was last known to be right; low 32 bits compared */
+    u64 guard;   /* jit_guard_value when its mapping was last known to be right */
 };
 
 #define NO_LIN 0x0000900000000000ull /* minus it is not canonical: no jump target matches */
@@ -84,7 +84,7 @@ struct jit_block {
     u8 *site[2];            /* end of the rel32 of each jump out; NULL: none */
     u8 *unlinked[2];        /* where it goes while unlinked */
     u8 *path[2];            /* the guards in front of the linked target */
-    u8 *path_epoch[2];      /* end of the imm32 in them; NULL: same page */
+    u8 *path_guard[2];      /* end of the imm32 in them; NULL: same page */
     struct jit_link link[2];
     struct node *in;         /* links that come here */
     struct jit_block *other; /* the same block at another linear address */
@@ -195,8 +195,18 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site);
 /* The run-time side of a record that ends its block: where translated code goes on, or NULL to
  * leave to the run loop. */
 const void *jit_run_system(struct cpu *cpu, struct jit_site *site);
-/* Code in global pages is guarded by the epoch that MOV CR3 leaves alone. */
-bool jit_uses_global_epoch(const struct jit_block *jb);
+/*
+ * What a jump from another page compares, so that it does not arrive where the mapping has changed.
+ * The kernel's code in global pages is guarded by the epoch that MOV CR3 leaves alone; a program's by
+ * the number of its page, which a switch to another space and back brings back; what lies in two
+ * pages, and the rest, by the epoch of the space.
+ */
+enum guard { GUARD_GLOBAL, GUARD_PAGE, GUARD_EPOCH };
+enum guard jit_guard_of(const struct jit_block *jb);
+/* Its value now; the block has just been found at its address. */
+u32 jit_guard_value(struct cpu *cpu, const struct jit_block *jb);
+/* reg = the value now. Flags stay. */
+void jit_emit_guard(struct asmbuf *a, unsigned reg, const struct jit_block *jb);
 
 /* ---- translating one block ---------------------------------------------------------------- */
 

@@ -51,19 +51,29 @@ static struct jit_block *find(const struct block *b, gva_t lin)
     return NULL;
 }
 
-static u64 current_epoch(const struct cpu *cpu, const struct jit_block *jb)
+u32 jit_guard_value(struct cpu *cpu, const struct jit_block *jb)
 {
-    return jit_uses_global_epoch(jb) ? cpu->tlb.epoch_global : cpu->tlb.epoch;
+    switch (jit_guard_of(jb)) {
+    case GUARD_GLOBAL: return (u32)cpu->tlb.epoch_global;
+    case GUARD_PAGE: return tlb_note_code(&cpu->tlb, jb->lin, jb->block->gpa);
+    default: return (u32)cpu->tlb.epoch;
+    }
+}
+
+/* Can indirect jumps find it? They look at one guard only. */
+static bool is_listed(const struct jit_block *jb)
+{
+    return jit_guard_of(jb) == (jb->block->key & KEY_CPL3 ? GUARD_PAGE : GUARD_GLOBAL);
 }
 
 /* Only when it has to be: the head shares its cache line with code that is about to run, and the
  * host takes every store there for self-modification. */
-static void refresh_head(const struct cpu *cpu, struct jit_block *jb)
+static void refresh_head(struct cpu *cpu, struct jit_block *jb)
 {
     struct jit_head *h = jit_head_of(jb);
-    u64 epoch = current_epoch(cpu, jb);
-    if (h->epoch != epoch)
-        h->epoch = epoch;
+    u32 guard = jit_guard_value(cpu, jb);
+    if (h->guard != guard)
+        h->guard = guard;
 }
 
 static void link_from(struct cpu *cpu, struct jit_block *to);
@@ -130,8 +140,9 @@ static const void *code_here(struct cpu *cpu)
     gva_t lin = (cpu->seg[SEG_CS].base + cpu->rip) & cpu->amask;
     const u8 *code = j->targets[jit_target_slot(lin)];
     const struct jit_head *h = (const struct jit_head *)(const void *)code - 1;
-    u64 epoch = cpu->key & KEY_CPL3 ? cpu->tlb.epoch : cpu->tlb.epoch_global;
-    if (likely(h->neg_lin == -(lin + cpu->key) && (u32)h->epoch == (u32)epoch))
+    u32 guard =
+        cpu->key & KEY_CPL3 ? cpu->tlb.code[tlb_code_slot(lin)] : (u32)cpu->tlb.epoch_global;
+    if (likely(h->neg_lin == -(lin + cpu->key) && h->guard == guard))
         return code;
     const struct block *b = block_find(cpu, lin);
     struct jit_block *jb = b->dead ? NULL : find(b, lin);
@@ -172,9 +183,9 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
         return;
     bool same_page =
         ((from->lin ^ to->lin) & PAGE_MASK) == 0 && to->block->gpa2 == ~0ull && fb->gpa2 == ~0ull;
-    if (from->link[side].to == to) { /* its epoch has passed */
-        if (from->path_epoch[side])
-            st_le32(from->path_epoch[side] - 4, (u32)-current_epoch(cpu, to));
+    if (from->link[side].to == to) { /* its guard has passed */
+        if (from->path_guard[side])
+            st_le32(from->path_guard[side] - 4, -jit_guard_value(cpu, to));
         return;
     }
     jit_unlink(j, &from->link[side]);
@@ -206,16 +217,17 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         return NULL;
     jb->block = b;
     jb->lin = lin;
-    jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin);
+    jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin) &&
+                 (b->gpa2 == ~0ull ||
+                  tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, (lin & PAGE_MASK) + PAGE_SIZE));
     if (!b->jit)
         b->first_fn = b->insn[0].fn;
     if (!jit_emit_block(j, jb))
         return NULL;
     jit_cache_add(j, jb);
     j->last = jb->entry;
-    /* Indirect jumps of the kernel look at the global epoch only. */
-    bool listed = b->key & KEY_CPL3 || jb->global;
-    *jit_head_of(jb) = (struct jit_head){listed ? -(lin + b->key) : NO_LIN, current_epoch(cpu, jb)};
+    *jit_head_of(jb) =
+        (struct jit_head){is_listed(jb) ? -(lin + b->key) : NO_LIN, jit_guard_value(cpu, jb)};
     jb->other = b->jit;
     b->jit = jb;
     b->insn[0].fn = op_enter_jit;

@@ -6,9 +6,22 @@
 
 /* ---- links ----------------------------------------------------------------------------------- */
 
-bool jit_uses_global_epoch(const struct jit_block *jb)
+enum guard jit_guard_of(const struct jit_block *jb)
 {
-    return !(jb->block->key & KEY_CPL3) && jb->global;
+    if (!(jb->block->key & KEY_CPL3))
+        return jb->global ? GUARD_GLOBAL : GUARD_EPOCH;
+    return jb->block->gpa2 == ~0ull ? GUARD_PAGE : GUARD_EPOCH;
+}
+
+void jit_emit_guard(struct asmbuf *a, unsigned reg, const struct jit_block *jb)
+{
+    switch (jit_guard_of(jb)) {
+    case GUARD_GLOBAL: x_load(a, 0, reg, H_RBP, STATE(tlb.epoch_global)); break;
+    case GUARD_EPOCH: x_load(a, 0, reg, H_RBP, STATE(tlb.epoch)); break;
+    case GUARD_PAGE:
+        x_load(a, 1, reg, H_RBP, STATE(tlb.code));
+        x_load(a, 0, reg, reg, (s32)(tlb_code_slot(jb->lin) * sizeof(u32)));
+    }
 }
 
 /* Skips the questions at the target's start whose answers are known. */
@@ -91,19 +104,17 @@ static void patch_late(struct asmbuf *a, u8 *late[2])
 
 /* The path of jit_emit_link when the flags can be made again. */
 static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block *to, bool same_page,
-                            u8 **epoch_imm)
+                            u8 **guard_imm)
 {
     struct asmbuf *a = &t->a;
     u8 *stale = NULL, *push_miss = NULL;
     if (!same_page) {
-        bool global = jit_uses_global_epoch(to);
-        const struct tlb *tlb = &t->j->cpu->tlb;
-        x_load(a, 0, H_R15, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+        jit_emit_guard(a, H_R15, to);
         put8(a, 0x41); /* add r15d, imm32 */
         put8(a, 0x81);
         put8(a, 0xc7);
-        put32(a, (u32) - (global ? tlb->epoch_global : tlb->epoch));
-        *epoch_imm = a->p;
+        put32(a, -jit_guard_value(t->j->cpu, to));
+        *guard_imm = a->p;
         stale = x_jcc(a, 5, a->p); /* jne */
     }
     u8 *late[2];
@@ -128,21 +139,19 @@ static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block 
 
 /* The path that leaves flags alone. */
 static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_block *to,
-                              bool same_page, u8 **epoch_imm)
+                              bool same_page, u8 **guard_imm)
 {
     struct asmbuf *a = &t->a;
     const struct block *b = t->b;
-    const struct tlb *tlb = &t->j->cpu->tlb;
-    bool global = jit_uses_global_epoch(to);
     u8 *stale = NULL;
 
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     if (!same_page) {
-        x_load(a, 0, H_RCX, H_RBP, global ? STATE(tlb.epoch_global) : STATE(tlb.epoch));
+        jit_emit_guard(a, H_RCX, to);
         put8(a, 0x8d); /* lea ecx, [rcx + imm32] */
         put8(a, 0x80 | H_RCX << 3 | H_RCX);
-        put32(a, (u32) - (global ? tlb->epoch_global : tlb->epoch));
-        *epoch_imm = a->p;
+        put32(a, -jit_guard_value(t->j->cpu, to));
+        *guard_imm = a->p;
         u8 *current = x_jrcxz(a);
         stale = x_jmp(a, a->p);
         x_here(a, current);
@@ -240,7 +249,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     t.key = from->end_key;
     t.mode = KEY_TLB_MODE(t.key);
     t.a = jit_asmbuf(j, j->next);
-    u8 *path = t.a.p, *epoch_imm = NULL;
+    u8 *path = t.a.p, *guard_imm = NULL;
     const struct insn *seq[BLOCK_MAX_INSNS];
     bool jcc = row_template(insn_row(&t.b->insn[t.b->count - 1])) == T_JCC;
 
@@ -248,15 +257,15 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
         struct tr loop = t;
         jit_set_sequence(&loop, seq);
         from->path[side] = path;
-        from->path_epoch[side] = NULL;
+        from->path_guard[side] = NULL;
         if (emit_loop(&loop, side))
             return true;
     }
-    if (!(t.flags.kind != SRC_NONE ? emit_cheap_link(&t, side, to, same_page, &epoch_imm)
-                                   : emit_careful_link(&t, side, to, same_page, &epoch_imm)))
+    if (!(t.flags.kind != SRC_NONE ? emit_cheap_link(&t, side, to, same_page, &guard_imm)
+                                   : emit_careful_link(&t, side, to, same_page, &guard_imm)))
         return false;
     from->path[side] = path;
-    from->path_epoch[side] = epoch_imm;
+    from->path_guard[side] = guard_imm;
     x_patch(from->site[side], path);
     j->next = t.a.p;
     return true;
