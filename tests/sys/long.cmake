@@ -1,5 +1,5 @@
 # The 64-bit part of the system tests: long_*, page_*, debug_* and apic_* on the harness of long.h.
-# Each runs once more as x86-64-v1. page32_* and models_* are 32-bit programs on sys32.h, the latter run
+# Each runs once more as x86-64-v1 and -v3; avx_* run as the latter only. page32_* and models_* are 32-bit programs on sys32.h, the latter run
 # with every CPU model. Included by the list. By hand elsewhere, where a multiboot kernel must be a 32-bit ELF file:
 #   objcopy -O elf32-i386 NAME.elf NAME.32
 #   qemu-system-x86_64 -cpu max -kernel NAME.32 -device isa-debug-exit,iobase=0xf4 -debugcon stdio -display none
@@ -25,7 +25,17 @@ endfunction()
 foreach(program ${programs})
   get_filename_component(name ${program} NAME_WE)
   sys_model_test(${name} x86-64-v1)
+  sys_model_test(${name} x86-64-v3)
 endforeach()
+
+set(sys_options -cpu x86-64-v3)
+file(GLOB programs CONFIGURE_DEPENDS ${here}/avx_*.c)
+foreach(program ${programs})
+  get_filename_component(name ${program} NAME_WE)
+  sys_test(${name} "${long_flags}" "${here}/long.h;${here}/long_defs.h;${here}/long.ld"
+    ${long_parts} ${program})
+endforeach()
+unset(sys_options)
 
 file(GLOB programs32 CONFIGURE_DEPENDS ${here}/page32_*.c ${here}/models_*.c)
 foreach(program ${programs32})
@@ -36,6 +46,7 @@ foreach(program ${programs32})
   sys_model_test(${name} x86-64-v1)
 endforeach()
 sys_model_test(models_cpuid 486)
+sys_model_test(models_cpuid x86-64-v3)
 
 # smp_*: several CPUs, with a thread each and in turns, by both engines.
 file(GLOB smp_programs CONFIGURE_DEPENDS ${here}/smp_*.c)
