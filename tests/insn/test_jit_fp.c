@@ -208,7 +208,7 @@ static void random_x87(struct rng *rng, struct x87 *x)
         if (one_in(rng, 16))
             x->st[i].mant = 0;
     }
-    x->empty = one_in(rng, 3) ? (u8)rng_next(rng) : (u8)(0xff << rng_below(rng, 9));
+    x->empty = (u8)(one_in(rng, 3) ? rng_next(rng) : 0xffull << rng_below(rng, 9));
     x87_set_cw(x, (u16)(one_in(rng, 4) ? rng_next(rng) | 0x3f : 0x37f));
     if (one_in(rng, 8))
         x87_set_cw(x, x->cw & (u16)~rng_next(rng));
