@@ -361,6 +361,8 @@ void jit_notes_before(struct tr *t, const struct insn *in);
 /* Called by the stub: cpu->x87 into the host's x87. False: an exception is unmasked, nothing done.
  */
 bool jit_x87_load(struct cpu *cpu);
+/* Takes what is noted into the pointers of cpu->x87: in front of what may load segments. */
+void jit_x87_settle(struct cpu *cpu);
 bool jit_host_fcomi_keeps_c1(void);
 /* Vector registers and MXCSR from struct cpu. Clobbers RCX. */
 void jit_emit_vec_load(struct asmbuf *a);

@@ -162,6 +162,7 @@ const void *jit_run_system(struct cpu *cpu, struct jit_site *site)
     flags_from_host(cpu);
     if (site->x87)
         jit_x87_leave(cpu);
+    jit_x87_settle(cpu);
     if (site->in.fn(cpu, &site->in)) /* it let the next instruction follow */
         exec_leave_next(cpu, &site->in);
     const void *code = run_loop_wanted(cpu) ? NULL : code_here(cpu);

@@ -131,8 +131,7 @@ static const struct jit_x87_note *note_at(const struct jit *j, u32 offset)
     return (const void *)(j->code.rw + offset);
 }
 
-/* What the pointers of cpu->x87 are behind with. */
-static void settle_notes(struct cpu *cpu)
+void jit_x87_settle(struct cpu *cpu)
 {
     struct x87 *x = &cpu->x87;
     if (cpu->jit_x87_last) {
@@ -152,7 +151,7 @@ void jit_x87_leave(struct cpu *cpu)
         return;
     x87_host_save(&cpu->x87);
     cpu->jit_x87_off = 1;
-    settle_notes(cpu);
+    jit_x87_settle(cpu);
 }
 
 void jit_emit_x87_enter(struct tr *t, unsigned i)

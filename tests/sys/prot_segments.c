@@ -40,6 +40,8 @@ CODE32(ldt_use, "lldt %cx\nmov %eax, %ds")
 CODE32(smsw_reg, "smsw %ax")
 CODE32(lmsw_clear, "mov $0, %eax\nlmsw %ax\nsmsw %ax")
 CODE32(store_gdt, "sgdt (%ebx)")
+CODE32(x87_segment, "mov $20, %edx\n1: mov %esi, %ds\nfninit\nfldl (%ebx)\nfchs\n"
+                    "mov %eax, %ds\nfnstenv (%ecx)\nnop\ndec %edx\njnz 1b")
 
 /* What loading the selector into DS or SS at `cpl` must do. */
 static u32 load_outcome(u32 sel, u32 cpl, u32 stack)
@@ -355,6 +357,19 @@ static void system_registers(void)
     fresh();
 }
 
+/* FDS is the selector that the operand was reached by, whatever DS holds since. */
+static void x87_operand(void)
+{
+    in.esi = DS0;
+    in.eax = DS3;
+    in.ebx = (u32)page_a;
+    in.ecx = (u32)page_b;
+    run_at(x87_segment);
+    is("the x87 operand pointer is an offset", (u32)page_a, *(u32 *)(page_b + 20));
+    is("and has the selector of its time", DS0, *(u16 *)(page_b + 24));
+    fresh();
+}
+
 void test_main(void)
 {
     expect("the harness runs code at CPL 0", nothing, DONE);
@@ -365,4 +380,5 @@ void test_main(void)
     rights();
     inspection();
     system_registers();
+    x87_operand();
 }
