@@ -197,6 +197,7 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
             smp_resume(cpu->smp);
         }
         jit_x87_leave(cpu);
+        jit_unwound(cpu);
         cpu_update_key(cpu);
         cpu->shadow = 0;
         if (!excp_deliver(cpu)) {

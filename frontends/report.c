@@ -293,6 +293,7 @@ void report_json_vm(struct json *j, struct vm *vm, u64 wall_ns, u64 cpu_ns, bool
     const char *name, *doc;
     char hash[24];
     u64 count;
+    struct vm_fact facts[VM_FACTS_MAX];
     bool on;
 
     json_string(j, "personality", vm_pv_name(vm));
@@ -305,6 +306,10 @@ void report_json_vm(struct json *j, struct vm *vm, u64 wall_ns, u64 cpu_ns, bool
         json_string(j, "ram_hash", hash);
     }
     report_json_stats(j, vm_stats(vm));
+    json_object(j, "engine");
+    for (unsigned i = 0, n = vm_engine_facts(vm, facts); i < n; i++)
+        json_double(j, facts[i].name, facts[i].value);
+    json_end(j);
     json_object(j, "features");
     for (unsigned i = 0; vm_pv_feature(vm, i, &name, &doc, &on, &count); i++) {
         json_object(j, name);
@@ -341,6 +346,19 @@ static void print_classes(const struct stats *st, FILE *out)
     table_free(&t);
 }
 
+static void print_engine(struct vm *vm, FILE *out)
+{
+    struct vm_fact facts[VM_FACTS_MAX];
+    unsigned n = vm_engine_facts(vm, facts);
+
+    for (unsigned i = 0; i < n; i++) {
+        bool whole = facts[i].value >= 1e6 || facts[i].value == (double)(u64)facts[i].value;
+
+        fprintf(out, "engine %-22s %*.*f %s\n", facts[i].name, whole ? 14 : 18, whole ? 0 : 3,
+                facts[i].value, facts[i].doc);
+    }
+}
+
 void report_stats(struct vm *vm, u64 wall_ns, u64 cpu_ns, bool icount, FILE *out)
 {
     const char *name, *doc;
@@ -356,6 +374,7 @@ void report_stats(struct vm *vm, u64 wall_ns, u64 cpu_ns, bool icount, FILE *out
     if (icount)
         fprintf(out, "hash of RAM %016" PRIx64 "\n", vm_ram_hash(vm));
     print_classes(vm_stats(vm), out);
+    print_engine(vm, out);
     for (unsigned i = 0; vm_pv_feature(vm, i, &name, &doc, &on, &count); i++)
         fprintf(out, "feature %-18s %-3s used %" PRIu64 " times: %s\n", name, on ? "on" : "off",
                 count, doc);

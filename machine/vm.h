@@ -100,6 +100,14 @@ struct vga *vm_display(struct vm *vm); /* NULL: none */
 struct dev *vm_devices(struct vm *vm); /* list by ->next */
 /* Of all CPUs and devices together; not while it runs. Good until the next call. */
 const struct stats *vm_stats(struct vm *vm);
+/* What the engines did: counters and ratios. Returns how many there are. */
+struct vm_fact {
+    const char *name;
+    double value;
+    const char *doc;
+};
+#define VM_FACTS_MAX 48
+unsigned vm_engine_facts(const struct vm *vm, struct vm_fact facts[VM_FACTS_MAX]);
 u64 vm_icount(const struct vm *vm); /* of all CPUs together */
 u64 vm_ram_hash(const struct vm *vm);
 /* Per-feature use counters of the personality: name and count by index; false at the end. */

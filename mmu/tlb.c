@@ -494,6 +494,7 @@ u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum t
     bool writable = plain_store(t, &w, mode);
     if (kind == ACCESS_WRITE && !writable)
         return NULL;
+    t->stats.refill++;
     l1_fill(t, va & PAGE_MASK, w.host, writable, w.rights & L2_GLOBAL, mode);
     return w.host + (va & ~PAGE_MASK);
 }

@@ -101,7 +101,9 @@ struct tlb_space {
 };
 
 struct tlb_stats {
-    u64 miss, walk, flush_all, flush_page;
+    u64 refill;     /* misses of the first level that the second answered by itself */
+    u64 miss, walk; /* the others; those of them that the second level had not */
+    u64 flush_all, flush_page;
 };
 
 struct tlb {

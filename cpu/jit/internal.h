@@ -143,6 +143,8 @@ struct jit {
     bool avx;            /* the model has upper halves of vector registers, and so has the host */
     struct jit_test test;
     struct jit_stats stats;
+    bool running; /* translated code is on the host's stack */
+    u64 since;    /* instruction count when it was entered */
 };
 
 static inline const u8 *rx_of(const struct jit *j, const u8 *rw)

@@ -95,6 +95,36 @@ static struct jit_block *prepare(struct cpu *cpu, struct block *b)
     return jb;
 }
 
+/* Counts a stay in translated code that ends; `beyond`: instructions done that the CPU's count does
+ * not have yet. */
+static void count_stay(struct cpu *cpu, unsigned beyond)
+{
+    struct jit *j = cpu->jit;
+    j->stats.executed += cpu_icount(cpu) - j->since + beyond;
+    j->running = false;
+}
+
+static void count_exit(struct cpu *cpu, const struct insn *next)
+{
+    struct jit_stats *st = &cpu->jit->stats;
+    count_stay(cpu, next ? next->idx : 0);
+    if (!next)
+        st->left_wanted++;
+    else if (next->row == 0 || insn_row(next)->cls == CTRL) /* the closing record has no row */
+        st->left_jump++;
+    else
+        st->left_record++;
+}
+
+void jit_unwound(struct cpu *cpu)
+{
+    struct jit *j = cpu->jit;
+    if (!j || !j->running)
+        return;
+    count_stay(cpu, 0);
+    j->stats.left_exception++;
+}
+
 /* First record of a translated block. */
 static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
 {
@@ -108,11 +138,15 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     }
     refresh_head(cpu, jb);
     j->targets[jit_target_slot(jb->lin)] = rx_of(j, jb->entry);
+    j->stats.entries++;
+    j->since = cpu_icount(cpu);
+    j->running = true;
     flags_to_host(cpu);
     const struct insn *next =
         ((enter_fn)(uintptr_t)rx_of(j, j->stub_enter))(cpu, rx_of(j, jb->entry));
     flags_from_host(cpu);
     jit_x87_leave(cpu);
+    count_exit(cpu, next);
     if (!next)
         return NULL;
     if (next == cpu->block->insn) /* its fn leads back here */

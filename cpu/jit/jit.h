@@ -16,7 +16,12 @@ struct jit_stats {
     u64 blocks, insns, templates, helpers; /* translated; of the instructions: inline, by handler */
     u64 guest_bytes, host_bytes;
     u64 links, unlinks, evictions, flushes;
-    u64 cycles; /* host cycles spent translating */
+    u64 cycles;   /* host cycles spent translating */
+    u64 entries;  /* from the interpreter */
+    u64 executed; /* instructions in translated code */
+    /* why it was left: an unlinked jump, or the slice's end in front of one; an instruction that
+     * ends the slice or wants the run loop; a record for the interpreter; an exception */
+    u64 left_jump, left_wanted, left_record, left_exception;
 };
 
 /* Modes that tests run the translator in; see README.md. All zeroes: none of them. */
@@ -41,6 +46,8 @@ void jit_destroy(struct jit *j);
 /* The code emitted last, in the executable view: tests disassemble it. */
 const u8 *jit_last_code(const struct jit *j, u64 *bytes);
 const struct jit_stats *jit_stats(const struct jit *j);
+/* An exception unwound to the run loop, maybe out of translated code. */
+void jit_unwound(struct cpu *cpu);
 
 /* A block became hot: translates it if it can; from then on its first record enters the code. */
 void jit_translate(struct cpu *cpu, struct block *b);
@@ -68,6 +75,15 @@ static inline bool jit_set_test(struct jit *j, const struct jit_test *t, struct 
 {
     (void)j, (void)t;
     return jit_supported(e);
+}
+static inline const struct jit_stats *jit_stats(const struct jit *j)
+{
+    (void)j;
+    return NULL;
+}
+static inline void jit_unwound(struct cpu *cpu)
+{
+    (void)cpu;
 }
 static inline const u8 *jit_last_code(const struct jit *j, u64 *bytes)
 {

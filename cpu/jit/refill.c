@@ -124,6 +124,9 @@ static void emit_plain_store(struct asmbuf *a, unsigned mode, struct exits *no)
 /* r14: host page, rax: entry, edx: minus the page, or 0 for no write tag. Fills the first level. */
 static void emit_fill(struct asmbuf *a, unsigned mode, bool writable)
 {
+    put8(a, 0x48); /* inc qword [stats.refill] */
+    put8(a, 0xff);
+    put_mem(a, 0, H_RBP, STATE(tlb.stats.refill));
     x_mov(a, 0, H_RCX, H_R15);
     shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
     x_movzx8(a, H_RCX, H_RCX);
