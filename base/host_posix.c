@@ -1,9 +1,9 @@
 /*
  * host_posix.c: host.h for POSIX systems: clocks, memory, whole files.
  *
- * Specification: POSIX.1-2017; MAP_ANONYMOUS and MAP_NORESERVE are Linux's.
+ * Specification: POSIX.1-2017; MAP_ANONYMOUS, MAP_NORESERVE and mremap are Linux's.
  */
-#define _GNU_SOURCE /* memfd_create */
+#define _GNU_SOURCE /* mremap */
 #include "base/host.h"
 
 #include "base/clock.h"
@@ -259,22 +259,22 @@ bool host_write_file(const char *path, const void *data, u64 len, struct err *e)
     return true;
 }
 
+/* Shared anonymous memory, and mremap from no length, which maps the same pages once more. perf takes
+ * such memory for a translator's (it does not with memfd_create), and no limit on files counts. */
 bool host_code_map(struct host_code *c, u64 bytes, struct err *e)
 {
-    int fd = memfd_create("parallax-code", MFD_CLOEXEC);
-    void *rw = MAP_FAILED, *rx = MAP_FAILED;
-
-    if (fd >= 0 && ftruncate(fd, (off_t)bytes) == 0) {
-        rw = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        rx = mmap(NULL, (size_t)bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    void *rw = MAP_FAILED, *rx = mmap(NULL, (size_t)bytes, PROT_READ | PROT_EXEC,
+                                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (rx != MAP_FAILED)
+        rw = mremap(rx, 0, (size_t)bytes, MREMAP_MAYMOVE);
+    if (rw != MAP_FAILED && mprotect(rw, (size_t)bytes, PROT_READ | PROT_WRITE)) {
+        munmap(rw, (size_t)bytes);
+        rw = MAP_FAILED;
     }
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    if (rw == MAP_FAILED || rx == MAP_FAILED) {
-        if (rw != MAP_FAILED)
-            munmap(rw, (size_t)bytes);
-        err_host(e, "this host gives no executable memory: %s", strerror(reason));
+    if (rw == MAP_FAILED) {
+        err_host(e, "this host gives no executable memory: %s", strerror(errno));
+        if (rx != MAP_FAILED)
+            munmap(rx, (size_t)bytes);
         return err_hint(e, "use -accel interp");
     }
     *c = (struct host_code){.rw = rw, .rx = rx, .bytes = bytes};

@@ -90,6 +90,11 @@ static bool parse_engine(struct config *c, const struct options *o, struct err *
         err_usage(e, "-jit-test has no effect without the translator");
         return err_hint(e, "leave -accel away");
     }
+    c->perfmap = o->given[OPT_PERFMAP];
+    if (c->perfmap && (c->check || (accel && strcmp(accel, "jit")))) {
+        err_usage(e, "-perfmap has no effect without the translator");
+        return err_hint(e, c->check ? "leave -check away" : "leave -accel away");
+    }
     if (c->check)
         c->vm.accel = "interp";
     else if (!accel)

@@ -20,6 +20,7 @@ struct config {
     const char *serial;   /* stream of COM1; never NULL */
     const char *debugcon, *bios_debug; /* NULL: none */
     bool check;           /* both engines in lockstep */
+    bool perfmap; /* name translated code for perf */
     bool stats, stats_json;
     const char *stats_file; /* NULL: standard error */
 };

@@ -100,6 +100,8 @@ struct vga *vm_display(struct vm *vm); /* NULL: none */
 struct dev *vm_devices(struct vm *vm); /* list by ->next */
 /* Of all CPUs and devices together; not while it runs. Good until the next call. */
 const struct stats *vm_stats(struct vm *vm);
+/* Writes /tmp/perf-PID.map, by which perf names the code that the translator made. */
+bool vm_write_perfmap(const struct vm *vm, struct err *e);
 /* What the engines did: counters and ratios. Returns how many there are. */
 struct vm_fact {
     const char *name;

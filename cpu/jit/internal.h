@@ -48,6 +48,7 @@ struct node {
 struct jit_link {
     struct jit_block *from, *to; /* to NULL: it is not */
     unsigned side;
+    u32 bytes; /* of its code, from path[side] on */
     struct node in, in_chunk; /* in to->in; in the list of the chunk that its path lies in */
 };
 
@@ -73,8 +74,11 @@ struct flag_source {
 struct jit_block {
     struct block *block;
     gva_t lin;
+    gpa_t gpa; /* and cpl: the block's, which may be gone */
+    u8 cpl;
     bool dead;
     struct jit_block *chunk_next;
+    u32 bytes; /* of its code, from `entry` on */
     u8 *entry;     /* writable view */
     u8 *vec_entry; /* where the vector registers are the guest's already; NULL: no such place */
     u8 *x87_entry; /* where the x87 is, too; NULL: no such place */

@@ -224,8 +224,11 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
         return;
     }
     jit_unlink(j, &from->link[side]);
-    if (jit_emit_link(j, from, side, to, same_page))
-        jit_link_add(j, from, side, to);
+    const u8 *path = j->next;
+    if (!jit_emit_link(j, from, side, to, same_page))
+        return;
+    jit_link_add(j, from, side, to);
+    from->link[side].bytes = (u32)(j->next - path);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -252,6 +255,8 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         return NULL;
     jb->block = b;
     jb->lin = lin;
+    jb->gpa = b->gpa;
+    jb->cpl = b->key & KEY_CPL3 ? 3 : 0;
     jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin) &&
                  (b->gpa2 == ~0ull ||
                   tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, (lin & PAGE_MASK) + PAGE_SIZE));
@@ -259,6 +264,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         b->first_fn = b->insn[0].fn;
     if (!jit_emit_block(j, jb))
         return NULL;
+    jb->bytes = (u32)(j->next - jb->entry);
     jit_cache_add(j, jb);
     j->last = jb->entry;
     *jit_head_of(jb) =
@@ -347,6 +353,31 @@ static u64 code_bytes(const struct cpu *cpu)
 {
     u64 share = CODE_BYTES / (cpu->smp ? cpu->smp->count : 1);
     return align_up(share < CODE_BYTES_MIN ? CODE_BYTES_MIN : share, MIB);
+}
+
+static void visit_block(const struct jit *j, const struct jit_block *jb, jit_visitor *visit,
+                        void *opaque)
+{
+    struct jit_piece p = {rx_of(j, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block"};
+    visit(opaque, &p);
+    for (unsigned side = 0; side < 2; side++) {
+        const struct jit_link *l = &jb->link[side];
+        if (!l->to)
+            continue;
+        p.code = rx_of(j, jb->path[side]);
+        p.bytes = l->bytes;
+        p.what = l->to == jb ? "loop" : "link";
+        visit(opaque, &p);
+    }
+}
+
+void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque)
+{
+    struct jit_piece stubs = {j->code.rx, (u64)(j->first - j->code.rw), 0, 0, 0, "stubs"};
+    visit(opaque, &stubs);
+    for (unsigned i = 0; i < j->chunks; i++)
+        for (const struct jit_block *jb = j->chunk_list[i].blocks; jb; jb = jb->chunk_next)
+            visit_block(j, jb, visit, opaque);
 }
 
 struct jit *jit_create(struct cpu *cpu, struct err *e)

@@ -35,6 +35,17 @@ struct jit_test {
     bool wrong;        /* LEA is off by one: is that found? */
 };
 
+/* A piece of host code and what it was made from. */
+struct jit_piece {
+    const u8 *code; /* executable view */
+    u64 bytes;
+    gva_t lin;
+    gpa_t gpa;
+    unsigned cpl;
+    const char *what; /* "block", "link" and "loop" (jumps out of it), "stubs" (of no guest code) */
+};
+typedef void jit_visitor(void *opaque, const struct jit_piece *piece);
+
 #ifdef PARALLAX_JIT
 
 /* Can this host run it: may it have executable memory? False with the reason. */
@@ -46,6 +57,8 @@ void jit_destroy(struct jit *j);
 /* The code emitted last, in the executable view: tests disassemble it. */
 const u8 *jit_last_code(const struct jit *j, u64 *bytes);
 const struct jit_stats *jit_stats(const struct jit *j);
+/* All code that was not evicted, of dead blocks too: they may have run for long. */
+void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque);
 /* An exception unwound to the run loop, maybe out of translated code. */
 void jit_unwound(struct cpu *cpu);
 
@@ -80,6 +93,10 @@ static inline const struct jit_stats *jit_stats(const struct jit *j)
 {
     (void)j;
     return NULL;
+}
+static inline void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque)
+{
+    (void)j, (void)visit, (void)opaque;
 }
 static inline void jit_unwound(struct cpu *cpu)
 {
