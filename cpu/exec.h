@@ -20,7 +20,8 @@
 #include "cpu/insn.h"
 
 /* Threaded dispatch by sibling calls where the compiler makes them; a loop else (see interp.c). */
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(PARALLAX_NO_TAILCALL)
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) &&                                    \
+    !defined(__SANITIZE_THREAD__) && !defined(PARALLAX_NO_TAILCALL)
 #define EXEC_TAIL_CALLS 1
 #define NEXT return in[1].fn(cpu, in + 1)
 #else

@@ -18,8 +18,7 @@ foreach(program ${programs})
 endforeach()
 
 function(sys_model_test name model)
-  parallax_test(sys ${name}_${model} 120 sh ${here}/run.sh $<TARGET_FILE:parallax>
-    ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf -cpu ${model})
+  sys_run(${name}_${model} ${name} -cpu ${model})
 endfunction()
 
 foreach(program ${programs})

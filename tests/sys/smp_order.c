@@ -4,7 +4,7 @@
  */
 #include "smp_lib.h"
 
-#define ROUNDS 30000u
+#define ROUNDS 6000u
 
 static struct {
     volatile u32 x __attribute__((aligned(64)));
