@@ -17,7 +17,7 @@
 #define EQUIPMENT                                                                                  \
     (BIT(1) | BIT(2) | 2u << 4 | 1u << 9) /* FPU, mouse, 80x25 colour, one serial port */
 
-static void install_data_areas(struct phys *p)
+void firmware_install_data_areas(struct phys *p)
 {
     u8 bda[0x100] = {0};
     u8 ebda[LAYOUT_EBDA_BYTES] = {LAYOUT_EBDA_BYTES / 1024};
@@ -41,7 +41,7 @@ static void install_data_areas(struct phys *p)
     BUG_ON(!dma_write(p, LAYOUT_EBDA, ebda, sizeof ebda));
 }
 
-static void install_acpi(struct phys *p, unsigned cpus, const char *oem, gpa_t *rsdp)
+void firmware_install_acpi(struct phys *p, unsigned cpus, const char *oem, gpa_t *rsdp)
 {
     const struct acpi_config cfg = {.cpus = cpus, .oem = oem};
     struct acpi_tables at;
@@ -68,7 +68,7 @@ void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, con
                       gpa_t *rsdp)
 {
     services_install(p, map);
-    install_data_areas(p);
-    install_acpi(p, cpus, oem, rsdp);
+    firmware_install_data_areas(p);
+    firmware_install_acpi(p, cpus, oem, rsdp);
     install_smbios(p, cpus, oem);
 }

@@ -11,3 +11,6 @@
  */
 void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, const char *oem,
                       gpa_t *rsdp);
+/* Parts of it, for our BIOS, which has the rest in its ROM. */
+void firmware_install_data_areas(struct phys *p);
+void firmware_install_acpi(struct phys *p, unsigned cpus, const char *oem, gpa_t *rsdp);

@@ -149,14 +149,24 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
     return true;
 }
 
+/* order=LETTERS, once per letter, or LETTERS alone; menu=on|off. */
 static bool parse_boot_item(struct config *c, const char *item, struct err *e)
 {
+    const char *letters = strncmp(item, "order=", 6) ? item : item + 6;
+
     if (!strcmp(item, "menu=on") || !strcmp(item, "menu=off")) {
         c->vm.boot_menu = !strcmp(item, "menu=on");
         return true;
     }
+    if (*letters && strlen(letters) < sizeof c->boot_order &&
+        strspn(letters, "acd") == strlen(letters)) {
+        strcpy(c->boot_order, letters);
+        c->vm.boot_order = c->boot_order;
+        return true;
+    }
     err_usage(e, "-boot: '%s' is not understood", item);
-    return err_hint(e, "there is menu=on|off");
+    return err_hint(e, "order=LETTERS, from a (floppy), c (hard disk), d (CD-ROM), and menu=on|off: "
+                       "-boot order=dc,menu=on");
 }
 
 static bool parse_boot(struct config *c, const char *text, struct err *e)
@@ -186,10 +196,14 @@ static bool parse_guest(struct config *c, const struct options *o, struct err *e
         err_usage(e, "-bios has no effect with -kernel");
         return err_hint(e, "a kernel is loaded without firmware: leave one of them away");
     }
-    if (c->vm.bios)
-        return parse_boot(c, o->value[OPT_BOOT], e);
-    if (!c->vm.kernel) {
-        err_usage(e, "no guest: there is no -kernel");
+    if (!parse_boot(c, o->value[OPT_BOOT], e))
+        return false;
+    if (c->vm.kernel && o->given[OPT_BOOT]) {
+        err_usage(e, "-boot has no effect with -kernel");
+        return err_hint(e, "it is for firmware: leave one of them away");
+    }
+    if (!c->vm.kernel && !c->vm.bios && !c->vm.drive_count && !o->given[OPT_BOOT]) {
+        err_usage(e, "no guest: there is no -kernel, no disk and no -bios");
         return err_hint(e,
                         "parallax -m 512 -kernel vmlinuz -initrd rd.gz -append console=ttyS0; or "
                         "'parallax' alone for the embedded guest");
@@ -310,10 +324,13 @@ static const char *file_of(const char *path)
 bool config_from_options(struct config *c, const struct options *o, struct err *e)
 {
     *c = (struct config){0};
-    if (!parse_machine(c, o, e) || !parse_guest(c, o, e) || !parse_time(c, o, e) || !parse_drives(c, o, e) ||
-        !parse_streams(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
+    if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_guest(c, o, e) ||
+        !parse_time(c, o, e) || !parse_streams(c, o, e) || !parse_stats(c, o, e) ||
+        !parse_traces(o, e))
         return false;
-    c->name = o->value[OPT_NAME] ? o->value[OPT_NAME] : file_of(c->vm.kernel);
+    c->name = o->value[OPT_NAME] ? o->value[OPT_NAME]
+              : c->vm.kernel     ? file_of(c->vm.kernel)
+                                 : "firmware";
     return true;
 }
 

@@ -14,6 +14,7 @@ struct config {
     struct vm_config vm;  /* without streams */
     struct drive_list drives;
     const char *name;     /* of -name, or of the kernel's file */
+    char boot_order[8];   /* what vm.boot_order points at */
     const char *until;    /* NULL: none */
     const char *screendump; /* file of the last screen; NULL: none */
     u64 timeout_ns;       /* 0: none */

@@ -25,7 +25,7 @@ static char *put_utf8(char *p, u32 c)
     return p;
 }
 
-char *screen_text(struct vga *v)
+static char *read_text(struct vga *v, bool trimmed)
 {
     struct vga_text *t = malloc(sizeof *t);
     char *text = NULL, *p;
@@ -41,7 +41,7 @@ char *screen_text(struct vga *v)
                 u32 c = vga_text_unicode(t->cell[y][x].ch);
 
                 p = put_utf8(p, c);
-                if (c != ' ')
+                if (c != ' ' || !trimmed)
                     end = p;
             }
             p = end;
@@ -53,9 +53,15 @@ char *screen_text(struct vga *v)
     return text;
 }
 
+char *screen_text(struct vga *v)
+{
+    return read_text(v, true);
+}
+
+/* Blanks at the end of a row count: a prompt may end with one. */
 bool screen_shows(struct vga *v, const char *text)
 {
-    char *screen = screen_text(v);
+    char *screen = read_text(v, false);
     bool shows = screen && strstr(screen, text);
 
     free(screen);

@@ -78,3 +78,18 @@ void board_drives_ide_props(const struct board *b, char *props, size_t size)
             n += (size_t)snprintf(props + n, size - n, "%shd%u=%s", n ? "," : "", i,
                                   b->ide_drives[i]->id);
 }
+
+void board_drives_boot_order(const struct board *b, const char *letters, char *text, size_t size)
+{
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (const char *l = letters; *l && n < size; l++) {
+        if (*l == 'a')
+            n += (size_t)snprintf(text + n, size - n, "/pci@i0cf8/isa@1/fdc@03f0/floppy@0\n");
+        for (unsigned i = 0; i < IDE_DRIVES && n < size; i++)
+            if (b->ide_drives[i] && *l == (b->ide_drives[i]->media == MEDIA_CDROM ? 'd' : 'c'))
+                n += (size_t)snprintf(text + n, size - n,
+                                      "/pci@i0cf8/ide@1,1/drive@%u/disk@%u\n", i / 2, i % 2);
+    }
+}

@@ -402,7 +402,8 @@ bool board_setup(struct board *b, struct err *e)
                           .io_base = 0xc000,
                           .io_end = 0x10000};
     iobus_write(b->env.io, 0x92, 2, 1);
-    for (unsigned reg = 0x59; reg <= 0x5f; reg++) /* PAM: all of it is memory */
+    /* PAM: all is memory, but for a ROM that is there: it goes on running. */
+    for (unsigned reg = b->i440fx->rom ? 0x5a : 0x59; reg <= 0x5f; reg++)
         pci_config_write(b->pci, PCI_DEVFN(0, 0), reg, 0x33, 1);
     setup_8259_and_8254(b);
     iobus_write(b->env.io, 0x4d1, 0x0e, 1); /* ELCR: IRQ 9, 10, 11 are level triggered */

@@ -5,6 +5,7 @@
 #include "bios/seabios.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
+#include "machine/board_drives.h"
 #include "machine/jit_test.h"
 #include "machine/vm_impl.h"
 #include <errno.h>
@@ -221,15 +222,47 @@ void vm_choose_engine(struct vm_config *cfg, struct err *why)
 }
 
 /* The system ROM ends at 4 GiB; the host bridge shows its end below 1 MiB. */
+static void add_system_rom(struct vm *vm, u8 *rom, u64 bytes)
+{
+    phys_add_rom(&vm->phys, "system rom", 4 * GIB - bytes, bytes, rom);
+    i440fx_set_rom(vm->board.i440fx, rom, bytes);
+}
+
+static bool setup_for_bios(void *opaque)
+{
+    struct vm *vm = opaque;
+    struct err ignored; /* the BIOS says it to the guest */
+    return board_setup(&vm->board, &ignored);
+}
+
+static bool load_own_bios(struct vm *vm, struct err *e)
+{
+    const struct pcbios_config c = {.phys = &vm->phys,
+                                    .io = vm->board.env.io,
+                                    .clock = &vm->clock,
+                                    .pci = vm->board.pci,
+                                    .vga = vm->board.vga,
+                                    .drives = &vm->drives,
+                                    .cpus = vm->cpus,
+                                    .boot_order = vm->cfg.boot_order,
+                                    .boot_menu = vm->cfg.boot_menu,
+                                    .setup_board = setup_for_bios,
+                                    .opaque = vm};
+    if (!pcbios_create(&vm->pcbios, &c, e))
+        return false;
+    add_system_rom(vm, vm->pcbios.rom, PCBIOS_ROM_BYTES);
+    return true;
+}
+
 static bool load_firmware(struct vm *vm, struct err *e)
 {
-    struct rom *r = &vm->rom;
-    if (!vm->cfg.bios)
+    if (vm->cfg.kernel || vm->cfg.demo_guest)
         return true;
-    if (!rom_load_system(r, vm->cfg.bios, e))
+    if (!vm->cfg.bios)
+        return load_own_bios(vm, e);
+    if (!rom_load_system(&vm->rom, vm->cfg.bios, e))
         return false;
-    phys_add_rom(&vm->phys, "system rom", 4 * GIB - r->bytes, r->bytes, r->data);
-    i440fx_set_rom(vm->board.i440fx, r->data, r->bytes);
+    add_system_rom(vm, vm->rom.data, vm->rom.bytes);
     return true;
 }
 
@@ -365,6 +398,8 @@ void vm_destroy(struct vm *vm)
         return;
     if (vm->pv)
         pv_destroy(vm->pv);
+    if (vm->board.env.io)
+        pcbios_destroy(&vm->pcbios);
     board_destroy(&vm->board);
     vm_drives_destroy(vm);
     for (unsigned n = 0; n < vm->cpus; n++) {
@@ -384,7 +419,11 @@ void vm_destroy(struct vm *vm)
 
 static void publish_firmware(struct vm *vm)
 {
-    const struct seabios_config c = {.ram_bytes = vm->phys.ram_bytes,
+    char order[1024];
+    if (vm->cfg.boot_order)
+        board_drives_boot_order(&vm->board, vm->cfg.boot_order, order, sizeof order);
+    const struct seabios_config c = {.boot_order = vm->cfg.boot_order ? order : NULL,
+                                     .ram_bytes = vm->phys.ram_bytes,
                                      .ram_low_bytes = vm->phys.ram_low_bytes,
                                      .cpus = vm->cpus,
                                      .boot_menu = vm->cfg.boot_menu};
@@ -409,10 +448,12 @@ bool vm_boot(struct vm *vm, struct err *e)
     vm->turn = 0;
     board_reset(&vm->board);
     pv_reset(vm->pv);
-    if (cfg->bios) {
+    if (vm->rom.data)
         publish_firmware(vm);
-        return true;
-    }
+    if (vm->pcbios.rom)
+        pcbios_reset(&vm->pcbios);
+    if (vm->rom.data || vm->pcbios.rom)
+        return true; /* the first CPU begins at the reset vector */
     if (!board_setup(&vm->board, e))
         return false;
     struct boot_config b = {.phys = &vm->phys,
@@ -424,11 +465,6 @@ bool vm_boot(struct vm *vm, struct err *e)
                             .cpus = vm->cpus};
     if (cfg->demo_guest)
         return boot_load_demo(&b, e) && copy_mtrrs(vm);
-    if (!cfg->kernel) {
-        err_usage(e, "nothing to run");
-        return err_hint(
-            e, "name a kernel: parallax -kernel vmlinuz -initrd rd.gz -append console=ttyS0");
-    }
     return boot_load(&b, e) && copy_mtrrs(vm);
 }
 

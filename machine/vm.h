@@ -39,9 +39,10 @@ struct vm_config {
     const char *accel;     /* "interp", "jit"; NULL: interp (see vm_choose_engine) */
     const char *jit_test;  /* modes of the translator for tests, "tlb-miss,cache=1M"; NULL: none */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
-                                             demo_guest, else an error until there is firmware */
+                                             demo_guest, else firmware starts */
     bool demo_guest;
-    const char *bios;           /* without kernel: "seabios" or the path of a system ROM */
+    const char *bios;           /* without kernel: "seabios" or the path of a system ROM; NULL: ours */
+    const char *boot_order;     /* letters: a floppy, c disk, d CD; NULL: the firmware's own */
     bool boot_menu;
     bool no_vga;                /* no display adapter */
     bool icount;                /* deterministic virtual time */

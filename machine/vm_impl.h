@@ -1,6 +1,7 @@
 /* vm_impl.h: struct vm, for the files of machine/ only. */
 #pragma once
 
+#include "bios/pcbios.h"
 #include "bios/rom.h"
 #include "machine/board_pc.h"
 #include "machine/vm.h"
@@ -42,7 +43,8 @@ struct vm {
     struct board board;
     struct stats sum; /* filled by vm_stats */
     struct pv *pv;
-    struct rom rom; /* of the system; no data: none */
+    struct rom rom; /* of the system; no data: none, or our own BIOS */
+    struct pcbios pcbios; /* no rom: not used */
     struct vm_fd fds[VM_MAX_FDS];
     unsigned fd_count;
     bool stop;               /* set by vm_stop, also from signal handlers */
