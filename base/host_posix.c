@@ -21,6 +21,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #ifdef __linux__
 #include <linux/membarrier.h>
 #endif
@@ -33,10 +36,73 @@ static u64 now_of(clockid_t id)
     return (u64)ts.tv_sec * NS_PER_SEC + (u64)ts.tv_nsec;
 }
 
+/*
+ * Guests read their clocks all the time, and the system's costs a hundred cycles. So between two
+ * looks at it the TSC counts, where that runs at one rate: for SPAN_NS at most, at the rate of the
+ * last RATE_NS or more. Each thread has its own, and in each time never goes back; threads may
+ * differ by a microsecond.
+ */
+#if defined(__x86_64__)
+#define SPAN_NS 500000u
+#define RATE_NS 20000000u
+#define RATE_MAX_NS 1000000000u
+#define LOOK_MAX_TICKS 20000u /* a look that took longer was interrupted: it is no measurement */
+
+static __thread struct {
+    u64 tsc, ns;             /* the last look */
+    u64 span;                /* ticks that it is good for */
+    u64 rate;                /* 2^-32 ns per tick; 0: not known */
+    u64 since_tsc, since_ns; /* where the measurement of the rate began */
+} anchor;
+
+static bool tsc_is_steady(void)
+{
+    unsigned a, b, c, d = 0;
+    return __get_cpuid(0x80000007, &a, &b, &c, &d) && d >> 8 & 1; /* invariant TSC */
+}
+
+static u64 ns_of_ticks(u64 ticks)
+{
+    return (u64)((u128)ticks * anchor.rate >> 32);
+}
+
+static void measure_rate(u64 tsc, u64 ns)
+{
+    u64 ticks = tsc - anchor.since_tsc, passed = ns - anchor.since_ns;
+    if (passed < RATE_NS && anchor.since_tsc)
+        return;
+    if (passed <= RATE_MAX_NS && tsc > anchor.since_tsc && anchor.since_tsc && tsc_is_steady())
+        anchor.rate = (passed << 32) / ticks;
+    anchor.since_tsc = tsc;
+    anchor.since_ns = ns;
+}
+
+static u64 look_at_clock(void)
+{
+    u64 tsc = __builtin_ia32_rdtsc(), ns = now_of(CLOCK_MONOTONIC);
+    bool good = __builtin_ia32_rdtsc() - tsc < LOOK_MAX_TICKS;
+    u64 told = anchor.ns + ns_of_ticks(anchor.span); /* no later time was */
+    if (good)
+        measure_rate(tsc, ns);
+    anchor.tsc = tsc;
+    anchor.ns = ns > told ? ns : told;
+    anchor.span = 0; /* if ahead, wait */
+    if (good && ns >= told && anchor.rate)
+        anchor.span = ((u64)SPAN_NS << 32) / anchor.rate;
+    return anchor.ns;
+}
+
+u64 host_now_ns(void)
+{
+    u64 ticks = __builtin_ia32_rdtsc() - anchor.tsc;
+    return ticks < anchor.span ? anchor.ns + ns_of_ticks(ticks) : look_at_clock();
+}
+#else
 u64 host_now_ns(void)
 {
     return now_of(CLOCK_MONOTONIC);
 }
+#endif
 
 u64 host_wall_ns(void)
 {

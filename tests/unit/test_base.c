@@ -10,6 +10,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 START_TEST(error_keeps_message_hint_and_exit_code)
@@ -187,6 +188,25 @@ START_TEST(host_time_stands_still_while_stopped)
     clock_start(&c);
     usleep(2000);
     ck_assert_uint_gt(clock_now_ns(&c), a);
+}
+END_TEST
+
+/* The system's clock, a look at ours, the system's again: ours is in between, but for what it may be
+ * off by; and it never goes back. */
+START_TEST(host_time_follows_the_system_and_never_goes_back)
+{
+    enum { OFF_NS = 20000 };
+    u64 last = 0, end = host_now_ns() + 150000000;
+    while (last < end) {
+        struct timespec a, b;
+        ck_assert(!clock_gettime(CLOCK_MONOTONIC, &a));
+        u64 now = host_now_ns();
+        ck_assert(!clock_gettime(CLOCK_MONOTONIC, &b));
+        ck_assert_uint_ge(now, last);
+        ck_assert_uint_ge(now + OFF_NS, (u64)a.tv_sec * NS_PER_SEC + (u64)a.tv_nsec);
+        ck_assert_uint_le(now, (u64)b.tv_sec * NS_PER_SEC + (u64)b.tv_nsec + OFF_NS);
+        last = now;
+    }
 }
 END_TEST
 
@@ -415,6 +435,7 @@ int main(void)
     tcase_add_test(plain, timer_that_rearms_itself_in_the_past_does_not_hold_the_caller);
     tcase_add_test(plain, icount_time_never_goes_back);
     tcase_add_test(plain, host_time_stands_still_while_stopped);
+    tcase_add_test(plain, host_time_follows_the_system_and_never_goes_back);
     tcase_add_test(plain, rng_repeats_for_a_seed_and_differs_between_seeds);
     tcase_add_test(plain, rng_is_xoshiro256_starstar);
     tcase_add_test(plain, rng_below_stays_below_and_reaches_all);
