@@ -365,21 +365,27 @@ void tlb_init(struct tlb *t)
  * rare. Pages of 4 MiB are two of 2. */
 #define LARGEST_SCAN_SHIFT 22
 
+static unsigned region_hash(gva_t va, unsigned shift)
+{
+    return (unsigned)((va >> shift) * 0x9e3779b97f4a7c15ull >> 52);
+}
+
 static void note_large(struct tlb *t, gva_t va, u64 page_bytes)
 {
+    unsigned h = region_hash(va, LARGEST_SCAN_SHIFT);
     if (page_bytes > 4 * MIB)
-        t->large_1g |= BIT64(va >> 30 & 63);
+        t->large_1g |= BIT64(region_hash(va, 30) & 63);
     else if (page_bytes > PAGE_SIZE)
-        t->large_2m[va >> 28 & 63] |= BIT64(va >> LARGEST_SCAN_SHIFT & 63);
+        t->large_2m[h >> 6] |= BIT64(h & 63);
 }
 
 /* How much around va can belong to one page, as a shift. */
 static unsigned scan_shift(const struct tlb *t, gva_t va)
 {
-    if (t->large_1g & BIT64(va >> 30 & 63))
+    unsigned h = region_hash(va, LARGEST_SCAN_SHIFT);
+    if (t->large_1g & BIT64(region_hash(va, 30) & 63))
         return 30;
-    return t->large_2m[va >> 28 & 63] & BIT64(va >> LARGEST_SCAN_SHIFT & 63) ? LARGEST_SCAN_SHIFT
-                                                                             : PAGE_SHIFT;
+    return t->large_2m[h >> 6] & BIT64(h & 63) ? LARGEST_SCAN_SHIFT : PAGE_SHIFT;
 }
 
 /* May code have been fetched from the region of 1 << shift bytes around va? */
