@@ -77,10 +77,11 @@ unsigned apic_bus_send(struct apic_bus *bus, struct lapic *from, const struct ap
 
 unsigned apic_bus_msi(struct apic_bus *bus, u32 address, u32 data)
 {
-    bool redirection_hint = address & BIT(3);
+    /* The redirection hint (bit 3) chooses among several; what the destination means is the mode's
+     * business with and without it: Linux sends logical destinations without the hint. */
     struct apic_msg msg = {
         .dest = (address >> 12) & 0xff,
-        .logical = redirection_hint && (address & BIT(2)),
+        .logical = address & BIT(2),
         .mode = (data >> 8) & 7,
         .vector = (u8)data,
         .level = data & BIT(15),

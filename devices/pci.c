@@ -7,7 +7,8 @@
  * boards have it.
  *
  * Not implemented: bridges and buses other than 0 (they read as all ones), special cycles, parity
- * and system errors, MSI, power management.
+ * and system errors, MSI other than MSI-X (pci_msix.c), power
+ * management.
  */
 #include "devices/pci.h"
 

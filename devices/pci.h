@@ -59,6 +59,7 @@ struct pci_func {
     struct pci_bus *bus;
     u8 devfn;
     bool intx; /* the function asserts its interrupt pin */
+    unsigned caps_end; /* where the next capability goes; 0: there is none yet */
     u8 config[256];
     u8 writable[256];  /* bits that software may write */
     u8 clearable[256]; /* status bits that writing 1 clears */
@@ -73,6 +74,9 @@ struct pci_bus {
     struct irq link[4]; /* PIRQA# to PIRQD#, level true = asserted */
     u32 address;        /* CF8h */
     struct pci_func *func[256];
+    /* A message signalled interrupt: a write to FEEx_xxxxh. Set by the board; may be NULL. */
+    void (*msi)(void *opaque, u32 address, u32 data);
+    void *msi_opaque;
 };
 
 struct pci_id {

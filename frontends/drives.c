@@ -57,7 +57,7 @@ static bool set_file(struct vm_drive *d, const char *value, struct err *e)
 static bool set_if(struct vm_drive *d, const char *value, struct err *e)
 {
     static const struct text_value words[] = {
-        {"ide", VM_DRIVE_IDE}, {"none", VM_DRIVE_NONE}, {NULL, 0}};
+        {"ide", VM_DRIVE_IDE}, {"virtio", VM_DRIVE_VIRTIO}, {"none", VM_DRIVE_NONE}, {NULL, 0}};
     int v = 0;
     bool ok = choose("if", value, words, &v, e);
 

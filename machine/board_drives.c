@@ -47,6 +47,20 @@ static bool open_ide(struct board *b, const struct vm_drive *v, struct err *e)
     return b->ide_drives[place] != NULL;
 }
 
+static bool open_virtio(struct board *b, const struct vm_drive *v, struct err *e)
+{
+    char name[32];
+    const struct drive *d;
+
+    if (b->virtio_count == ARRAY_SIZE(b->virtio_drives))
+        return err_usage(e, "if=virtio: there are more than %u drives", b->virtio_count);
+    snprintf(name, sizeof name, "virtio%u", b->virtio_count);
+    d = open_drive(b, v, name, e);
+    if (d)
+        b->virtio_drives[b->virtio_count++] = d->id;
+    return d != NULL;
+}
+
 static bool open_for_device(struct board *b, const struct vm_drive *v, struct err *e)
 {
     if (!v->id) {
@@ -60,7 +74,9 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
 {
     for (unsigned i = 0; i < cfg->drive_count; i++) {
         const struct vm_drive *v = &cfg->drives[i];
-        bool ok = v->bus == VM_DRIVE_IDE ? open_ide(b, v, e) : open_for_device(b, v, e);
+        bool ok = v->bus == VM_DRIVE_IDE      ? open_ide(b, v, e)
+                  : v->bus == VM_DRIVE_VIRTIO ? open_virtio(b, v, e)
+                                              : open_for_device(b, v, e);
 
         if (!ok)
             return false;

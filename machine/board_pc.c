@@ -119,6 +119,13 @@ static bool ioapic_deliver(void *opaque, const struct apic_msg *msg)
     return apic_bus_send(&b->apic_bus, NULL, msg) > 0;
 }
 
+static void pci_msi(void *opaque, u32 address, u32 data)
+{
+    struct board *b = opaque;
+    if (address >> 20 == 0xfee)
+        apic_bus_msi(&b->apic_bus, address, data);
+}
+
 static u64 cpu_tsc_read(void *cpu)
 {
     return cpu_tsc(cpu);
@@ -221,6 +228,8 @@ static bool add_pci(struct board *b, const struct board_config *c, struct err *e
     if (!b->pci)
         return false;
     b->env.pci = b->pci;
+    b->pci->msi = pci_msi;
+    b->pci->msi_opaque = b;
     return (b->i440fx = add(b, &i440fx_class, NULL, e)) &&
            (b->piix3 = add(b, &piix3_class, NULL, e)) &&
            (b->ide = add(b, &ide_class, ide_props, e)) &&
@@ -342,6 +351,12 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     wire_control(b);
     uart_set_chardev(b->uart, c->vm->serial);
     debugcon_set_chardev(b->debugcon, c->vm->debugcon);
+    for (unsigned i = 0; i < b->virtio_count; i++) {
+        char props[128];
+        snprintf(props, sizeof props, "drive=%s", b->virtio_drives[i]);
+        if (!add(b, &virtio_blk_class, props, e))
+            return false;
+    }
     for (unsigned i = 0; c->vm->devices && c->vm->devices[i]; i++)
         if (!add_user_device(b, c->vm->devices[i], e))
             return false;

@@ -32,6 +32,7 @@
 #include "devices/testdev.h"
 #include "devices/uart.h"
 #include "devices/vga.h"
+#include "devices/virtio_blk.h"
 
 #define ISA_LINES 16
 
@@ -83,6 +84,8 @@ struct board {
     struct vga *vga; /* NULL: none */
     struct fwcfg *fwcfg;
     struct drive *ide_drives[IDE_DRIVES]; /* by place; NULL: none */
+    const char *virtio_drives[32]; /* names of drives that get a virtio-blk-pci of their own */
+    unsigned virtio_count;
     struct irqline isa[ISA_LINES];
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Debian's kernel finds the disk with its own driver, and what it writes to an ext4 file system is there
 # when the cache is dropped, after the run, and for e2fsck. A CD-ROM reads as its image.
-# program, source, architecture, engine, bus (ide, ide-pio), format (raw)
+# program, source, architecture, engine, bus (ide, ide-pio, virtio,
+# virtio-packed, virtio-mq), format (raw)
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 arch=$1 accel=$2 bus=$3 format=$4
@@ -58,9 +59,18 @@ options=
 case $bus in
 ide) set -- -drive "file=disk.$format,format=$format" ;;
 ide-pio) set -- -drive "file=disk.$format,format=$format" && options=libata.dma=0 ;;
+virtio) set -- -drive "file=disk.$format,format=$format,if=virtio" ;;
+virtio-packed)
+    set -- -drive "file=disk.$format,format=$format,if=none,id=d" \
+        -device virtio-blk-pci,drive=d,packed=on,queue-size=64
+    ;;
+virtio-mq)
+    set -- -smp 2 -drive "file=disk.$format,format=$format,if=none,id=d" \
+        -device virtio-blk-pci,drive=d,num-queues=2
+    ;;
 esac
 run -m 128 -accel "$accel" -kernel "$guests/vmlinuz-$arch" -initrd initrd -cdrom cd.raw "$@" \
-    -append "console=ttyS0 panic=-1 $options plx.cmd=/job" -no-reboot -timeout 280
+    -append "console=ttyS0 panic=-1 $options plx.cmd=/job" -no-reboot -timeout 120
 expect_code 0
 expect 'was there: from the host'
 expect "^cd $(md5sum <cd.raw | cut -c 1-32)"

@@ -606,6 +606,10 @@ START_TEST(an_msi_reaches_the_apic_that_its_address_names)
     ck_assert_uint_eq(apic_bus_msi(&bus, 0xfee01000, 0x4071), 1);
     ck_assert_uint_eq(other->irr[3], 1u << 17);
     ck_assert_uint_eq(apic_bus_msi(&bus, 0xfee09000, 0x4071), 0);
+    /* a logical destination, without the redirection hint */
+    other->ldr = 0x08;
+    ck_assert_uint_eq(apic_bus_msi(&bus, 0xfee08004, 0x4092), 1);
+    ck_assert_uint_eq(other->irr[4], 1u << 18);
 }
 END_TEST
 
