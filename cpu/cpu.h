@@ -291,6 +291,7 @@ struct cpu {
     u32 jit_x87_cw;  /* on its way to the host's */
     u32 jit_x87_last; /* struct jit_x87_note, in code memory: the pointers that x87 lacks; 0: none */
     u32 jit_x87_mem;  /* and of which instruction the operand's segment is lacking */
+    struct jit_trace *jit_missed; /* left just now in the middle of a block; or NULL */
     const void *const *jit_targets;
     struct block *from_block; /* translated block whose jump the interpreter just ran; or NULL */
     gva_t from_lin;

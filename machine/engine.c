@@ -51,6 +51,8 @@ static double ratio(u64 a, u64 b)
     F("cycles-per-insn", ratio(s->jit.cycles, s->jit.insns), "of them, per guest instruction")     \
     F("links", s->jit.links, "jumps linked to their target")                                       \
     F("unlinks", s->jit.unlinks, "and unlinked again")                                             \
+    F("traces", s->jit.traces, "ways through several blocks, emitted in one piece")                \
+    F("traces-dropped", s->jit.traces_dropped, "and given up again")                               \
     F("evictions", s->jit.evictions, "chunks of translations evicted")                             \
     F("entries", s->jit.entries, "entries into translated code")                                   \
     F("executed", s->jit.executed, "instructions executed in it")                                  \

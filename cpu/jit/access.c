@@ -144,6 +144,8 @@ static const struct insn *op_jit_stop(struct cpu *cpu, const struct insn *in)
 
 struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
 {
+    if (t->trace) /* calls no handlers */
+        return NULL;
     struct jit_site *s = jit_data(t->j, sizeof *s);
     if (!s) {
         t->a.full = true;

@@ -15,7 +15,7 @@
 
 /* ---- links ----------------------------------------------------------------------------------- */
 
-static void node_add(struct node **head, struct node *n)
+void jit_node_add(struct node **head, struct node *n)
 {
     n->next = *head;
     n->prev = head;
@@ -24,7 +24,7 @@ static void node_add(struct node **head, struct node *n)
     *head = n;
 }
 
-static void node_remove(struct node *n)
+void jit_node_remove(struct node *n)
 {
     *n->prev = n->next;
     if (n->next)
@@ -37,8 +37,8 @@ void jit_link_add(struct jit *j, struct jit_block *from, unsigned side, struct j
     l->from = from;
     l->to = to;
     l->side = side;
-    node_add(&to->in, &l->in);
-    node_add(&j->chunk_list[j->chunk].paths, &l->in_chunk);
+    jit_node_add(&to->in, &l->in);
+    jit_node_add(&j->chunk_list[j->chunk].paths, &l->in_chunk);
     j->stats.links++;
 }
 
@@ -46,15 +46,22 @@ void jit_unlink(struct jit *j, struct jit_link *l)
 {
     if (!l->to)
         return;
+    if (j->recording.link == l)
+        jit_record_cancel(j);
+    if (l->trace)
+        jit_trace_drop(j, l->trace);
     x_patch(l->from->site[l->side], l->from->unlinked[l->side]);
-    node_remove(&l->in);
-    node_remove(&l->in_chunk);
+    jit_node_remove(&l->in);
+    jit_node_remove(&l->in_chunk);
     l->to = NULL;
     j->stats.unlinks++;
 }
 
 void jit_isolate(struct jit *j, struct jit_block *jb)
 {
+    jit_record_cancel(j);
+    while (jb->traces)
+        jit_trace_drop(j, container_of(jb->traces, struct trace_step, in_block)->trace);
     while (jb->in)
         jit_unlink(j, container_of(jb->in, struct jit_link, in));
     jit_unlink(j, &jb->link[0]);
@@ -88,6 +95,7 @@ void jit_cache_init(struct jit *j)
     BUG_ON(!j->chunks);
     j->chunk_bytes = bytes / j->chunks & ~15ull;
     memset(j->chunk_list, 0, sizeof j->chunk_list);
+    jit_record_cancel(j);
     open_chunk(j, 0);
 }
 
@@ -122,6 +130,8 @@ static void evict(struct jit *j, struct jit_chunk *c)
 {
     for (struct jit_block *jb = c->blocks; jb; jb = jb->chunk_next)
         forget(j, jb);
+    while (c->traces)
+        jit_trace_drop(j, container_of(c->traces, struct jit_trace, in_chunk));
     while (c->paths)
         jit_unlink(j, container_of(c->paths, struct jit_link, in_chunk));
 }
@@ -131,7 +141,7 @@ void jit_make_room(struct jit *j)
     if (j->end - j->next >= (s64)ROOM)
         return;
     unsigned n = (j->chunk + 1) % j->chunks;
-    if (j->chunk_list[n].blocks || j->chunk_list[n].paths) {
+    if (j->chunk_list[n].blocks || j->chunk_list[n].paths || j->chunk_list[n].traces) {
         evict(j, &j->chunk_list[n]);
         j->stats.evictions++;
     }

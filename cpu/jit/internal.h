@@ -49,6 +49,10 @@ struct jit_link {
     struct jit_block *from, *to; /* to NULL: it is not */
     unsigned side;
     u32 bytes; /* of its code, from path[side] on */
+    bool leaves_trace;        /* a trace goes the other way */
+    bool counted;             /* jumps are counted, until `heat` is 0 and a trace begins here */
+    s32 heat;                 /* negative: no more */
+    struct jit_trace *trace;  /* that is entered by it; or NULL */
     struct node in, in_chunk; /* in to->in; in the list of the chunk that its path lies in */
 };
 
@@ -90,7 +94,9 @@ struct jit_block {
     u8 *path[2];            /* the guards in front of the linked target */
     u8 *path_guard[2];      /* end of the imm32 in them; NULL: same page */
     struct jit_link link[2];
+    u8 *end;                 /* code of its last instruction, when that jumps; or what follows */
     struct node *in;         /* links that come here */
+    struct node *traces;     /* through it */
     struct jit_block *other; /* the same block at another linear address */
     bool is_call;
     u32 end_key;              /* KEY_* after it */
@@ -125,6 +131,36 @@ struct row_traits {
 struct jit_chunk {
     struct jit_block *blocks;
     struct node *paths; /* links whose path lies here, of whatever block */
+    struct node *traces;
+};
+
+#define TRACE_BLOCKS 16u
+#define TRACE_INSNS 120u
+
+/* A way through several blocks: trace.c. Lies in the JIT's data. */
+struct jit_trace {
+    struct jit_link *link; /* that enters it; NULL: it is dropped */
+    struct node in_chunk;
+    unsigned count;
+    struct trace_step {
+        struct jit_trace *trace;
+        struct node in_block; /* in jb->traces */
+        struct jit_block *jb;
+        u8 side;              /* that it is left by; SIDE_COMPUTED */
+    } step[TRACE_BLOCKS + 1]; /* one more for the block that the link belongs to */
+    unsigned misses;
+    u64 first_miss; /* instruction count */
+};
+
+#define SIDE_COMPUTED 2
+
+/* The way that the interpreter takes from a hot link on. */
+struct jit_recording {
+    struct jit_link *link; /* NULL: nothing is recorded */
+    struct jit_block *block[TRACE_BLOCKS];
+    u8 side[TRACE_BLOCKS];
+    unsigned count, insns;
+    s64 left; /* of the slice, before the last block */
 };
 
 struct jit {
@@ -145,6 +181,7 @@ struct jit {
     bool fcomi_keeps_c1; /* a habit of the host */
     bool bmi2;           /* of the host, and not forbidden by a test */
     bool avx;            /* the model has upper halves of vector registers, and so has the host */
+    struct jit_recording recording;
     struct jit_test test;
     struct jit_stats stats;
     bool running; /* translated code is on the host's stack */
@@ -165,6 +202,8 @@ void jit_cache_init(struct jit *j);
  * translated code is running, which may return to what goes. */
 void jit_make_room(struct jit *j);
 void *jit_data(struct jit *j, u64 bytes); /* zeroed; NULL: full */
+void jit_node_add(struct node **head, struct node *n);
+void jit_node_remove(struct node *n);
 /* Puts a new block into the lists of its chunk. */
 void jit_cache_add(struct jit *j, struct jit_block *jb);
 /* The path from from's side to `to` was just emitted. */
@@ -203,8 +242,8 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site);
 const void *jit_run_system(struct cpu *cpu, struct jit_site *site);
 /*
  * What a jump from another page compares, so that it does not arrive where the mapping has changed.
- * The kernel's code in global pages is guarded by the epoch that MOV CR3 leaves alone; a program's by
- * the number of its page, which a switch to another space and back brings back; what lies in two
+ * The kernel's code in global pages is guarded by the epoch that MOV CR3 leaves alone; a program's
+ * by the number of its page, which a switch to another space and back brings back; what lies in two
  * pages, and the rest, by the epoch of the space.
  */
 enum guard { GUARD_GLOBAL, GUARD_PAGE, GUARD_EPOCH };
@@ -237,6 +276,7 @@ struct cold {
     struct x87_notes notes; /* what the hot code has not stored yet */
     bool quick;             /* from the quick check: RCX is there, the flags are not */
     struct flag_source flags;
+    u8 step;  /* of the trace */
     u8 *hit;  /* after the access check, for the second level's answer (refill.c) */
     u16 size; /* of the access; 0: it is no access check */
     u8 mode;  /* its enum tlb_mode */
@@ -254,6 +294,7 @@ struct tr {
     bool vec_live; /* the host's vector registers hold the guest's, at this point of the code */
     bool x87_live; /* and its x87 */
     struct x87_notes notes;
+    struct jit_trace *trace;       /* what is emitted is one, not a block; or NULL */
     u32 note[BLOCK_MAX_INSNS];     /* by instruction: where its note lies; 0: none yet */
     const struct insn *const *seq; /* the instructions of this piece of code */
     unsigned seq_count, at;
@@ -317,12 +358,41 @@ static inline unsigned stack_slot_size(const struct tr *t)
 /* Makes the flags again, from their source; now, if they are spent; around each instruction. */
 void jit_emit_flags(struct tr *t, const struct flag_source *s);
 bool jit_same_source(const struct flag_source *x, const struct flag_source *y);
+/* Does it need what is in jit_kept? */
+bool jit_source_is_kept(const struct flag_source *s);
+/* LAHF and SETO into jit_kept: what SRC_SAVED stands for. Flags and RAX stay, r14 does not. */
+void jit_emit_save(struct asmbuf *a);
 void jit_want_flags(struct tr *t);
 /* r15 = what is left of the slice after n instructions; negative when it is over or the CPU was
  * kicked. Clobbers RCX, leaves flags alone. */
 void jit_emit_load_left(struct tr *t, unsigned n);
 void jit_flags_before(struct tr *t, const struct insn *in);
 void jit_flags_after(struct tr *t, const struct insn *in, bool inlined);
+/* Saves the flags, so that there is a source, if there is none. */
+void jit_flags_save(struct tr *t);
+/* Code that comes next spends flags and overwrites these registers. */
+void jit_flags_spare(struct tr *t, u32 lost);
+
+/* Counts n instructions, with flags to spare. Writes the ends of the jumps that are taken when the
+ * slice is over; NULL: not there. */
+void jit_emit_count(struct tr *t, unsigned n, u8 *late[2]);
+void jit_patch_late(struct asmbuf *a, u8 *late[2]);
+/* left += n; flags stay, r14 does not. */
+void jit_emit_give_back(struct asmbuf *a, unsigned n);
+
+/* ---- traces: trace.c ------------------------------------------------------------------------- */
+
+/* Does a trace begin with this link, when it is hot? */
+bool jit_link_is_counted(const struct jit *j, const struct jit_link *l,
+                         const struct jit_block *from, const struct jit_block *to, bool same_page);
+/* The interpreter took a link that has become hot. */
+void jit_record_begin(struct jit *j, struct jit_link *l);
+void jit_record_cancel(struct jit *j);
+/* The interpreter arrived at jb by side of the block `from`, or NULL. True: go on interpreting. */
+bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side);
+void jit_trace_drop(struct jit *j, struct jit_trace *trace);
+/* Translated code left a trace for the interpreter in the middle of a block. */
+void jit_trace_missed(struct cpu *cpu);
 
 /* Tells which rows run on the host's vector registers. */
 void jit_vec_rows_init(struct jit *j);

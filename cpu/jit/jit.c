@@ -131,11 +131,14 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     struct jit *j = cpu->jit;
     struct block *b = cpu->block;
     struct jit_block *jb = find(b, cpu->gpr[REG_RIP]);
-    if (unlikely(!jb || cpu->from_block)) {
+    const struct block *from = cpu->from_block;
+    if (unlikely(!jb || from)) {
         jb = prepare(cpu, b);
         if (!jb)
             return b->first_fn(cpu, in);
     }
+    if (unlikely(j->recording.link) && jit_record(cpu, jb, from, cpu->from_side))
+        return b->first_fn(cpu, in);
     refresh_head(cpu, jb);
     j->targets[jit_target_slot(jb->lin)] = rx_of(j, jb->entry);
     j->stats.entries++;
@@ -146,6 +149,8 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
         ((enter_fn)(uintptr_t)rx_of(j, j->stub_enter))(cpu, rx_of(j, jb->entry));
     flags_from_host(cpu);
     jit_x87_leave(cpu);
+    if (unlikely(cpu->jit_missed))
+        jit_trace_missed(cpu);
     count_exit(cpu, next);
     if (!next)
         return NULL;
@@ -218,7 +223,9 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
         return;
     bool same_page =
         ((from->lin ^ to->lin) & PAGE_MASK) == 0 && to->block->gpa2 == ~0ull && fb->gpa2 == ~0ull;
-    if (from->link[side].to == to) { /* its guard has passed */
+    if (from->link[side].to == to) { /* its guard has passed, or it is hot */
+        if (from->link[side].counted && !from->link[side].heat)
+            jit_record_begin(j, &from->link[side]);
         if (from->path_guard[side])
             st_le32(from->path_guard[side] - 4, -jit_guard_value(cpu, to));
         return;

@@ -16,6 +16,7 @@ struct jit_stats {
     u64 blocks, insns, templates, helpers; /* translated; of the instructions: inline, by handler */
     u64 guest_bytes, host_bytes;
     u64 links, unlinks, evictions, flushes;
+    u64 traces, traces_dropped;
     u64 cycles;   /* host cycles spent translating */
     u64 entries;  /* from the interpreter */
     u64 executed; /* instructions in translated code */

@@ -4,6 +4,8 @@
 #include "cpu/exec.h"
 #include "cpu/jit/internal.h"
 
+#define TRACE_HOT 200 /* jumps, until a trace is made */
+
 /* ---- links ----------------------------------------------------------------------------------- */
 
 enum guard jit_guard_of(const struct jit_block *jb)
@@ -53,11 +55,13 @@ static u8 *emit_link_push(struct tr *t, const struct insn *in)
 static void emit_left(struct asmbuf *a, unsigned op, unsigned n)
 {
     put_rex(a, 1, 0, 0, H_RBP, false);
-    put8(a, 0x83);
+    put8(a, n <= 127 ? 0x83 : 0x81);
     put_mem(a, op, H_RBP, STATE(left));
-    put8(a, n);
+    if (n <= 127)
+        put8(a, n);
+    else
+        put32(a, n);
 }
-_Static_assert(BLOCK_MAX_INSNS <= 127, "counts are signed bytes");
 
 /* r15 = what is left of the slice after n instructions; negative too when the CPU was kicked. Where
  * no other thread can, `kick` is not looked at. Clobbers RCX. */
@@ -81,12 +85,10 @@ static void emit_kick_test(struct asmbuf *a)
     put8(a, 0);
 }
 
-/* Counts the block's instructions, with flags to spare. Writes the ends of the jumps that are taken
- * when the slice is over; NULL: not there. */
-static void emit_count(struct tr *t, u8 *late[2])
+void jit_emit_count(struct tr *t, unsigned n, u8 *late[2])
 {
     struct asmbuf *a = &t->a;
-    emit_left(a, 5, t->b->count);
+    emit_left(a, 5, n);
     late[0] = x_jcc(a, 8, a->p); /* js */
     late[1] = NULL;
     if (t->j->cpu->shared) {
@@ -95,11 +97,30 @@ static void emit_count(struct tr *t, u8 *late[2])
     }
 }
 
-static void patch_late(struct asmbuf *a, u8 *late[2])
+void jit_patch_late(struct asmbuf *a, u8 *late[2])
 {
+    if (a->full)
+        return;
     x_patch(late[0], a->p);
     if (late[1])
         x_patch(late[1], a->p);
+}
+
+void jit_emit_give_back(struct asmbuf *a, unsigned n)
+{
+    x_load(a, 1, H_R14, H_RBP, STATE(left));
+    x_lea(a, 1, H_R14, H_R14, (s32)n);
+    x_store(a, 1, H_R14, H_RBP, STATE(left));
+}
+
+/* dec dword [heat]; returns the end of the jump that is taken when it has become 0. */
+static u8 *emit_heat(struct asmbuf *a, const s32 *heat)
+{
+    x_mov_imm(a, H_R14, (u64)(uintptr_t)heat);
+    put8(a, 0x41);
+    put8(a, 0xff);
+    put8(a, 1 << 3 | (H_R14 & 7));
+    return x_jcc(a, 4, a->p); /* je */
 }
 
 /* The path of jit_emit_link when the flags can be made again. */
@@ -107,7 +128,7 @@ static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block 
                             u8 **guard_imm)
 {
     struct asmbuf *a = &t->a;
-    u8 *stale = NULL, *push_miss = NULL;
+    u8 *stale = NULL, *push_miss = NULL, *hot = NULL;
     if (!same_page) {
         jit_emit_guard(a, H_R15, to);
         put8(a, 0x41); /* add r15d, imm32 */
@@ -118,7 +139,9 @@ static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block 
         stale = x_jcc(a, 5, a->p); /* jne */
     }
     u8 *late[2];
-    emit_count(t, late);
+    jit_emit_count(t, t->b->count, late);
+    if (t->jb->link[side].counted)
+        hot = emit_heat(a, &t->jb->link[side].heat);
     if (t->jb->is_call)
         push_miss = emit_link_push(t, &t->b->insn[t->b->count - 1]);
     else
@@ -126,7 +149,9 @@ static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block 
     x_jmp(a, entry_from(t->jb, to));
     if (a->full)
         return false;
-    patch_late(a, late);
+    jit_patch_late(a, late);
+    if (hot)
+        x_patch(hot, a->p);
     if (push_miss) /* give the instructions back: the interpreter runs the call */
         x_patch(push_miss, a->p);
     emit_left(a, 0, t->b->count);
@@ -196,7 +221,7 @@ static bool emit_loop(struct tr *t, unsigned side)
     u8 *path = a->p;
 
     u8 *late_in[2];
-    emit_count(t, late_in);
+    jit_emit_count(t, t->b->count, late_in);
     u8 *top = a->p;
     t->key = b->key;
     t->mode = KEY_TLB_MODE(t->key);
@@ -212,18 +237,18 @@ static bool emit_loop(struct tr *t, unsigned side)
     u8 *out = x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
     if (t->j->cpu->shared) {
         u8 *late[2];
-        emit_count(t, late);
+        jit_emit_count(t, t->b->count, late);
         x_jmp(a, top);
         if (a->full)
             return false;
-        patch_late(a, late);
+        jit_patch_late(a, late);
     } else {
         emit_left(a, 5, b->count);
         x_jcc(a, 9, top); /* jns */
     }
     if (a->full)
         return false;
-    patch_late(a, late_in);
+    jit_patch_late(a, late_in);
     jit_emit_notes(t, &t->notes);
     emit_left(a, 0, b->count);
     jit_emit_flags(t, &t->flags);
@@ -260,6 +285,12 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
         from->path_guard[side] = NULL;
         if (emit_loop(&loop, side))
             return true;
+    }
+    struct jit_link *l = &from->link[side];
+    l->counted = jit_link_is_counted(j, l, from, to, same_page);
+    if (l->counted) {
+        l->heat = j->test.hot ? (s32)j->test.hot : TRACE_HOT;
+        jit_flags_save(&t);
     }
     if (!(t.flags.kind != SRC_NONE ? emit_cheap_link(&t, side, to, same_page, &guard_imm)
                                    : emit_careful_link(&t, side, to, same_page, &guard_imm)))

@@ -153,6 +153,12 @@ bool jit_same_source(const struct flag_source *x, const struct flag_source *y)
              x->extension == y->extension && (x->has_imm ? x->imm == y->imm : x->b == y->b)));
 }
 
+bool jit_source_is_kept(const struct flag_source *s)
+{
+    return s->kind != SRC_NONE && s->kind != SRC_SAVED &&
+           (s->a >= PLACE_KEPT || (!s->has_imm && s->b >= PLACE_KEPT));
+}
+
 /* ---- making flags again ---------------------------------------------------------------------- */
 
 static s32 kept_slot(unsigned place)
@@ -222,7 +228,7 @@ static void emit_redo_shift(struct asmbuf *a, const struct flag_source *s)
 }
 
 /* LAHF and SETO into jit_kept, and back; RAX stays, r14 does not. */
-static void emit_save(struct asmbuf *a)
+void jit_emit_save(struct asmbuf *a)
 {
     x_mov(a, 1, H_R14, H_RAX);
     put8(a, 0x9f);
@@ -298,6 +304,8 @@ static bool wanted_ahead(const struct tr *t, unsigned *checks)
         const struct insn *in = t->seq[i];
         const struct insn_row *r = insn_row(in);
         bool replaces = replaces_flags(in, r);
+        if (row_template(r) == T_JMP)
+            continue;
         if (!is_plain(t, in) || (touches_flags(r) && !replaces))
             return true;
         if (has_access(in))
@@ -333,6 +341,21 @@ static void keep_source(struct tr *t, u32 lost)
         keep(t, &s->b, PLACE_KEPT + 1);
 }
 
+void jit_flags_save(struct tr *t)
+{
+    if (t->flags.kind != SRC_NONE)
+        return;
+    jit_emit_save(&t->a);
+    t->flags.kind = SRC_SAVED;
+}
+
+void jit_flags_spare(struct tr *t, u32 lost)
+{
+    jit_flags_save(t);
+    keep_source(t, lost & source_regs(&t->flags));
+    t->may_spend = true;
+}
+
 void jit_flags_before(struct tr *t, const struct insn *in)
 {
     const struct insn_row *r = insn_row(in);
@@ -347,10 +370,8 @@ void jit_flags_before(struct tr *t, const struct insn *in)
         jit_want_flags(t);
         return;
     }
-    if (t->flags.kind == SRC_NONE && check && !t->flags_spent && !replaces && checks) {
-        emit_save(&t->a);
-        t->flags.kind = SRC_SAVED;
-    }
+    if (check && !replaces && checks)
+        jit_flags_save(t);
     t->may_spend = t->flags.kind != SRC_NONE;
     if (lost && wanted)
         keep_source(t, lost);

@@ -145,6 +145,7 @@ static void emit_body(struct tr *t)
     jit_want_flags(t);
     t->jb->notes = t->notes;
     jit_flush_notes(t);
+    t->jb->end = t->a.p;
     if (closed)
         jit_emit_end(t);
     else

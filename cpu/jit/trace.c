@@ -1,0 +1,539 @@
+/*
+ * trace.c: hot ways through several blocks, emitted once more as one piece of code.
+ *
+ * A link that goes backwards is counted. When it is hot, the interpreter runs what follows, and the
+ * blocks that it comes through are recorded until it is back where it began, or at something that
+ * does not belong into a trace. Their code is emitted in a row: the slice is checked once, the
+ * jumps between them are gone, and the flags are known from their source all the way, so that
+ * access checks are the quick ones. Jumps that go elsewhere than recorded leave to the block's own
+ * jump; they are counted from then on, and may begin a trace of their own.
+ *
+ * A trace never calls a handler: an access that misses gives the instructions back that it took
+ * from the slice and leaves to the interpreter in the middle of the block. So nothing can change
+ * blocks, mappings or requests while it runs. It begins at a link's path (link.c), which is what
+ * goes on when the slice is over; all its blocks lie in one page; and it goes when one of them
+ * does.
+ *
+ * Bala, Duesterwald, Banerjia: "Dynamo: A Transparent Dynamic Optimization System", PLDI 2000, has
+ * this way of choosing traces.
+ */
+#include "cpu/exec.h"
+#include "cpu/jit/internal.h"
+
+#define MISSES_MAX 1024u /* in so many instructions, before a trace is given up: */
+#define MISSES_INSNS 2000000u
+#define HEAT_AGAIN 5000 /* jumps, until a trace that lost a block is made again */
+
+/* ---- what belongs into a trace --------------------------------------------------------------- */
+
+static bool fits(const struct jit_block *from, const struct jit_block *jb)
+{
+    return ((from->lin ^ jb->lin) & PAGE_MASK) == 0 && jb->block->gpa2 == ~0ull &&
+           from->block->gpa2 == ~0ull && jb->block->key == from->block->key &&
+           jb->end_key == jb->block->key;
+}
+
+static bool insn_fits(const struct jit *j, const struct insn *in)
+{
+    const struct row_traits *tr = &j->rows[in->row];
+    enum insn_template own = row_template(insn_row(in));
+    return tr->template_ok || tr->bmi || (own >= T_LEA && own <= T_DIV) ||
+           (tr->vec_ok && tr->vec_xmm && !tr->vec_mmx && !tr->vec_guards);
+}
+
+bool jit_link_is_counted(const struct jit *j, const struct jit_link *l,
+                         const struct jit_block *from, const struct jit_block *to, bool same_page)
+{
+    (void)j;
+    return same_page && !from->is_call && l->heat >= 0 && fits(from, to) &&
+           from->end_key == from->block->key && (l->leaves_trace || to->lin <= from->lin);
+}
+
+/* ---- emission -------------------------------------------------------------------------------- */
+
+/* A jump that leaves the trace; the flags are there. */
+struct side_exit {
+    u8 *from;
+    unsigned step;
+    struct flag_source flags;
+};
+
+struct plan {
+    struct jit_link *link;
+    const struct jit_recording *way;
+    unsigned count; /* steps */
+    bool loop;      /* the last one comes back to the first */
+    bool saved;     /* at the top, the flags are saved ones */
+};
+
+struct emission {
+    struct tr t;
+    const struct plan *plan;
+    const struct insn *seq[TRACE_INSNS];
+    unsigned total, done[TRACE_BLOCKS]; /* instructions: of all, before each step */
+    struct side_exit exit[TRACE_BLOCKS];
+    unsigned exits, step;
+};
+
+enum outcome { MADE, NEEDS_SAVED, FAILED };
+
+static bool is_closed(const struct block *b)
+{
+    return insn_row(&b->insn[b->count - 1])->cls == CTRL;
+}
+
+static void prepare(struct emission *e)
+{
+    const struct plan *p = e->plan;
+    struct tr *t = &e->t;
+    unsigned n = 0;
+    for (unsigned s = 0; s < p->count; s++) {
+        const struct block *b = p->way->block[s]->block;
+        e->done[s] = n;
+        for (unsigned i = 0; i < b->count; i++) {
+            t->vec_live |= t->j->rows[b->insn[i].row].vec_xmm;
+            e->seq[n++] = &b->insn[i];
+        }
+    }
+    e->total = n;
+    t->seq = e->seq;
+    t->seq_count = n;
+}
+
+static void set_step(struct emission *e, unsigned s)
+{
+    e->step = s;
+    e->t.jb = e->plan->way->block[s];
+    e->t.b = e->t.jb->block;
+}
+
+static void mark_colds(struct emission *e, unsigned from)
+{
+    for (; from < e->t.colds; from++)
+        e->t.cold[from].step = (u8)e->step;
+}
+
+static bool emit_insn(struct emission *e, unsigned i)
+{
+    struct tr *t = &e->t;
+    const struct insn *in = &t->b->insn[i];
+    unsigned colds = t->colds;
+    t->at = e->done[e->step] + i;
+    if (!insn_fits(t->j, in) || colds + 4 > ARRAY_SIZE(t->cold))
+        return false;
+    jit_flags_before(t, in);
+    if (!jit_emit_template(t, in, i))
+        return false;
+    jit_flags_after(t, in, true);
+    mark_colds(e, colds);
+    t->j->stats.templates++;
+    return true;
+}
+
+static unsigned last_of(const struct tr *t)
+{
+    return t->b->count - 1u;
+}
+
+static void emit_push_return(struct tr *t)
+{
+    struct asmbuf *a = &t->a;
+    const struct insn *in = &t->b->insn[last_of(t)];
+    unsigned size = stack_slot_size(t), w = t->is64;
+    u64 ret = t->jb->lin + in->off + in->len;
+    jit_flags_spare(t, BIT(RSP));
+    x_lea(a, w, H_R15, H_R12, -(s32)size);
+    jit_emit_tlb_check(t, size, true, NULL, last_of(t));
+    x_mov_imm(a, H_R14, w ? ret : (u32)ret);
+    x_store(a, w, H_R14, H_R15, 0);
+    x_lea(a, w, H_R12, H_R12, -(s32)size);
+}
+
+/* Leaves unless r15, the target of a computed jump, is what was recorded. */
+static void emit_target_guard(struct tr *t, gva_t expected)
+{
+    struct asmbuf *a = &t->a;
+    jit_flags_spare(t, 0);
+    x_mov_imm(a, H_R14, expected);
+    put_rex(a, 1, H_R14, 0, H_R15, false); /* cmp r15, r14 */
+    put8(a, 0x39);
+    put8(a, 0xc0 | (H_R14 & 7) << 3 | (H_R15 & 7));
+    u8 *other = x_jcc(a, 5, a->p);
+    t->cold[t->colds++] =
+        (struct cold){.from = other, .idx = last_of(t), .quick = true, .flags = t->flags};
+    t->flags_spent = true;
+}
+
+/* r15 = the operand of JMP or CALL; or nothing was emitted. */
+static bool emit_target(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    if (in->osz != stack_slot_size(t) || (in->mem && !block_address_is_flat(t->b->key, in)))
+        return false;
+    jit_flags_spare(t, 0);
+    if (in->mem) {
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, in->osz, false, NULL, last_of(t));
+        x_load(a, t->is64, H_R15, H_R15, 0);
+    } else if (host_reg[in->rm] == SLOT) {
+        x_load(a, 1, H_R15, H_RBP, slot(in->rm));
+    } else {
+        x_mov(a, 1, H_R15, (unsigned)host_reg[in->rm]);
+    }
+    return true;
+}
+
+static bool emit_return(struct tr *t, const struct insn *in, gva_t expected)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t);
+    s32 n = (s32)size + (insn_row(in)->opnd[0] == OPND_Iw ? (u16)in->imm : 0);
+    if (in->osz != size)
+        return false;
+    jit_flags_spare(t, BIT(RSP));
+    x_lea(a, t->is64, H_R15, H_R12, 0);
+    jit_emit_tlb_check(t, size, false, NULL, last_of(t));
+    x_load(a, t->is64, H_R15, H_R15, 0);
+    emit_target_guard(t, expected);
+    x_lea(a, t->is64, H_R12, H_R12, n);
+    return true;
+}
+
+/* The way from this step to the next block. */
+static bool emit_step_end(struct emission *e, const struct jit_block *next)
+{
+    struct tr *t = &e->t;
+    const struct insn *in = &t->b->insn[last_of(t)];
+    unsigned side = e->plan->way->side[e->step], colds = t->colds;
+    bool ok = in->osz != 2;
+    if (!is_closed(t->b))
+        return true;
+    t->at = e->done[e->step] + last_of(t);
+    switch (row_template(insn_row(in))) {
+    case T_JMP: break;
+    case T_JCC:
+        jit_want_flags(t);
+        e->exit[e->exits++] =
+            (struct side_exit){x_jcc(&t->a, (in->opcode & 15u) ^ side, t->a.p), e->step, t->flags};
+        break;
+    case T_CALL:
+        emit_push_return(t);
+        ok &= in->osz == stack_slot_size(t);
+        break;
+    case T_RET: ok &= emit_return(t, in, next->lin); break;
+    case T_JMP_E:
+    case T_CALL_E:
+        ok &= emit_target(t, in);
+        emit_target_guard(t, next->lin);
+        if (row_template(insn_row(in)) == T_CALL_E)
+            emit_push_return(t);
+        break;
+    default: return false;
+    }
+    mark_colds(e, colds);
+    return ok && t->colds + 4 <= ARRAY_SIZE(t->cold);
+}
+
+/* Leaves to the interpreter, which goes on with record i. */
+static void emit_leave_record(struct emission *e, unsigned s, unsigned i)
+{
+    jit_emit_give_back(&e->t.a, e->total - e->done[s]);
+    jit_emit_exit_record(&e->t, i);
+}
+
+/* Goes on with the last instruction of the current step's block, in the block's own code. That may
+ * rely on more than the flags, which are there and come from `now`. */
+static void emit_leave(struct emission *e, const struct flag_source *now)
+{
+    struct tr *t = &e->t;
+    const struct flag_source *wanted = &t->jb->flags;
+    if (jit_source_is_kept(wanted) && !jit_same_source(wanted, now)) {
+        emit_leave_record(e, e->step, last_of(t));
+        return;
+    }
+    if (wanted->kind == SRC_SAVED && now->kind != SRC_SAVED)
+        jit_emit_save(&t->a);
+    jit_emit_give_back(&t->a, e->total - e->done[e->step]);
+    x_jmp(&t->a, t->jb->end);
+}
+
+static void emit_ways_out(struct emission *e, struct jit_trace *trace)
+{
+    struct tr *t = &e->t;
+    struct asmbuf *a = &t->a;
+    for (unsigned i = 0; i < e->exits && !a->full; i++) {
+        x_patch(e->exit[i].from, a->p);
+        set_step(e, e->exit[i].step);
+        emit_leave(e, &e->exit[i].flags);
+    }
+    for (unsigned i = 0; i < t->colds && !a->full; i++) {
+        const struct cold *c = &t->cold[i];
+        set_step(e, c->step);
+        x_patch(c->from, a->p);
+        jit_emit_refill(t, c);
+        if (c->quick)
+            jit_emit_flags(t, &c->flags);
+        else
+            x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+        if (is_closed(t->b) && c->idx == last_of(t)) {
+            emit_leave(e, &c->flags);
+            continue;
+        }
+        x_mov_imm(a, H_R14, (u64)(uintptr_t)trace);
+        x_store(a, 1, H_R14, H_RBP, STATE(jit_missed));
+        emit_leave_record(e, c->step, c->idx);
+    }
+}
+
+/* The jump back to the top, and what runs when the slice is over there. */
+static void emit_bottom(struct emission *e, const u8 *top)
+{
+    struct tr *t = &e->t;
+    struct asmbuf *a = &t->a;
+    u8 *late[2];
+    jit_emit_count(t, e->total, late);
+    x_jmp(a, top);
+    jit_patch_late(a, late);
+    jit_emit_give_back(a, e->total);
+    jit_emit_flags(t, &t->flags);
+    emit_leave(e, &t->flags);
+}
+
+static enum outcome emit_steps(struct emission *e, unsigned *bad)
+{
+    const struct plan *p = e->plan;
+    struct tr *t = &e->t;
+    for (unsigned s = 0; s < p->count; s++) {
+        set_step(e, s);
+        *bad = s;
+        unsigned n = t->b->count - is_closed(t->b);
+        for (unsigned i = 0; i < n; i++)
+            if (!emit_insn(e, i))
+                return FAILED;
+        bool last = s + 1 == p->count;
+        if (last && !p->loop) {
+            jit_want_flags(t);
+            emit_leave(e, &t->flags);
+        } else if (!emit_step_end(e, p->way->block[last ? 0 : s + 1])) {
+            return FAILED;
+        }
+    }
+    return MADE;
+}
+
+/* Emits the trace; on failure, *bad is the step that does not belong into it. */
+static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct plan *p,
+                         unsigned *bad)
+{
+    struct jit_block *from = p->link->from;
+    struct emission e = {.plan = p};
+    struct tr *t = &e.t;
+    t->j = j;
+    t->trace = trace;
+    t->key = from->block->key;
+    t->is64 = t->key & KEY_CODE64;
+    t->mode = KEY_TLB_MODE(t->key);
+    t->a = jit_asmbuf(j, j->next);
+    struct asmbuf *a = &t->a;
+    u8 *path = a->p, *vec_off = NULL, *late[2];
+
+    prepare(&e);
+    if (!p->saved)
+        t->flags = from->flags;
+    jit_flags_save(t);
+    struct flag_source at_top = t->flags;
+    if (t->vec_live && !from->vec_live) {
+        put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
+        put_mem(a, 7, H_RBP, STATE(jit_vec_off));
+        put8(a, 0);
+        vec_off = x_jcc(a, 5, a->p); /* jne */
+    }
+    unsigned n = from->block->count + e.total; /* the link has not counted its block yet */
+    jit_emit_count(t, n, late);
+    const u8 *top = a->p;
+    t->flags_spent = true;
+    if (emit_steps(&e, bad) != MADE)
+        return FAILED;
+    if (p->loop) {
+        if (!jit_same_source(&t->flags, &at_top)) {
+            if (!p->saved)
+                return NEEDS_SAVED;
+            jit_want_flags(t);
+            t->flags.kind = SRC_NONE;
+            jit_flags_save(t);
+        }
+        emit_bottom(&e, top);
+    }
+    jit_patch_late(a, late);
+    jit_emit_give_back(a, n);
+    if (vec_off && !a->full)
+        x_patch(vec_off, a->p);
+    jit_emit_flags(t, &at_top);
+    x_jmp(a, from->path[p->link->side]);
+    emit_ways_out(&e, trace);
+    if (a->full)
+        return FAILED;
+    j->stats.host_bytes += (u64)(a->p - path);
+    j->next = a->p;
+    x_patch(from->site[p->link->side], path);
+    return MADE;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void attach_step(struct jit_trace *trace, unsigned n, struct jit_block *jb)
+{
+    struct trace_step *s = &trace->step[n];
+    s->trace = trace;
+    s->jb = jb;
+    jit_node_add(&jb->traces, &s->in_block);
+}
+
+/* Has the jump that goes the other way counted, from its next link on. */
+static void count_exit(struct jit *j, struct jit_block *jb, unsigned side)
+{
+    struct jit_link *l = &jb->link[!side];
+    if (side == SIDE_COMPUTED || !jb->site[!side] || l->trace || l->counted || l->leaves_trace)
+        return;
+    l->leaves_trace = true;
+    jit_unlink(j, l);
+}
+
+static void attach(struct jit *j, struct jit_trace *trace, const struct plan *p)
+{
+    trace->link = p->link;
+    trace->count = p->count + 1;
+    for (unsigned s = 0; s < p->count; s++)
+        attach_step(trace, s, p->way->block[s]);
+    attach_step(trace, p->count, p->link->from);
+    jit_node_add(&j->chunk_list[j->chunk].traces, &trace->in_chunk);
+    p->link->trace = trace;
+    for (unsigned s = 0; s < p->count; s++)
+        if (p->way->block[s] != p->link->from || p->way->side[s] == p->link->side)
+            count_exit(j, p->way->block[s], p->way->side[s]);
+    j->stats.traces++;
+}
+
+void jit_trace_drop(struct jit *j, struct jit_trace *trace)
+{
+    struct jit_link *l = trace->link;
+    if (!l)
+        return;
+    x_patch(l->from->site[l->side], l->from->path[l->side]);
+    l->trace = NULL;
+    l->heat = HEAT_AGAIN;
+    for (unsigned i = 0; i < trace->count; i++)
+        jit_node_remove(&trace->step[i].in_block);
+    jit_node_remove(&trace->in_chunk);
+    trace->link = NULL;
+    j->stats.traces_dropped++;
+}
+
+void jit_trace_missed(struct cpu *cpu)
+{
+    struct jit_trace *trace = cpu->jit_missed;
+    struct jit_link *l = trace->link;
+    u64 now = cpu_icount(cpu);
+    cpu->jit_missed = NULL;
+    if (!l)
+        return;
+    if (!trace->misses++)
+        trace->first_miss = now;
+    if (trace->misses < MISSES_MAX)
+        return;
+    trace->misses = 0;
+    if (now - trace->first_miss < MISSES_INSNS) {
+        jit_trace_drop(cpu->jit, trace);
+        l->heat = -1;
+    }
+}
+
+static void make(struct jit *j, bool loop)
+{
+    struct jit_recording *r = &j->recording;
+    struct plan p = {.link = r->link, .way = r, .count = r->count, .loop = loop};
+    struct jit_trace *trace = jit_data(j, sizeof *trace);
+    u64 cycles = host_cycles();
+    unsigned bad;
+    r->link->heat = -1;
+    while (trace && p.count && (p.loop || p.count > 1)) {
+        enum outcome o = emit(j, trace, &p, &bad);
+        if (o == MADE) {
+            attach(j, trace, &p);
+            break;
+        }
+        if (o == NEEDS_SAVED) {
+            p.saved = true;
+            continue;
+        }
+        if (bad + 1 == p.count && !p.loop) /* no room, or it is the jump itself */
+            break;
+        p.loop = false;
+        p.count = bad;
+    }
+    j->stats.cycles += host_cycles() - cycles;
+    r->link = NULL;
+}
+
+/* ---- recording ------------------------------------------------------------------------------- */
+
+void jit_record_begin(struct jit *j, struct jit_link *l)
+{
+    if (!j->recording.link && !l->trace)
+        j->recording = (struct jit_recording){.link = l};
+}
+
+void jit_record_cancel(struct jit *j)
+{
+    struct jit_link *l = j->recording.link;
+    j->recording.link = NULL;
+    if (l && !l->trace)
+        l->heat = HEAT_AGAIN;
+}
+
+/* Did the interpreter come here from the block that was recorded last, and only that? */
+static bool follows(const struct cpu *cpu, const struct jit_recording *r, const struct block *from)
+{
+    const struct jit_block *last = r->block[r->count - 1];
+    if (cpu->left != r->left - last->block->count)
+        return false;
+    if (from)
+        return from == last->block && cpu->from_lin == last->lin;
+    enum insn_template end = row_template(insn_row(&last->block->insn[last->block->count - 1]));
+    return end == T_RET || end == T_JMP_E || end == T_CALL_E;
+}
+
+static bool recorded(const struct jit_recording *r, const struct jit_block *jb)
+{
+    for (unsigned i = 0; i < r->count; i++)
+        if (r->block[i] == jb)
+            return true;
+    return false;
+}
+
+bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side)
+{
+    struct jit *j = cpu->jit;
+    struct jit_recording *r = &j->recording;
+    unsigned n = r->count;
+    if (n && !follows(cpu, r, from)) {
+        make(j, false);
+        return false;
+    }
+    if (n)
+        r->side[n - 1] = from ? (u8)side : SIDE_COMPUTED;
+    if (n && jb == r->block[0]) {
+        make(j, true);
+        return false;
+    }
+    if (n == TRACE_BLOCKS || r->insns + jb->block->count > TRACE_INSNS || recorded(r, jb) ||
+        !fits(r->link->from, jb)) {
+        make(j, false);
+        return false;
+    }
+    r->block[n] = jb;
+    r->left = cpu->left;
+    r->insns += jb->block->count;
+    r->count++;
+    return true;
+}
