@@ -234,6 +234,15 @@ static inline struct asmbuf jit_asmbuf(const struct jit *j, u8 *at)
 }
 
 void jit_emit_stubs(struct jit *j);
+/* Decodes emitted code again (verify.c); aborts if that fails. */
+#ifdef PARALLAX_VERIFY_CODE
+void jit_verify(const u8 *piece, u64 bytes);
+#else
+static inline void jit_verify(const u8 *piece, u64 bytes)
+{
+    (void)piece, (void)bytes;
+}
+#endif
 void jit_rows_init(struct jit *j);
 /* The run-time side of a handler call; 1: go on, 0: leave to the run loop. */
 int jit_run_handler(struct cpu *cpu, struct jit_site *site);

@@ -236,6 +236,7 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
         return;
     jit_link_add(j, from, side, to);
     from->link[side].bytes = (u32)(j->next - path);
+    jit_verify(path, from->link[side].bytes);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -272,6 +273,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     if (!jit_emit_block(j, jb))
         return NULL;
     jb->bytes = (u32)(j->next - jb->entry);
+    jit_verify(jb->entry, jb->bytes);
     jit_cache_add(j, jb);
     j->last = jb->entry;
     *jit_head_of(jb) =
