@@ -47,13 +47,18 @@ endforeach()
 sys_model_test(models_cpuid 486)
 sys_model_test(models_cpuid x86-64-v3)
 
+function(smp_program name)
+  sys_program(${name} "${long_flags}"
+    "${here}/long.h;${here}/long_defs.h;${here}/smp_lib.h;${here}/smp_defs.h;${here}/long.ld"
+    ${long_parts} ${here}/smp_start.S ${here}/smp_lib.c ${here}/${name}.c)
+endfunction()
+
 # smp_*: several CPUs, with a thread each and in turns, by both engines.
 file(GLOB smp_programs CONFIGURE_DEPENDS ${here}/smp_*.c)
-list(REMOVE_ITEM smp_programs ${here}/smp_lib.c)
+list(REMOVE_ITEM smp_programs ${here}/smp_lib.c ${here}/smp_kvm.c)
 foreach(program ${smp_programs})
   get_filename_component(name ${program} NAME_WE)
-  sys_program(${name} "${long_flags}" "${here}/long.h;${here}/long_defs.h;${here}/smp_lib.h;${here}/smp_defs.h;${here}/long.ld"
-    ${long_parts} ${here}/smp_start.S ${here}/smp_lib.c ${program})
+  smp_program(${name})
   sys_run(${name}_2 ${name} -accel interp -smp 2)
   sys_run(${name}_4 ${name} -accel interp -smp 4)
   sys_run(${name}_turns ${name} -accel interp -smp 3 -icount)
@@ -63,3 +68,15 @@ foreach(program ${smp_programs})
     sys_run(${name}_turns_jit ${name} -smp 3 -icount -accel jit -jit-test hot=1)
   endif()
 endforeach()
+
+# The KVM personality between CPUs: the program and the counters.
+smp_program(smp_kvm)
+function(smp_kvm_run test)
+  parallax_test(sys smp_kvm_${test} 120 sh ${here}/smp_kvm.sh $<TARGET_FILE:parallax>
+    ${CMAKE_CURRENT_BINARY_DIR}/smp_kvm.elf ${ARGN})
+endfunction()
+smp_kvm_run(2 -accel interp -smp 2)
+smp_kvm_run(turns -accel interp -smp 3 -icount)
+if(SYS_JIT)
+  smp_kvm_run(4_jit -accel jit -smp 4)
+endif()
