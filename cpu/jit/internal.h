@@ -419,6 +419,16 @@ void jit_emit_vec_stub(struct jit *j, struct asmbuf *a);
 /* A VEX-encoded instruction on the vector registers; rm: a register, or memory at [rm]. gpr: an
  * operand is a general register. */
 void jit_put_avx_insn(struct tr *t, const struct insn *in, unsigned reg, unsigned rm, bool gpr);
+static inline s32 jit_vec_slot(unsigned r)
+{
+    return STATE(vec) + (s32)(r * sizeof(union vec));
+}
+
+/* A VEX-encoded instruction of map 0F without prefix on [rbp + disp]; wide: 256 bits. */
+void jit_put_avx_state(struct asmbuf *a, unsigned opcode, unsigned reg, unsigned vvvv, s32 disp,
+                       bool wide);
+/* rcx = 0 if the upper halves in struct cpu are zero. Flags stay; clobbers xmm0, xmm1. */
+void jit_emit_any_upper(struct asmbuf *a);
 /* VEX-encoded instructions on general registers; and which of them they change. */
 bool jit_row_is_bmi(const struct insn_row *r);
 bool jit_emit_bmi(struct tr *t, const struct insn *in, unsigned i);

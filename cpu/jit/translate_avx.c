@@ -105,6 +105,27 @@ void jit_put_avx_insn(struct tr *t, const struct insn *in, unsigned reg, unsigne
     put_vex_immediate(&t->a, in, r);
 }
 
+void jit_put_avx_state(struct asmbuf *a, unsigned opcode, unsigned reg, unsigned vvvv, s32 disp,
+                       bool wide)
+{
+    put8(a, 0xc5);
+    put8(a, (reg & 8 ? 0 : 0x80) | (~vvvv & 15) << 3 | (wide ? 4 : 0));
+    put8(a, opcode);
+    put_mem(a, reg, H_RBP, disp);
+}
+
+void jit_emit_any_upper(struct asmbuf *a)
+{
+    static const u8 fold[] = {0xc5, 0xf8, 0x12, 0xc8,              /* vmovhlps xmm1, xmm0, xmm0 */
+                              0xc5, 0xf0, 0x56, 0xc0,              /* vorps xmm0, xmm1, xmm0 */
+                              0xc4, 0xe1, 0xf9, 0x7e, 0xc1};       /* vmovq rcx, xmm0 */
+    jit_put_avx_state(a, 0x28, 0, 0, jit_vec_slot(0) + 16, false); /* vmovaps */
+    for (unsigned i = 1; i < 16; i++)
+        jit_put_avx_state(a, 0x56, 0, 0, jit_vec_slot(i) + 16, false); /* vorps */
+    for (unsigned i = 0; i < sizeof fold; i++)
+        put8(a, fold[i]);
+}
+
 /* ---- general registers: BMI ------------------------------------------------------------------ */
 
 bool jit_row_is_bmi(const struct insn_row *r)

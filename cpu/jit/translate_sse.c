@@ -184,23 +184,41 @@ static void state_insn(struct asmbuf *a, unsigned opcode, unsigned reg, s32 disp
     put_mem(a, reg, H_RBP, disp);
 }
 
-static void move_all(struct asmbuf *a, bool load)
+/* upper: all 256 bits, of a model that has them. */
+static void move_all(struct asmbuf *a, bool load, bool upper)
 {
-    for (unsigned i = 0; i < VEC_REGS; i++) {
-        s32 at = STATE(vec) + (s32)(i * sizeof(union vec));
-        unsigned opcode = load ? 0x28 : 0x29;
-        if (a->avx) { /* vmovaps ymm */
-            put8(a, 0xc5);
-            put8(a, (i & 8 ? 0 : 0x80) | 0x7c);
-            put8(a, opcode);
-            put_mem(a, i, H_RBP, at);
-        } else { /* movaps */
+    for (unsigned i = 0; i < VEC_REGS; i++)
+        if (upper) /* vmovaps ymm */
+            jit_put_avx_state(a, load ? 0x28 : 0x29, i, 0, jit_vec_slot(i), true);
+        else { /* movaps */
             put_rex(a, 0, i, 0, 0, false);
-            state_insn(a, opcode, i, at);
+            state_insn(a, load ? 0x28 : 0x29, i, jit_vec_slot(i));
         }
-    }
 }
 _Static_assert(offsetof(struct cpu, vec) % 32 == 0, "MOVAPS");
+
+/*
+ * SSE instructions wait for the old contents of their destination where upper halves are not known
+ * to be zero, and they mostly are zero: then only the lower halves are loaded, behind a VZEROUPPER.
+ */
+static void load_all(struct asmbuf *a)
+{
+    if (!a->avx) {
+        move_all(a, true, false);
+        return;
+    }
+    jit_emit_any_upper(a);
+    u8 *clean = x_jrcxz(a);
+    u8 *dirty = x_jmp(a, a->p);
+    x_here(a, clean);
+    move_all(a, true, false);
+    u8 *done = x_jmp(a, a->p);
+    if (a->full)
+        return;
+    x_patch(dirty, a->p);
+    move_all(a, true, true);
+    x_patch(done, a->p);
+}
 
 /* ECX, which holds an MXCSR, becomes 0 if that masks all exceptions. Flags stay. */
 static void put_unmasked(struct asmbuf *a, const u8 *masks)
@@ -259,7 +277,7 @@ void jit_emit_vec_load(struct asmbuf *a)
     state_insn(a, 0xb7, H_RCX, STATE(mxcsr)); /* its upper half is reserved: #GP on the host */
     x_store(a, 0, H_RCX, H_RBP, STATE(jit_mxcsr));
     state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
-    move_all(a, true);
+    load_all(a);
     x_store_imm(a, H_RBP, STATE(jit_vec_off), 0);
 }
 
@@ -293,7 +311,7 @@ void jit_emit_vec_leave(struct asmbuf *a)
     state_insn(a, 0xae, 3, STATE(mxcsr)); /* stmxcsr */
     x_store_imm(a, H_RBP, STATE(jit_mxcsr), MXCSR_DEFAULT);
     state_insn(a, 0xae, 2, STATE(jit_mxcsr)); /* ldmxcsr */
-    move_all(a, false);
+    move_all(a, false, a->avx);
     if (a->avx) { /* vzeroupper */
         put8(a, 0xc5);
         put8(a, 0xf8);
