@@ -443,15 +443,17 @@ static void read_char(struct pcbios *b, const struct screen *s, struct bios_regs
               s->mode->text ? (u16)bios_get(b, cell_at(s, page, at & 0xff, at >> 8), 2) : 0);
 }
 
-/* AH=13h: bit 0 of AL: the cursor moves; bit 1: attributes are in the string. */
+/* AH=13h: bit 0 of AL: the cursor moves; bit 1: attributes are in the string. A string is at most a
+ * screen long (four rows in graphics modes), so that one call does not keep the machine for seconds. */
 static void write_string(struct pcbios *b, const struct screen *s, struct bios_regs *r)
 {
     u8 page = reg_bh(r) & (PAGES - 1);
     u16 before = (u16)bios_get(b, BDA_VIDEO_CURSOR + 2 * page, 2);
     gpa_t at = far_gpa(r->es, r->ebp);
+    u32 n = r->ecx & 0xffff, most = s->columns * (s->mode->text ? s->rows : 4);
 
     set_cursor(b, s, page, (u16)r->edx);
-    for (u32 n = r->ecx & 0xffff; n; n--) {
+    for (n = n < most ? n : most; n; n--) {
         u8 ch = (u8)bios_get(b, at++, 1);
         u8 attr = reg_al(r) & 2 ? (u8)bios_get(b, at++, 1) : reg_bl(r);
         teletype(b, s, page, ch, attr);
