@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct image_format *const image_formats[] = {&format_raw, NULL};
+const struct image_format *const image_formats[] = {&format_raw, &format_qcow2, &format_gz, NULL};
 
 /* ---- formats --------------------------------------------------------------------------------- */
 

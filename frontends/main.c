@@ -2,6 +2,7 @@
 #include "frontends/compare.h"
 #include "frontends/config.h"
 #include "frontends/demo.h"
+#include "frontends/img.h"
 #include "frontends/report.h"
 #include "frontends/run.h"
 #include "frontends/signals.h"
@@ -63,6 +64,8 @@ int main(int argc, char **argv)
     }
     if (listed)
         return EXIT_OK;
+    if (o.command == CMD_IMG)
+        return finish(img_command(argc - 2, argv + 2));
     if (o.command > CMD_COMPARE || o.given[OPT_HELP] || o.given[OPT_VERSION])
         return print_text(&o);
     if (o.command == CMD_DEMO)

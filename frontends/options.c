@@ -25,6 +25,7 @@ static const struct {
     [CMD_HELP] = {"help", "print this help"},
     [CMD_MAN] = {"man", "print the manual page (roff)"},
     [CMD_COMPLETION] = {"completion", "print the completion script of bash"},
+    [CMD_IMG] = {"img", "disk images: info FILE, create FILE SIZE, convert FROM TO, check FILE"},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -178,6 +179,8 @@ bool options_parse(struct options *o, int argc, char **argv, struct err *e)
             return false;
         i = 2;
     }
+    if (o->command == CMD_IMG) /* its words are its own (img.c) */
+        return true;
     if (o->command > CMD_COMPARE) /* these have no options */
         return i == argc || stray_word(argv[i], e);
     for (; i < argc; i++) {
@@ -233,6 +236,24 @@ bool options_size(const char *text, u64 *bytes, struct err *e)
         err_usage(e, "-m: %s is not a whole number of MiB of at least 1", text);
         return err_hint(e, "without a suffix the number means MiB: -m 128");
     }
+    return true;
+}
+
+bool options_disk_size(const char *text, u64 *bytes, struct err *e)
+{
+    unsigned shift;
+    char *end;
+    u64 v;
+
+    errno = 0;
+    v = strtoull(text, &end, 10);
+    shift = 0;
+    if (text[0] < '0' || text[0] > '9' || errno || (*end && !suffix_shift(end, &shift)) ||
+        v > ~0ull >> shift || (v << shift) % 512) {
+        err_usage(e, "img: '%s' is not a size of an image", text);
+        return err_hint(e, "bytes, a multiple of 512, or a number with a suffix K, M, G or T: 10G");
+    }
+    *bytes = v << shift;
     return true;
 }
 

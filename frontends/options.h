@@ -17,7 +17,7 @@ enum opt {
     OPT_COUNT
 };
 
-enum command { CMD_DEMO, CMD_RUN, CMD_COMPARE, CMD_VERSION, CMD_HELP, CMD_MAN, CMD_COMPLETION };
+enum command { CMD_DEMO, CMD_RUN, CMD_COMPARE, CMD_VERSION, CMD_HELP, CMD_MAN, CMD_COMPLETION, CMD_IMG };
 
 enum { FOR_DEMO = 1 << CMD_DEMO, FOR_RUN = 1 << CMD_RUN, FOR_COMPARE = 1 << CMD_COMPARE };
 #define FOR_ALL (FOR_DEMO | FOR_RUN | FOR_COMPARE)
@@ -46,6 +46,7 @@ bool options_parse(struct options *o, int argc, char **argv, struct err *e);
 
 /* Values. Each names the option in its error. */
 bool options_size(const char *text, u64 *bytes, struct err *e);         /* -m */
+bool options_disk_size(const char *text, u64 *bytes, struct err *e);    /* of a new image */
 bool options_u64(enum opt opt, const char *text, u64 min, u64 max, u64 *v, struct err *e);
 bool options_seconds(enum opt opt, const char *text, u64 *ns, struct err *e);
 

@@ -351,6 +351,20 @@ START_TEST(errors_of_the_host_are_reported_ten_times_at_most)
 }
 END_TEST
 
+START_TEST(a_disk_that_nobody_called_raw_cannot_become_another_format)
+{
+    struct drive *d = add(NULL);
+    u8 buf[512] = "QFI\xfb";
+
+    reports = 0;
+    drives.report = count_report;
+    ck_assert_int_eq(drive_write(d, 0, buf, 512), EPERM);
+    ck_assert_uint_eq(reports, 1);
+    buf[0] = 0;
+    ck_assert_int_eq(drive_write(d, 0, buf, 512), 0);
+}
+END_TEST
+
 static unsigned changes;
 
 static void count_change(void *opaque)
@@ -398,6 +412,7 @@ int main(void)
         a_released_drive_hands_nothing_back,
         with_icount_a_request_takes_virtual_time,
         errors_of_the_host_are_reported_ten_times_at_most,
+        a_disk_that_nobody_called_raw_cannot_become_another_format,
         media_change,
     };
     Suite *s = suite_create("drive");
