@@ -150,8 +150,10 @@ void seg_drop_for_cpl(struct cpu *cpu, unsigned cpl)
     static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned i = 0; i < sizeof data; i++) {
         struct seg *s = &cpu->seg[data[i]];
-        if (s->attr & SEG_UNUSABLE)
+        if (s->attr & SEG_UNUSABLE) { /* the manual is silent: processors clear the RPL of null */
+            s->sel = 0;
             continue;
+        }
         bool conforming_code = (s->attr & 0xc) == 0xc;
         if (SEG_DPL(s->attr) < cpl && !conforming_code)
             *s = (struct seg){.base = s->base, .attr = SEG_UNUSABLE};
