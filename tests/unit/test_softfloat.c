@@ -133,6 +133,59 @@ START_TEST(predicates_follow_their_table)
 }
 END_TEST
 
+/* SDM vol. 1 table 14-9 (F16C). */
+START_TEST(halves_are_exact_in_single_and_come_back)
+{
+    for (unsigned h = 0; h < 0x10000; h++) {
+        struct sf_ctx c = masked(SF_NEAREST);
+        bool nan = (h & 0x7fff) > 0x7c00, signalling = nan && !(h & 0x200);
+        bool denormal = !(h & 0x7c00) && h & 0x3ff;
+        f32_t single = f16_to_f32(&c, (f16_t)h);
+
+        ck_assert_uint_eq(c.flags, signalling ? SF_IE : 0); /* denormals raise nothing */
+        c = masked(SF_NEAREST);
+        ck_assert_uint_eq(f32_to_f16(&c, single), signalling ? h | 0x200 : h);
+        ck_assert_uint_eq(c.flags, 0);
+        if (denormal) { /* a normal single: its exponent tells the highest bit */
+            unsigned top = 31 - (unsigned)__builtin_clz(h & 0x3ff);
+            ck_assert_uint_eq(single >> 23 & 0xff, 127 - 24 + top);
+        }
+    }
+}
+END_TEST
+
+START_TEST(halves_are_rounded_as_the_context_says)
+{
+    static const struct {
+        f32_t from;
+        u8 rounding, flags;
+        f16_t to;
+    } rows[] = {
+        {0x3f801000, SF_NEAREST, SF_PE, 0x3c00}, /* 1 + 2^-11: a tie, to even */
+        {0x3f803000, SF_NEAREST, SF_PE, 0x3c02}, /* 1 + 3 * 2^-11 */
+        {0x3f801000, SF_UP, SF_PE, 0x3c01},
+        {0xbf801000, SF_UP, SF_PE, 0xbc00},
+        {0x477fe000, SF_NEAREST, 0, 0x7bff},             /* 65504, the greatest */
+        {0x477ff000, SF_NEAREST, SF_OE | SF_PE, 0x7c00}, /* 65520 */
+        {0x477fefff, SF_NEAREST, SF_PE, 0x7bff},
+        {0x477ff000, SF_ZERO, SF_PE, 0x7bff},
+        {0x33800000, SF_NEAREST, 0, 1},             /* 2^-24, the least */
+        {0x33000000, SF_NEAREST, SF_UE | SF_PE, 0}, /* half of it: to even */
+        {0x33000001, SF_NEAREST, SF_UE | SF_PE, 1},
+        {0x33000000, SF_UP, SF_UE | SF_PE, 1},
+        {0x387fe000, SF_NEAREST, SF_UE | SF_PE, 0x0400}, /* tiny; rounded to the least normal */
+        {0x00000001, SF_NEAREST, SF_DE | SF_UE | SF_PE, 0},
+        {0x7f800000, SF_NEAREST, 0, 0x7c00},
+        {0xff800001, SF_NEAREST, SF_IE, 0xfe00},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct sf_ctx c = masked(rows[i].rounding);
+        ck_assert_msg(f32_to_f16(&c, rows[i].from) == rows[i].to, "row %u", i);
+        ck_assert_msg(c.flags == rows[i].flags, "row %u: flags %x", i, c.flags);
+    }
+}
+END_TEST
+
 START_TEST(fma_rounds_once)
 {
     struct sf_ctx c = masked(SF_NEAREST);
@@ -223,6 +276,8 @@ int main(void)
     tcase_add_test(t, unnormals_are_invalid_and_pseudo_denormals_are_not);
     tcase_add_test(t, bcd_keeps_eighteen_digits_and_the_sign_of_zero);
     tcase_add_test(t, predicates_follow_their_table);
+    tcase_add_test(t, halves_are_exact_in_single_and_come_back);
+    tcase_add_test(t, halves_are_rounded_as_the_context_says);
     tcase_add_test(t, fma_rounds_once);
     tcase_add_test(t, results_are_the_same_on_every_host);
     suite_add_tcase(s, t);
