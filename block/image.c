@@ -175,14 +175,16 @@ static int changed(struct image *i, int r)
 
 int image_read(struct image *i, u64 offset, void *buf, u64 len)
 {
-    return in_range(i, offset, len) ? i->format->read(i, offset, buf, len) : EINVAL;
+    if (!in_range(i, offset, len))
+        return EINVAL;
+    return len ? i->format->read(i, offset, buf, len) : 0;
 }
 
 int image_write(struct image *i, u64 offset, const void *buf, u64 len)
 {
     int r = may_change(i, offset, len);
 
-    if (r)
+    if (r || !len)
         return r;
     if (becomes_other_format(i, offset, buf, len))
         return EPERM;

@@ -7,6 +7,9 @@
 
 #define L2_CACHE_BYTES (4 * MIB)
 #define REFBLOCK_CACHE_BYTES (2 * MIB)
+/* Clusters beyond the end of the file that are in use: tables that were not written yet. More are the
+ * work of a hostile image, in which nothing is ever free. */
+#define BEYOND_END_MAX 65536u
 #define FREED_MAX 65536u /* then the tables are written */
 
 /* ---- ranges of arrays ------------------------------------------------------------------------ */
@@ -356,6 +359,8 @@ int qcow2_alloc(struct image *i, u64 want, u64 *offset, u64 *got)
 
         if ((start + n) * q->cluster >= IMAGE_MAX_BYTES)
             return EFBIG;
+        if (start + n > i->file.bytes / q->cluster + BEYOND_END_MAX)
+            return EIO;
         e = is_free(i, start + n, &free_, &again);
         if (e)
             return e;

@@ -45,8 +45,8 @@ static bool is_masked(const struct pci_msix *m, unsigned vector)
 
 void pci_msix_notify(struct pci_msix *m, unsigned vector)
 {
-    const u32 *entry = &m->table[vector * ENTRY_WORDS];
     struct pci_bus *b = m->f->bus;
+    const u32 *entry;
 
     if (vector >= m->vectors || !pci_msix_enabled(m))
         return;
@@ -55,6 +55,7 @@ void pci_msix_notify(struct pci_msix *m, unsigned vector)
         return;
     }
     m->pending &= ~BIT64(vector);
+    entry = &m->table[vector * ENTRY_WORDS];
     if (b->msi && !entry[ADDRESS_HIGH] && ld_le16(m->f->config + PCI_COMMAND) & PCI_COMMAND_MASTER)
         b->msi(b->msi_opaque, entry[ADDRESS], entry[DATA]);
 }
