@@ -45,6 +45,20 @@ void jit_emit_address(struct tr *t, const struct insn *in)
     }
 }
 
+bool jit_emit_plain_lea(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    int dst = host_reg[in->reg], base = in->base < 16 ? host_reg[in->base] : -2,
+        index = in->index < 16 ? host_reg[in->index] : -2;
+    if (dst == SLOT || base == SLOT || index == SLOT || base == -2)
+        return false;
+    if (index == -2)
+        x_lea(a, in->osz == 8, (unsigned)dst, (unsigned)base, in->disp);
+    else
+        x_lea_sib(a, in->osz == 8, (unsigned)dst, base, (unsigned)index, in->scale, in->disp);
+    return true;
+}
+
 /* A jump to code that is emitted after the block's end. */
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx)
 {
@@ -111,7 +125,8 @@ static void careful_check(struct tr *t, unsigned size, bool write, struct jit_si
     x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, 0); /* offset in the page, if it is the page */
     load_indexed(a, H_R15, TLB_FIELD(t->mode, host));
     x_lea_sib(a, 1, H_R15, H_R15, H_RCX, 0, 0);
-    x_lea(a, 1, H_RCX, H_RCX, (s32)size - 1);
+    if (size > 1)
+        x_lea(a, 1, H_RCX, H_RCX, (s32)size - 1);
     x_shr12(a, H_RCX, H_RCX);
     u8 *hit = x_jrcxz(a);
     jit_add_cold(t, site, idx);

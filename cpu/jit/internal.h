@@ -48,7 +48,7 @@ struct node {
 struct jit_link {
     struct jit_block *from, *to; /* to NULL: it is not */
     unsigned side;
-    u32 bytes; /* of its code, from path[side] on */
+    u32 bytes;                /* of its code, from path[side] on */
     bool leaves_trace;        /* a trace goes the other way */
     bool counted;             /* jumps are counted, until `heat` is 0 and a trace begins here */
     s32 heat;                 /* negative: no more */
@@ -82,7 +82,7 @@ struct jit_block {
     u8 cpl;
     bool dead;
     struct jit_block *chunk_next;
-    u32 bytes; /* of its code, from `entry` on */
+    u32 bytes;     /* of its code, from `entry` on */
     u8 *entry;     /* writable view */
     u8 *vec_entry; /* where the vector registers are the guest's already; NULL: no such place */
     u8 *x87_entry; /* where the x87 is, too; NULL: no such place */
@@ -286,6 +286,7 @@ struct cold {
     bool quick;             /* from the quick check: RCX is there, the flags are not */
     struct flag_source flags;
     u8 step;  /* of the trace */
+    u8 keep;  /* PLACE_*: the handler only reads the operand, into there and r14; 0: it does all */
     u8 *hit;  /* after the access check, for the second level's answer (refill.c) */
     u16 size; /* of the access; 0: it is no access check */
     u8 mode;  /* its enum tlb_mode */
@@ -332,6 +333,9 @@ void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a);
 /* Makes RAX and the flags free; brings them back. */
 void jit_emit_save_flags(struct asmbuf *a);
 void jit_emit_restore_flags(struct asmbuf *a);
+/* guest register = that address, as LEA computes it; false: not with one instruction, which is
+ * none. */
+bool jit_emit_plain_lea(struct tr *t, const struct insn *in);
 /* A jump to code that is emitted after the block's end: runs the site's handler and comes back, or
  * leaves to record idx. It takes RCX from jit_rcx. */
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);
@@ -375,6 +379,14 @@ void jit_want_flags(struct tr *t);
 /* r15 = what is left of the slice after n instructions; negative when it is over or the CPU was
  * kicked. Clobbers RCX, leaves flags alone. */
 void jit_emit_load_left(struct tr *t, unsigned n);
+/* CMP or TEST of memory, whose operand can be kept for making the flags again. After the access
+ * check, which is t->cold[cold]. */
+bool jit_can_keep_operand(const struct insn *in);
+void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold);
+static inline s32 jit_kept_slot(unsigned place)
+{
+    return STATE(jit_kept) + 8 * (s32)(place - PLACE_KEPT);
+}
 void jit_flags_before(struct tr *t, const struct insn *in);
 void jit_flags_after(struct tr *t, const struct insn *in, bool inlined);
 /* Saves the flags, so that there is a source, if there is none. */

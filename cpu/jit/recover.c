@@ -7,6 +7,7 @@
  * themselves. The cold path makes them again before a fault shows them, and straight-line code does
  * only in front of an instruction that wants them. Else the check that spares flags is used.
  */
+#include "cpu/exec.h"
 #include "cpu/jit/internal.h"
 
 extern const struct insn_ops ops_fldcw; /* its check of the operand wants the flags */
@@ -85,9 +86,15 @@ static bool replaces_flags(const struct insn *in, const struct insn_row *r)
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
-static bool high_byte(const struct insn *in)
+static bool high_byte(const struct insn *in, const struct insn_row *r)
 {
-    return in->osz == 1 && ((in->rm | in->reg) & 7);
+    return in->osz == 1 && ((!in->mem && in->rm & 7) || (has_g(r) && in->reg & 7));
+}
+
+bool jit_can_keep_operand(const struct insn *in)
+{
+    const struct insn_row *r = insn_row(in);
+    return row_template(r) == T_COMPARE && in->mem && !high_byte(in, r);
 }
 
 static u32 place_bit(u8 place)
@@ -111,7 +118,9 @@ static struct flag_source source_of(const struct insn *in, const struct insn_row
     struct flag_source s = {.size = in->osz, .imm = in->imm, .has_imm = !g};
     s.a = g_first ? reg : e;
     s.b = g_first ? e : reg;
-    if (!tr->template_ok || high_byte(in) || (in->mem && !(g_first && row_template(r) == T_LOGIC)))
+    if (!tr->template_ok || high_byte(in, r))
+        return s;
+    if (in->mem && !(g_first && row_template(r) == T_LOGIC) && !jit_can_keep_operand(in))
         return s;
     switch (row_template(r)) {
     case T_COMPARE:
@@ -120,6 +129,10 @@ static struct flag_source source_of(const struct insn *in, const struct insn_row
             s.a = reg;
             s.b = e;
         }
+        if (in->mem && (r->opnd[0] == OPND_Gb || r->opnd[0] == OPND_Gv))
+            s.b = PLACE_KEPT + 1;
+        else if (in->mem)
+            s.a = PLACE_KEPT;
         break;
     case T_LOGIC:
         s.kind = SRC_TEST;
@@ -161,17 +174,12 @@ bool jit_source_is_kept(const struct flag_source *s)
 
 /* ---- making flags again ---------------------------------------------------------------------- */
 
-static s32 kept_slot(unsigned place)
-{
-    return STATE(jit_kept) + 8 * (s32)(place - PLACE_KEPT);
-}
-
 /* The register that holds the value; `scratch` after a load when it lies in memory. */
 static unsigned value_in(struct asmbuf *a, unsigned place, unsigned scratch)
 {
     if (place < PLACE_KEPT && host_reg[place] != SLOT)
         return (unsigned)host_reg[place];
-    x_load(a, 1, scratch, H_RBP, place < PLACE_KEPT ? slot(place) : kept_slot(place));
+    x_load(a, 1, scratch, H_RBP, place < PLACE_KEPT ? slot(place) : jit_kept_slot(place));
     return scratch;
 }
 
@@ -316,6 +324,54 @@ static bool wanted_ahead(const struct tr *t, unsigned *checks)
     return true;
 }
 
+/* reg = the value at [r15], zero-extended */
+static void load_value(struct asmbuf *a, unsigned reg, unsigned size)
+{
+    put_rex(a, size == 8, reg, 0, H_R15, false);
+    if (size < 4) {
+        put8(a, 0x0f);
+        put8(a, size == 1 ? 0xb6 : 0xb7);
+    } else {
+        put8(a, 0x8b);
+    }
+    put_mem(a, reg, H_R15, 0);
+}
+
+/* What the handler of the instruction would do first; SDM vol. 2, CMP, TEST. */
+static const struct insn *op_keep_a(struct cpu *cpu, const struct insn *in)
+{
+    cpu->jit_kept[0] = get_rm(cpu, in, in->osz);
+    NEXT;
+}
+
+static const struct insn *op_keep_b(struct cpu *cpu, const struct insn *in)
+{
+    cpu->jit_kept[1] = get_rm(cpu, in, in->osz);
+    NEXT;
+}
+
+void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold)
+{
+    struct asmbuf *a = &t->a;
+    struct flag_source s = source_of(in, insn_row(in), &t->j->rows[in->row]);
+    bool test = s.kind == SRC_TEST;
+    unsigned op = test ? OP_TEST : OP_CMP, checks;
+    struct cold *c = &t->cold[cold];
+    c->keep = s.a == PLACE_KEPT ? s.a : s.b;
+    if (c->site)
+        c->site->in.fn = c->keep == PLACE_KEPT ? op_keep_a : op_keep_b;
+    load_value(a, H_R14, s.size);
+    if (wanted_ahead(t, &checks))
+        x_store(a, 1, H_R14, H_RBP, jit_kept_slot(c->keep));
+    c->back = a->p;
+    if (s.has_imm)
+        op_ri(a, s.size, test, test ? 0 : 7, H_R14, s.imm);
+    else if (s.a == PLACE_KEPT)
+        op_rr(a, s.size, op, H_R14, value_in(a, s.b, H_R15));
+    else
+        op_rr(a, s.size, op, value_in(a, s.a, H_R15), H_R14);
+}
+
 void jit_want_flags(struct tr *t)
 {
     if (!t->flags_spent)
@@ -328,7 +384,7 @@ void jit_want_flags(struct tr *t)
 static void keep(struct tr *t, u8 *place, u8 copy)
 {
     unsigned r = value_in(&t->a, *place, H_R14);
-    x_store(&t->a, 1, r, H_RBP, kept_slot(copy));
+    x_store(&t->a, 1, r, H_RBP, jit_kept_slot(copy));
     *place = copy;
 }
 
@@ -393,7 +449,7 @@ void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
     } else if (replaces_flags(in, r)) {
         t->flags = source_of(in, r, tr);
         t->flags_spent = false;
-        if (t->flags.kind == SRC_SHIFT && !wanted)
+        if ((t->flags.kind == SRC_SHIFT || jit_can_keep_operand(in)) && !wanted)
             t->flags.kind = SRC_NONE; /* nothing was kept */
     } else if (r->fl_write | r->fl_undef || written(in, r, tr) & source_regs(&t->flags)) {
         t->flags.kind = SRC_NONE;

@@ -231,8 +231,13 @@ static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
         if (!block_address_is_flat(t->b->key, in))
             return false;
         struct jit_site *s = jit_new_site(t, in, i);
+        unsigned cold = t->colds;
         jit_emit_address(t, in);
         jit_emit_tlb_check(t, size, tr->writes_e, s, i);
+        if (jit_can_keep_operand(in)) {
+            jit_emit_kept_compare(t, in, cold);
+            return true;
+        }
     } else if (eh == SLOT) {
         eh = H_R15;
         x_load(a, 1, H_R15, H_RBP, slot(e.guest));

@@ -24,6 +24,8 @@ static bool emit_lea(struct tr *t, const struct insn *in)
     struct insn flat = *in;
     flat.seg = SEG_NONE;
     flat.disp += t->j->test.wrong;
+    if (jit_emit_plain_lea(t, &flat))
+        return true;
     jit_emit_address(t, &flat);
     if (in->osz == 4 && t->is64)
         x_mov(&t->a, 0, H_R15, H_R15);

@@ -32,9 +32,11 @@ void jit_emit_colds(struct tr *t)
             jit_emit_notes(t, &c->notes);
             jit_emit_handler_call(t, c->site);
             if (c->vec_live)
-                jit_emit_vec_enter(t, c->idx + 1);
+                jit_emit_vec_enter(t, c->idx + !c->keep);
             if (c->x87_live && c->site->x87)
-                jit_emit_x87_enter(t, c->idx + 1);
+                jit_emit_x87_enter(t, c->idx + !c->keep);
+            if (c->keep)
+                x_load(a, 1, H_R14, H_RBP, jit_kept_slot(c->keep));
             x_jmp(a, c->back);
             continue;
         }
@@ -121,7 +123,8 @@ void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i)
     }
     jit_flags_after(t, in, inlined);
     for (; colds < t->colds; colds++)
-        t->cold[colds].back = t->a.p;
+        if (!t->cold[colds].back)
+            t->cold[colds].back = t->a.p;
     emit_poison(t, in, i);
 }
 
