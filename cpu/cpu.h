@@ -220,6 +220,7 @@ struct cpu {
     s64 kick; /* 0, or CPU_KICKED: leave at block end. Other threads write it, hence not `left` */
     u64 jit_rcx;     /* RCX during an access check */
     u64 jit_kept[2]; /* what flags are made from: jit/recover.c */
+    u16 jit_saved;   /* and flags themselves, as jit_flags */
     u16 jit_flags;   /* LAHF's AH and OF, while crossing into or out of translated code */
     u32 req;  /* REQ_*: set from anywhere through cpu_request */
     u32 key;  /* KEY_*: of the current mode, maintained by cpu_update_mode */

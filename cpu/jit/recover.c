@@ -235,7 +235,7 @@ static void emit_redo_shift(struct asmbuf *a, const struct flag_source *s)
     put8(a, (u8)s->imm);
 }
 
-/* LAHF and SETO into jit_kept, and back; RAX stays, r14 does not. */
+/* LAHF and SETO into jit_saved, and back; RAX stays, r14 does not. */
 void jit_emit_save(struct asmbuf *a)
 {
     x_mov(a, 1, H_R14, H_RAX);
@@ -244,16 +244,16 @@ void jit_emit_save(struct asmbuf *a)
     put8(a, 0x90);
     put8(a, 0xc0);
     put8(a, 0x66);
-    x_store(a, 0, H_RAX, H_RBP, STATE(jit_kept));
+    x_store(a, 0, H_RAX, H_RBP, STATE(jit_saved));
     x_mov(a, 1, H_RAX, H_R14);
 }
 
 static void emit_restore(struct asmbuf *a)
 {
     x_mov(a, 1, H_R14, H_RAX);
-    put8(a, 0x0f); /* movzx eax, word [jit_kept] */
+    put8(a, 0x0f); /* movzx eax, word [jit_saved] */
     put8(a, 0xb7);
-    put_mem(a, H_RAX, H_RBP, STATE(jit_kept));
+    put_mem(a, H_RAX, H_RBP, STATE(jit_saved));
     put8(a, 0x04); /* add al, 127; sahf */
     put8(a, 127);
     put8(a, 0x9e);
