@@ -19,12 +19,15 @@ program=${PARALLAX:-build/release/parallax}
 options=${BENCH_OPTIONS:-}
 limit=${GUEST_SECONDS:-300}
 rounds=3
+cpus=1
+threads=single
 json=
 check=
 engines=native,jit,interp,tcg
 under_amd64="integer sse x87 i387 memory code syscall process exception"
 under_v3="avx"
 under_686="i386"
+under_smp="smp" # with two CPUs
 
 die() { echo "bench: $*" >&2; exit "${status:-1}"; }
 note() { [ ! -t 2 ] || printf '\r\033[K%s' "$*" >&2; }
@@ -41,6 +44,7 @@ code       code that is patched or generated, and called
 syscall    system calls that do little
 process    fork, exec, context switches, threads, page faults, mappings, pipes, files
 exception  signals, protection faults, divide errors
+smp        two CPUs: independent work, a locked counter, words passed between them
 i386       the integer programs as 32-bit code, under a 32-bit kernel
 END
 }
@@ -64,19 +68,21 @@ for e in $(echo "$engines" | tr , ' '); do
 done
 [ $# -gt 0 ] || { list >&2; status=2; die "which group?"; }
 # shellcheck disable=SC2086 # lists of words
-[ "$1" != all ] || set -- $under_amd64 $under_v3 $under_686
+[ "$1" != all ] || set -- $under_amd64 $under_v3 $under_686 $under_smp
 
 # What runs under which kernel: GROUP or GROUP/NAME.
 amd64=
 v3=
 i686=
+smp=
 for g in "$@"; do
     case " $under_amd64 " in
     *" ${g%%/*} "*) amd64="$amd64 $g" ;;
     *)
-        case " $under_v3 / $under_686 " in
+        case " $under_v3 / $under_686 , $under_smp " in
         *" ${g%%/*} "*/*) v3="$v3 $g" ;;
-        */*" ${g%%/*} "*) i686="$i686 $g" ;;
+        */*" ${g%%/*} "*,*) i686="$i686 $g" ;;
+        *,*" ${g%%/*} "*) smp="$smp $g" ;;
         *) list >&2; status=2; die "no such group: '$g'" ;;
         esac
         ;;
@@ -99,7 +105,7 @@ compile() {
     # shellcheck disable=SC2086 # lists of words
     if [ ! -x "$out/bench64" ] || [ -n "$(find $g -newer "$out/bench64")" ]; then
         ${CC:-cc} $flags -o "$out/bench64.$$" $g/bench.c $g/sys64.c $g/integer.c $g/double.c \
-            $g/packed.c $g/avx.c $g/x87.c $g/memory.c $g/code.c $g/syscall.c $g/process.c $g/exception.c ||
+            $g/packed.c $g/avx.c $g/x87.c $g/memory.c $g/code.c $g/syscall.c $g/process.c $g/exception.c $g/smp.c ||
             die "the 64-bit program does not compile"
         mv "$out/bench64.$$" "$out/bench64"
     fi
@@ -177,10 +183,10 @@ run_guest() {
     append="$append plx.cmd=eval \"mount -t tmpfs t /tmp; cd /tmp; $(commands /bench "$@")\""
     case $engine in
     jit | interp)
-        set -- "$program" -accel "$engine" -cpu "$model"
+        set -- "$program" -accel "$engine" -cpu "$model" -smp "$cpus"
         ;;
     tcg-*)
-        set -- qemu-system-x86_64 -accel tcg,thread=single -cpu "${engine#tcg-}" -display none
+        set -- qemu-system-x86_64 -accel "tcg,thread=$threads" -smp "$cpus" -cpu "${engine#tcg-}" -display none
         ;;
     esac
     timeout -s KILL "$limit" "$@" -m 512 -no-reboot -kernel "$guests/vmlinuz-$suffix" \
@@ -219,7 +225,7 @@ dir=$(mktemp -d) || exit 3
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 compile
-[ -z "$amd64$v3" ] || make_initrd amd64
+[ -z "$amd64$v3$smp" ] || make_initrd amd64
 [ -z "$i686" ] || make_initrd i386
 busybox=$PWD/$guests/busybox-amd64
 round=0
@@ -231,6 +237,9 @@ while [ "$round" -lt "$rounds" ]; do
         one_round "$nr" amd64 x86-64-v2 $amd64
         one_round "$nr" amd64 x86-64-v3 $v3
         one_round "$nr" i386 x86-64-v2 $i686
+        cpus=2 threads=multi
+        one_round "$nr" amd64 x86-64-v2 $smp
+        cpus=1 threads=single
     }
     round=$nr
 done

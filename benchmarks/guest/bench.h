@@ -31,7 +31,7 @@ struct group {
 extern const struct bench integer_benches[], double_benches[], packed_benches[], x87_benches[];
 extern const struct bench x87_double_benches[], avx_benches[];
 extern const struct bench memory_benches[], code_benches[], syscall_benches[], process_benches[];
-extern const struct bench exception_benches[];
+extern const struct bench exception_benches[], smp_benches[];
 
 /* The groups of this program; ends with a row without a name. */
 extern const struct group groups[];

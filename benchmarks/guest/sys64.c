@@ -39,5 +39,5 @@ const struct group groups[] = {
     {"x87", x87_benches},             {"memory", memory_benches},
     {"code", code_benches},           {"syscall", syscall_benches},
     {"process", process_benches},     {"exception", exception_benches},
-    {NULL, NULL},
+    {"smp", smp_benches},             {NULL, NULL},
 };
