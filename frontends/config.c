@@ -102,12 +102,23 @@ static bool parse_engine(struct config *c, const struct options *o, struct err *
     return true;
 }
 
-static bool check_display(const char *text, struct err *e)
+static bool parse_display(struct config *c, const struct options *o, struct err *e)
 {
-    if (!strcmp(text, "none"))
-        return true;
-    err_usage(e, "-display: no such display: '%s'", text);
-    return err_hint(e, "there is 'none'");
+    const char *text = o->value[OPT_DISPLAY];
+
+    c->term = text && !strcmp(text, "term");
+    if (text && !c->term && strcmp(text, "none")) {
+        err_usage(e, "-display: no such display: '%s'", text);
+        return err_hint(e, "there are 'term' and 'none'");
+    }
+    if (c->term && (c->vm.no_vga || o->given[OPT_CHECK] || o->given[OPT_NOGRAPHIC] ||
+                    o->command != CMD_RUN))
+        return err_usage(e, "-display term does not go with %s",
+                         c->vm.no_vga               ? "-vga none"
+                         : o->given[OPT_CHECK]      ? "-check"
+                         : o->given[OPT_NOGRAPHIC] ? "-nographic"
+                                                    : "compare");
+    return true;
 }
 
 static bool parse_vga(struct config *c, const struct options *o, struct err *e)
@@ -138,9 +149,7 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
         return false;
     if (o->given[OPT_SMP] && !parse_smp(c, o->value[OPT_SMP], e))
         return false;
-    if (o->given[OPT_DISPLAY] && !check_display(o->value[OPT_DISPLAY], e))
-        return false;
-    if (!parse_vga(c, o, e))
+    if (!parse_vga(c, o, e) || !parse_display(c, o, e))
         return false;
     c->vm.cpu_model = o->value[OPT_CPU];
     c->vm.pv = o->value[OPT_PV];
@@ -248,6 +257,10 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
     c->serial = o->value[OPT_SERIAL] ? o->value[OPT_SERIAL] : implied;
     if (!strcmp(c->serial, "none")) /* QEMU's word for a port with nothing at it */
         c->serial = "null";
+    if (c->term && (is_stdio(c->serial) || is_stdio(c->debugcon) || is_stdio(c->bios_debug))) {
+        err_usage(e, "-display term has the terminal: no stream can be stdio");
+        return err_hint(e, "send it to file:PATH or to a pty");
+    }
     if (is_stdio(c->serial) + is_stdio(c->debugcon) + is_stdio(c->bios_debug) > 1) {
         err_usage(e, "-serial, -debugcon and -bios-debug cannot share the terminal");
         return err_hint(e, "send the others to file:PATH");

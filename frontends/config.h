@@ -20,6 +20,7 @@ struct config {
     u64 timeout_ns;       /* 0: none */
     const char *serial;   /* stream of COM1; never NULL */
     const char *debugcon, *bios_debug; /* NULL: none */
+    bool term;            /* -display term */
     bool check;           /* both engines in lockstep */
     bool perfmap; /* name translated code for perf */
     bool stats, stats_json;

@@ -10,6 +10,7 @@
 #include "frontends/report.h"
 #include "frontends/screen.h"
 #include "frontends/signals.h"
+#include "frontends/term.h"
 #include "frontends/until.h"
 #include "machine/check.h"
 
@@ -21,6 +22,7 @@ struct run {
     struct config config;
     struct chardev *serial, *debugcon, *bios_debug;
     struct vm *vm;
+    struct term *term; /* -display term */
     struct until until_serial, until_debugcon;
     bool seen; /* the -until text */
 };
@@ -33,14 +35,16 @@ static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
     }
 }
 
-#define SCREEN_LOOK_NS (50 * NS_PER_SEC / 1000)
+#define SCREEN_LOOK_NS (30 * NS_PER_SEC / 1000)
 
-/* The -until text may appear on the screen. */
+/* The terminal follows the screen, and the -until text may appear on it. */
 static void look_at_screen(void *opaque)
 {
     struct run *r = opaque;
 
-    if (!r->seen && screen_shows(vm_display(r->vm), r->config.until)) {
+    if (r->term)
+        term_refresh(r->term);
+    if (!r->seen && r->config.until && screen_shows(vm_display(r->vm), r->config.until)) {
         r->seen = true;
         vm_stop(r->vm);
     }
@@ -107,7 +111,12 @@ static bool create(struct run *r, struct err *e)
         return false;
     set_tap(r, r->serial, &r->until_serial, tap_serial);
     set_tap(r, r->debugcon, &r->until_debugcon, tap_debugcon);
-    if (c->until && vm_display(r->vm))
+    if (c->term) {
+        r->term = term_open(r->vm, signals_quit, e);
+        if (!r->term)
+            return false;
+    }
+    if ((c->until || c->term) && vm_display(r->vm))
         vm_set_tick(r->vm, SCREEN_LOOK_NS, look_at_screen, r);
     return true;
 }
@@ -115,6 +124,7 @@ static bool create(struct run *r, struct err *e)
 static void destroy(struct run *r)
 {
     signals_set_vm(NULL);
+    term_close(r->term);
     if (r->vm)
         vm_destroy(r->vm);
     chardev_close(r->serial);
@@ -201,6 +211,8 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
         return e->exit_code;
     wall = host_now_ns() - wall;
     cpu = host_cpu_ns() - cpu;
+    term_close(r->term);
+    r->term = NULL;
     chardev_restore_terminal();
     code = explain_end(r, why);
     if (r->config.screendump && !screen_dump(vm_display(r->vm), r->config.screendump, e))

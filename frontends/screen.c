@@ -10,7 +10,7 @@
 
 #define UTF8_MAX 3u /* of what code page 437 has */
 
-static char *put_utf8(char *p, u32 c)
+char *screen_utf8(char *p, u32 c)
 {
     if (c < 0x80) {
         *p++ = (char)c;
@@ -40,7 +40,7 @@ static char *read_text(struct vga *v, bool trimmed)
             for (unsigned x = 0; x < t->columns; x++) {
                 u32 c = vga_text_unicode(t->cell[y][x].ch);
 
-                p = put_utf8(p, c);
+                p = screen_utf8(p, c);
                 if (c != ' ' || !trimmed)
                     end = p;
             }

@@ -7,6 +7,8 @@
 /* The characters in UTF-8, a line per row without blanks at its end; the caller frees. NULL in
  * graphics modes and while the screen is off. */
 char *screen_text(struct vga *v);
+/* A character in UTF-8, without a NUL; returns its end. It has at most three bytes. */
+char *screen_utf8(char *p, u32 c);
 /* Writes the screen: as PNG when the name ends in .png, else as text; a graphics mode has none, and
  * the file says which mode it is. */
 bool screen_dump(struct vga *v, const char *path, struct err *e);

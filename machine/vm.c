@@ -476,6 +476,16 @@ void vm_reset(struct vm *vm)
     vm_unlock(vm);
 }
 
+void vm_key(struct vm *vm, u8 usage, bool down)
+{
+    ps2_key(vm->board.ps2, usage, down);
+}
+
+unsigned vm_key_room(const struct vm *vm)
+{
+    return PS2_QUEUE - vm->board.ps2->keyboard.keys.count;
+}
+
 void vm_powerdown(struct vm *vm)
 {
     vm_lock(vm);

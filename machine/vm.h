@@ -94,6 +94,11 @@ void vm_reset(struct vm *vm);
 /* Calls `fn` every period_ns of the host's time, roughly, while vm_run runs; NULL: no more. */
 void vm_set_tick(struct vm *vm, u64 period_ns, void (*fn)(void *opaque), void *opaque);
 
+/* The guest's keyboard, from a callback of vm_add_fd or vm_set_tick: a key (USB HID keyboard page) goes
+ * down or up; vm_key_room says how many bytes of keys it still takes before it loses some. */
+void vm_key(struct vm *vm, u8 usage, bool down);
+unsigned vm_key_room(const struct vm *vm);
+
 struct cpu *vm_cpu(struct vm *vm, unsigned n); /* NULL beyond the last */
 unsigned vm_cpus(const struct vm *vm);
 struct phys *vm_phys(struct vm *vm);
