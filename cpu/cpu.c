@@ -187,20 +187,17 @@ static bool seg_flat_data(const struct seg *s, bool any_base)
            (s->attr & (SEG_UNUSABLE | SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
 }
 
-void cpu_update_key(struct cpu *cpu)
+/* The bits that tell kinds of segments; in 64-bit code they do not matter. */
+static u32 segment_key(const struct cpu *cpu)
 {
     const struct seg *cs = &cpu->seg[SEG_CS], *ss = &cpu->seg[SEG_SS];
     u32 key = 0;
-    if (cpu->efer & EFER_LMA && cs->attr & SEG_L)
-        key |= KEY_CODE64;
-    else if (cs->attr & SEG_DB)
+    if (cs->attr & SEG_DB)
         key |= KEY_CODE32;
     if (ss->attr & SEG_DB)
         key |= KEY_SS32;
     if (!(cpu->cr0 & CR0_PE) || cpu->eflags & EFLAGS_VM)
         key |= KEY_REAL;
-    if (cpu->cpl)
-        key |= cpu->cpl == 3 ? KEY_CPL3 : KEY_CPL12;
     if (seg_flat_data(&cpu->seg[SEG_ES], false) && seg_flat_data(ss, false) &&
         seg_flat_data(&cpu->seg[SEG_DS], false) && cs->base == 0 && cs->limit == 0xffffffff)
         key |= KEY_FLAT;
@@ -208,8 +205,15 @@ void cpu_update_key(struct cpu *cpu)
         key |= KEY_FLAT_FS;
     if (seg_flat_data(&cpu->seg[SEG_GS], true))
         key |= KEY_FLAT_GS;
-    if (key & KEY_CODE64)
-        key &= KEY_CODE64 | KEY_CPL3 | KEY_CPL12; /* segments do not matter there: fewer kinds of blocks */
+    return key;
+}
+
+void cpu_update_key(struct cpu *cpu)
+{
+    bool code64 = cpu->efer & EFER_LMA && cpu->seg[SEG_CS].attr & SEG_L;
+    u32 key = code64 ? KEY_CODE64 : segment_key(cpu);
+    if (cpu->cpl)
+        key |= cpu->cpl == 3 ? KEY_CPL3 : KEY_CPL12;
     if (cpu->cr4 & CR4_SMAP && cpu->cpl != 3)
         key |= KEY_SMAP;
     if (!(cpu->cr0 & (CR0_EM | CR0_TS)))

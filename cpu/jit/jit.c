@@ -17,6 +17,13 @@ static void flags_to_host(struct cpu *cpu)
     cpu->jit_flags = (u16)((e & 0xd5) << 8 | 0x200 | (e >> 11 & 1));
 }
 
+/* After a handler: mostly they are still what flags_from_host made of jit_flags. */
+static void flags_back_to_host(struct cpu *cpu, const struct flags *before)
+{
+    if (cpu->flags.res != before->res || cpu->flags.aux != before->aux)
+        flags_to_host(cpu);
+}
+
 static void flags_from_host(struct cpu *cpu)
 {
     flags_set(&cpu->flags, (u32)(cpu->jit_flags >> 8 & 0xd5) | (u32)(cpu->jit_flags & 1) << 11);
@@ -30,12 +37,13 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site)
     flags_from_host(cpu);
     if (site->x87)
         jit_x87_leave(cpu);
+    struct flags before = cpu->flags;
     bool go_on = site->in.fn(cpu, &site->in);
     if (go_on && unlikely(b->dead)) { /* the instruction wrote into its own block */
         exec_leave_next(cpu, &site->in);
         go_on = false;
     }
-    flags_to_host(cpu);
+    flags_back_to_host(cpu, &before);
     return go_on;
 }
 
@@ -202,10 +210,11 @@ const void *jit_run_system(struct cpu *cpu, struct jit_site *site)
     if (site->x87)
         jit_x87_leave(cpu);
     jit_x87_settle(cpu);
+    struct flags before = cpu->flags;
     if (site->in.fn(cpu, &site->in)) /* it let the next instruction follow */
         exec_leave_next(cpu, &site->in);
     const void *code = run_loop_wanted(cpu) ? NULL : code_here(cpu);
-    flags_to_host(cpu);
+    flags_back_to_host(cpu, &before);
     return code;
 }
 

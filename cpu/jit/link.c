@@ -123,6 +123,13 @@ static u8 *emit_heat(struct asmbuf *a, const s32 *heat)
     return x_jcc(a, 4, a->p); /* je */
 }
 
+/* The cold part of emit_link_push. */
+static void emit_push_missed(struct tr *t, u8 *from)
+{
+    x_patch(from, t->a.p);
+    jit_emit_refill(t, &t->cold[0]);
+}
+
 /* The path of jit_emit_link when the flags can be made again. */
 static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block *to, bool same_page,
                             u8 **guard_imm)
@@ -149,11 +156,11 @@ static bool emit_cheap_link(struct tr *t, unsigned side, const struct jit_block 
     x_jmp(a, entry_from(t->jb, to));
     if (a->full)
         return false;
+    if (push_miss) /* give the instructions back: the interpreter runs the call */
+        emit_push_missed(t, push_miss);
     jit_patch_late(a, late);
     if (hot)
         x_patch(hot, a->p);
-    if (push_miss) /* give the instructions back: the interpreter runs the call */
-        x_patch(push_miss, a->p);
     emit_left(a, 0, t->b->count);
     if (stale)
         x_patch(stale, a->p);
@@ -193,7 +200,7 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
     if (a->full)
         return false;
     if (push_miss) { /* give the instructions back: the interpreter runs the call */
-        x_patch(push_miss, a->p);
+        emit_push_missed(t, push_miss);
         x_load(a, 1, H_RCX, H_RBP, STATE(left));
         x_lea(a, 1, H_RCX, H_RCX, (s32)b->count);
         x_store(a, 1, H_RCX, H_RBP, STATE(left));

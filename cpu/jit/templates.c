@@ -92,18 +92,28 @@ static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
-/* MOV r, Sreg. */
-static bool emit_mov_sreg(struct tr *t, const struct insn *in)
+/* MOV r/m, Sreg. */
+static bool emit_mov_sreg(struct tr *t, const struct insn *in, unsigned i)
 {
     struct asmbuf *a = &t->a;
-    if (in->mem || in->osz == 2 || in->reg > SEG_GS)
+    if (in->reg > SEG_GS || (in->mem ? !block_address_is_flat(t->b->key, in) : in->osz == 2))
         return false;
+    if (in->mem) {
+        struct jit_site *s = jit_new_site(t, in, i);
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, 2, true, s, i);
+    }
     put8(a, 0x44); /* movzx r14d, word [seg.sel] */
     put8(a, 0x0f);
     put8(a, 0xb7);
     put_mem(a, H_R14, H_RBP,
             STATE(seg) + (s32)(in->reg * sizeof(struct seg) + offsetof(struct seg, sel)));
-    jit_store_reg(t, in->rm, H_R14);
+    if (in->mem) {
+        put8(a, 0x66); /* mov [r15], r14w */
+        x_store(a, 0, H_R14, H_R15, 0);
+    } else {
+        jit_store_reg(t, in->rm, H_R14);
+    }
     return true;
 }
 
@@ -193,7 +203,7 @@ bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i)
     case T_PUSH: return emit_push(t, in, i);
     case T_POP: return emit_pop(t, in, i);
     case T_LEAVE: return emit_leave(t, in, i);
-    case T_MOV_SREG: return emit_mov_sreg(t, in);
+    case T_MOV_SREG: return emit_mov_sreg(t, in, i);
     case T_DIV: return emit_div(t, in, i);
     default: return jit_emit_reencoded(t, in, i);
     }
