@@ -145,13 +145,13 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
     c->vm.ram_bytes = DEFAULT_RAM_BYTES;
     if (o->given[OPT_M] && !options_size(o->value[OPT_M], &c->vm.ram_bytes, e))
         return false;
+    c->vm.cpu_model = o->value[OPT_CPU]; /* the choice of the engine looks at it */
     if (!parse_engine(c, o, e))
         return false;
     if (o->given[OPT_SMP] && !parse_smp(c, o->value[OPT_SMP], e))
         return false;
     if (!parse_vga(c, o, e) || !parse_display(c, o, e))
         return false;
-    c->vm.cpu_model = o->value[OPT_CPU];
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];
     c->vm.devices = o->devices[0] ? o->devices : NULL;

@@ -212,12 +212,13 @@ static bool create_jit(struct vm *vm, struct cpu *cpu, struct err *e)
 
 void vm_choose_engine(struct vm_config *cfg, struct err *why)
 {
-    struct jit_test t;
+    struct jit_test t = {0};
+    const struct cpu_model *model = model_find(cfg->cpu_model, NULL);
     *why = (struct err){0};
     if (cfg->jit_test && jit_test_parse(cfg->jit_test, &t, NULL) && t.no_exec)
         err_host(why, "this host gives no executable memory: -jit-test takes it away");
-    else
-        jit_supported(why);
+    else if (jit_supported(why) && model)
+        jit_runs_model(model, &t, why);
     cfg->accel = why->exit_code ? "interp" : "jit";
 }
 

@@ -448,8 +448,6 @@ u32 jit_bmi_written(const struct insn *in);
 /* Does the host have what rows of a gate are made of? Of the rows that have a template. */
 bool jit_host_has(unsigned gate);
 bool jit_host_has_sha(void);
-/* And all that the CPU's model has? False with the reason. */
-bool jit_host_runs(const struct cpu *cpu, struct err *e);
 
 /* Which rows run on the host's x87, and which handlers have to do with cpu->x87. */
 void jit_x87_rows_init(struct jit *j);

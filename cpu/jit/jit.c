@@ -344,6 +344,8 @@ static void start(struct jit *j)
 
 bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e)
 {
+    if (!jit_runs_model(j->cpu->model, t, e))
+        return false;
     if (t->no_exec) {
         err_host(e, "this host gives no executable memory: -jit-test takes it away");
         return err_hint(e, "use -accel interp");
@@ -400,7 +402,7 @@ void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque)
 
 struct jit *jit_create(struct cpu *cpu, struct err *e)
 {
-    if (!jit_host_runs(cpu, e))
+    if (!jit_runs_model(cpu->model, NULL, e))
         return NULL;
     struct jit *j = calloc(1, sizeof *j);
     if (!j) {

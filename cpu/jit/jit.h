@@ -33,6 +33,7 @@ struct jit_test {
     bool flags_poison; /* flags that are taken for dead hold garbage */
     bool no_exec;      /* as on a host that forbids executable memory */
     bool no_bmi2;      /* the host's BMI2 is not used */
+    bool no_avx;       /* as on a host without AVX */
     bool wrong;        /* LEA is off by one: is that found? */
 };
 
@@ -51,6 +52,8 @@ typedef void jit_visitor(void *opaque, const struct jit_piece *piece);
 
 /* Can this host run it: may it have executable memory? False with the reason. */
 bool jit_supported(struct err *e);
+/* Has it what the model has, where that is needed? t may be NULL. False with the reason. */
+bool jit_runs_model(const struct cpu_model *m, const struct jit_test *t, struct err *e);
 struct jit *jit_create(struct cpu *cpu, struct err *e);
 /* Once, before anything ran. */
 bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e);
@@ -78,6 +81,12 @@ static inline bool jit_supported(struct err *e)
 {
     err_host(e, "this build has no translator");
     return err_hint(e, "use -accel interp");
+}
+static inline bool jit_runs_model(const struct cpu_model *m, const struct jit_test *t,
+                                  struct err *e)
+{
+    (void)m, (void)t;
+    return jit_supported(e);
 }
 static inline struct jit *jit_create(struct cpu *cpu, struct err *e)
 {

@@ -41,19 +41,20 @@ bool jit_host_has(unsigned gate)
     }
 }
 
-bool jit_host_runs(const struct cpu *cpu, struct err *e)
+bool jit_runs_model(const struct cpu_model *m, const struct jit_test *t, struct err *e)
 {
     static const u8 v3[] = {GATE_AVX,  GATE_AVX2, GATE_FMA,   GATE_F16C,
                             GATE_BMI1, GATE_BMI2, GATE_LZCNT, GATE_MOVBE};
-    if (!(cpu->gates & BIT64(GATE_AVX)))
+    bool lacks = t && t->no_avx;
+    if (!(model_gates(m) & BIT64(GATE_AVX)))
         return true;
     for (unsigned i = 0; i < sizeof v3; i++)
-        if (!jit_host_has(v3[i])) {
-            err_host(e, "-cpu %s: the translator needs a host with AVX2, FMA, F16C, BMI and MOVBE",
-                     cpu->model->name);
-            return err_hint(e, "use -accel interp, or -cpu x86-64-v2");
-        }
-    return true;
+        lacks |= !jit_host_has(v3[i]);
+    if (!lacks)
+        return true;
+    err_host(e, "-cpu %s: the translator needs a host with AVX2, FMA, F16C, BMI and MOVBE",
+             m->name);
+    return err_hint(e, "use -accel interp, or -cpu x86-64-v2");
 }
 
 /* ---- encoding -------------------------------------------------------------------------------- */
