@@ -128,6 +128,7 @@ enum insn_class {
 #define A_NOREP BIT(22)  /* neither F2 nor F3 may precede, 66 may (MOVBE) */
 #define A_SRC1 BIT(23)   /* op1 is only read; else, with an E or G operand there, it is written */
 #define A_DST2 BIT(24)   /* op2 is written, too (XCHG) */
+#define A_WO1 BIT(25)    /* op1 is written and not read (MOV) */
 
 /*
  * What else the translator knows of a row: T(NAME) in the attr column. Without one it re-encodes IDENT

@@ -11,52 +11,45 @@ const s8 host_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12, H_R13, H_RSI, H_RDI,
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-/* r15 = linear address of the memory operand. */
-void jit_emit_address(struct tr *t, const struct insn *in)
+void jit_emit_lea(struct tr *t, unsigned w, unsigned dst, const struct insn *in)
 {
     struct asmbuf *a = &t->a;
-    unsigned w = t->is64;
     int base = in->base < 16 ? host_reg[in->base] : -2,
         index = in->index < 16 ? host_reg[in->index] : -2;
 
     if (in->base == REG_RIP) {
         u64 at = t->jb->lin + (u64)(s64)in->disp + (in->index == REG_4G ? 4 * GIB : 0);
-        x_mov_imm(a, H_R15, at);
-    } else {
-        if (base == SLOT) {
-            x_load(a, 1, H_R15, H_RBP, slot(in->base));
-            base = H_R15;
-        }
-        if (index == SLOT) {
-            x_load(a, 1, H_R14, H_RBP, slot(in->index));
-            index = H_R14;
-        }
-        if (base == -2 && index == -2)
-            x_mov_imm(a, H_R15, w ? (u64)(s64)in->disp : (u32)in->disp);
-        else if (index == -2)
-            x_lea(a, w, H_R15, (unsigned)base, in->disp);
-        else
-            x_lea_sib(a, w, H_R15, base == -2 ? -1 : base, (unsigned)index, in->scale, in->disp);
+        x_mov_imm(a, dst, w ? at : (u32)at);
+        return;
     }
+    if (base == SLOT) {
+        x_load(a, 1, H_R15, H_RBP, slot(in->base));
+        base = H_R15;
+    }
+    if (index == SLOT) {
+        x_load(a, 1, H_R14, H_RBP, slot(in->index));
+        index = H_R14;
+    }
+    if (base == -2 && index == -2)
+        x_mov_imm(a, dst, w ? (u64)(s64)in->disp : (u32)in->disp);
+    else if (index == -2 && !in->disp)
+        x_mov(a, w, dst, (unsigned)base);
+    else if (index == -2)
+        x_lea(a, w, dst, (unsigned)base, in->disp);
+    else
+        x_lea_sib(a, w, dst, base == -2 ? -1 : base, (unsigned)index, in->scale, in->disp);
+}
+
+/* r15 = linear address of the memory operand. */
+void jit_emit_address(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    jit_emit_lea(t, t->is64, H_R15, in);
     if (in->seg == SEG_FS || in->seg == SEG_GS) {
         x_load(a, 1, H_R14, H_RBP,
                STATE(seg) + (s32)(in->seg * sizeof(struct seg) + offsetof(struct seg, base)));
-        x_lea_sib(a, w, H_R15, H_R15, H_R14, 0, 0);
+        x_lea_sib(a, t->is64, H_R15, H_R15, H_R14, 0, 0);
     }
-}
-
-bool jit_emit_plain_lea(struct tr *t, const struct insn *in)
-{
-    struct asmbuf *a = &t->a;
-    int dst = host_reg[in->reg], base = in->base < 16 ? host_reg[in->base] : -2,
-        index = in->index < 16 ? host_reg[in->index] : -2;
-    if (dst == SLOT || base == SLOT || index == SLOT || base == -2)
-        return false;
-    if (index == -2)
-        x_lea(a, in->osz == 8, (unsigned)dst, (unsigned)base, in->disp);
-    else
-        x_lea_sib(a, in->osz == 8, (unsigned)dst, base, (unsigned)index, in->scale, in->disp);
-    return true;
 }
 
 /* A jump to code that is emitted after the block's end. */

@@ -315,6 +315,8 @@ struct tr {
     unsigned colds;
 };
 
+/* dst = base, index and displacement of the operand, as LEA makes it; may clobber r14, r15. */
+void jit_emit_lea(struct tr *t, unsigned w, unsigned dst, const struct insn *in);
 /* r15 = linear address of the memory operand. */
 void jit_emit_address(struct tr *t, const struct insn *in);
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
@@ -333,9 +335,6 @@ void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a);
 /* Makes RAX and the flags free; brings them back. */
 void jit_emit_save_flags(struct asmbuf *a);
 void jit_emit_restore_flags(struct asmbuf *a);
-/* guest register = that address, as LEA computes it; false: not with one instruction, which is
- * none. */
-bool jit_emit_plain_lea(struct tr *t, const struct insn *in);
 /* A jump to code that is emitted after the block's end: runs the site's handler and comes back, or
  * leaves to record idx. It takes RCX from jit_rcx. */
 void jit_add_cold(struct tr *t, struct jit_site *site, unsigned idx);

@@ -120,9 +120,18 @@ static void put_imm(struct asmbuf *a, const struct insn_row *r, const struct ins
         put8(a, v >> (8 * i) & 0xff);
 }
 
-/* The instruction itself with operands in place: rm is a register, or memory at [r15]. */
-static void put_insn(struct tr *t, const struct insn *in, const struct insn_row *r, int reg, int rm,
-                     bool mem, bool rex_byte)
+/* Where the operands of an instruction are on the host. */
+struct places {
+    unsigned opcode; /* the instruction's, or the one with its operands in the other order */
+    unsigned reg, rm;
+    bool mem; /* rm is memory, at [rm + disp] */
+    s32 disp;
+    bool rex; /* for the low byte of a register that has none without REX */
+};
+
+/* The instruction itself with operands in place. */
+static void put_insn(struct tr *t, const struct insn *in, const struct insn_row *r,
+                     const struct places *p)
 {
     struct asmbuf *a = &t->a;
     if (in->pfx & PFX_LOCK)
@@ -131,18 +140,18 @@ static void put_insn(struct tr *t, const struct insn *in, const struct insn_row 
         put8(a, 0x66);
     if (r->pfx == PF3)
         put8(a, 0xf3);
-    put_rex(a, in->osz == 8, (unsigned)reg, 0, (unsigned)rm, rex_byte);
+    put_rex(a, in->osz == 8, p->reg, 0, p->rm, p->rex);
     if (r->map != OB)
         put8(a, 0x0f);
     if (r->map == T38) /* MOVBE, ADCX, ADOX */
         put8(a, 0x38);
-    put8(a, in->opcode);
+    put8(a, p->opcode);
     if (r->modrm == MRM_NONE)
         return;
-    if (mem)
-        put_mem(a, (unsigned)reg, (unsigned)rm, 0);
+    if (p->mem)
+        put_mem(a, p->reg, p->rm, p->disp);
     else
-        put8(a, 0xc0 | ((unsigned)reg & 7) << 3 | ((unsigned)rm & 7));
+        put8(a, 0xc0 | (p->reg & 7) << 3 | (p->rm & 7));
 }
 
 static bool has_letter(const struct insn_row *r, bool (*is)(unsigned))
@@ -165,7 +174,7 @@ static bool emit_short_form(struct tr *t, const struct insn *in, const struct in
         return true;
     }
     if (z == OPND_AL || z == OPND_rAX) {
-        put_insn(t, in, r, 0, 0, false, false);
+        put_insn(t, in, r, &(struct places){.opcode = in->opcode});
         put_imm(a, r, in);
         return true;
     }
@@ -173,6 +182,15 @@ static bool emit_short_form(struct tr *t, const struct insn *in, const struct in
     if (o.high || (o.host == SLOT && byte))
         return false;
     int h = o.host == SLOT ? H_R15 : o.host;
+    s64 value = in->osz == 8 ? (s64)in->imm64 : (u32)in->imm;
+    if (o.host == SLOT && r->map == OB && in->opcode >= 0xb8 && in->osz >= 4 &&
+        value == (s32)value) {
+        put_rex(a, 1, 0, 0, H_RBP, false); /* mov qword [slot], imm32 */
+        put8(a, 0xc7);
+        put_mem(a, 0, H_RBP, slot(o.guest));
+        put32(a, (u32)value);
+        return true;
+    }
     if (o.host == SLOT && in->opcode < 0xb0)
         x_load(a, 1, H_R15, H_RBP, slot(o.guest));
     if (r->map == OB && (in->opcode & 0xf8) == 0x90) { /* XCHG rAX */
@@ -204,29 +222,74 @@ static bool emit_short_form(struct tr *t, const struct insn *in, const struct in
     return true;
 }
 
+/* ADD to CMP and MOV, of E and G in either order: bit 1 of the opcode tells which. */
+static bool has_both_orders(const struct insn_row *r)
+{
+    return r->map == OB &&
+           ((r->opcode < 0x40 && (r->opcode & 7) < 4) || (r->opcode >= 0x88 && r->opcode <= 0x8b));
+}
+
+/* Can an operand of this size be written where it lies in memory? 32 bits clear the rest of the
+ * register, and a narrow store makes the next load of all of it wait. */
+static bool writes_in_place(const struct insn_row *r, unsigned size)
+{
+    return size == 8 && !(r->attr & A_DST2); /* XCHG with memory would lock */
+}
+
+/* Does the register have to be loaded, to be written by the instruction? */
+static bool loads_first(const struct insn_row *r, unsigned size, bool is_op1)
+{
+    return !(is_op1 && r->attr & A_WO1 && size >= 4);
+}
+
+/* E is the host register eh, G lives in memory: the operand there becomes the instruction's E. */
+static bool emit_swapped(struct tr *t, const struct insn *in, const struct insn_row *r,
+                         const struct row_traits *tr, struct operand e, struct operand g)
+{
+    bool test = r->map == OB && (r->opcode == 0x84 || r->opcode == 0x85);
+    if (!(test || has_both_orders(r)) || e.high || (tr->writes_g && !writes_in_place(r, in->osz)))
+        return false;
+    put_insn(t, in, r,
+             &(struct places){.opcode = test ? in->opcode : in->opcode ^ 2u,
+                              .reg = (unsigned)e.host,
+                              .rm = H_RBP,
+                              .mem = true,
+                              .disp = slot(g.guest),
+                              .rex = tr->byte_g && e.host >= 4});
+    return true;
+}
+
 /* E and G forms with ModRM. */
 static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
                             const struct insn_row *r, const struct row_traits *tr)
 {
     struct asmbuf *a = &t->a;
-    bool has_g = has_letter(r, letter_is_g);
+    bool has_g = has_letter(r, letter_is_g), e_first = letter_is_e(r->opnd[0]);
     bool e_byte = tr->e_size == 1;
     unsigned size = tr->e_size ? tr->e_size : in->osz;
     struct operand g = {.host = in->modrm >> 3 & 7}, e = {.host = H_R15};
+    struct places p = {.opcode = in->opcode};
 
     if (has_g)
         g = operand_of(in->reg, tr->byte_g);
     if (!in->mem)
         e = operand_of(in->rm, e_byte);
+    bool e_slot = e.host == SLOT, g_slot = g.host == SLOT;
     /* High bytes cannot be named beside a REX prefix; scratch registers need one. */
     bool g_byte = has_g && tr->byte_g;
     if (g.high || e.high) {
-        bool low_e = !in->mem && e.host != SLOT && e.host < 4;
-        bool low_g = !has_g || (g.host != SLOT && g.host < 4);
+        bool low_e = !in->mem && !e_slot && e.host < 4;
+        bool low_g = !has_g || (!g_slot && g.host < 4);
         if (!low_e || !low_g || in->osz == 8)
             return false;
     }
-    int eh = e.host, gh = g.host;
+    if (g_slot && !in->mem && !e_slot && emit_swapped(t, in, r, tr, e, g))
+        return true;
+    bool e_stays =
+        e_slot && row_template(r) != T_BITS && (!tr->writes_e || writes_in_place(r, size));
+    p.rm = e_slot ? H_R15 : (unsigned)e.host + (e.high ? 4 : 0);
+    p.reg = g_slot ? H_R14 : (unsigned)g.host + (g.high ? 4 : 0);
+    p.mem = in->mem || e_stays;
     if (in->mem) {
         if (!block_address_is_flat(t->b->key, in))
             return false;
@@ -238,20 +301,20 @@ static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
             jit_emit_kept_compare(t, in, cold);
             return true;
         }
-    } else if (eh == SLOT) {
-        eh = H_R15;
+    } else if (e_stays) {
+        p.rm = H_RBP;
+        p.disp = slot(e.guest);
+    } else if (e_slot && loads_first(r, size, e_first)) {
         x_load(a, 1, H_R15, H_RBP, slot(e.guest));
     }
-    if (gh == SLOT) {
-        gh = H_R14;
+    if (g_slot && loads_first(r, in->osz, !e_first))
         x_load(a, 1, H_R14, H_RBP, slot(g.guest));
-    }
-    bool rex_byte = (g_byte && !g.high && gh >= 4) || (!in->mem && e_byte && !e.high && eh >= 4);
-    put_insn(t, in, r, g.high ? gh + 4 : gh, e.high ? eh + 4 : eh, in->mem, rex_byte);
+    p.rex = (g_byte && !g.high && p.reg >= 4) || (!p.mem && e_byte && !e.high && p.rm >= 4);
+    put_insn(t, in, r, &p);
     put_imm(a, r, in);
-    if (g.host == SLOT && has_g && tr->writes_g)
+    if (g_slot && has_g && tr->writes_g)
         x_store(a, 1, H_R14, H_RBP, slot(g.guest));
-    if (!in->mem && e.host == SLOT && tr->writes_e)
+    if (e_slot && !e_stays && tr->writes_e)
         x_store(a, 1, H_R15, H_RBP, slot(e.guest));
     return true;
 }

@@ -21,15 +21,12 @@ static bool emit_lea(struct tr *t, const struct insn *in)
 {
     if ((t->is64 ? in->asz != 8 : in->asz != 4) || in->osz == 2)
         return false;
-    struct insn flat = *in;
-    flat.seg = SEG_NONE;
-    flat.disp += t->j->test.wrong;
-    if (jit_emit_plain_lea(t, &flat))
-        return true;
-    jit_emit_address(t, &flat);
-    if (in->osz == 4 && t->is64)
-        x_mov(&t->a, 0, H_R15, H_R15);
-    jit_store_reg(t, in->reg, H_R15);
+    struct insn wrong = *in;
+    wrong.disp += t->j->test.wrong;
+    bool in_memory = host_reg[in->reg] == SLOT;
+    jit_emit_lea(t, in->osz == 8, in_memory ? H_R15 : (unsigned)host_reg[in->reg], &wrong);
+    if (in_memory)
+        jit_store_reg(t, in->reg, H_R15);
     return true;
 }
 
@@ -71,9 +68,12 @@ static bool emit_pop(struct tr *t, const struct insn *in, unsigned i)
     struct jit_site *s = jit_new_site(t, in, i);
     x_lea(a, w, H_R15, H_R12, 0);
     jit_emit_tlb_check(t, size, false, s, i);
-    x_load(a, w, H_R14, H_R15, 0);
+    int h = host_reg[in->rm];
+    unsigned to = h == SLOT || in->rm == RSP ? H_R14 : (unsigned)h;
+    x_load(a, w, to, H_R15, 0);
     x_lea(a, w, H_R12, H_R12, (s32)size);
-    jit_store_reg(t, in->rm, H_R14);
+    if (to == H_R14)
+        jit_store_reg(t, in->rm, H_R14);
     return true;
 }
 

@@ -149,6 +149,7 @@ static void emit_body(struct tr *t)
     t->jb->notes = t->notes;
     jit_flush_notes(t);
     t->jb->end = t->a.p;
+    t->jb->flags = t->flags;
     if (closed)
         jit_emit_end(t);
     else
@@ -183,7 +184,6 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     jb->end_key = t.key;
     jb->vec_live = t.vec_live;
     jb->x87_live = t.x87_live;
-    jb->flags = t.flags;
     j->stats.host_bytes += (u64)(t.a.p - start);
     j->next = t.a.p;
     return true;
