@@ -136,6 +136,7 @@ struct jit_chunk {
 
 #define TRACE_BLOCKS 16u
 #define TRACE_INSNS 120u
+#define TRACE_PAGES 4u
 
 /* A way through several blocks: trace.c. Lies in the JIT's data. */
 struct jit_trace {
@@ -159,6 +160,11 @@ struct jit_recording {
     struct jit_link *link; /* NULL: nothing is recorded */
     struct jit_block *block[TRACE_BLOCKS];
     u8 side[TRACE_BLOCKS];
+    struct {
+        gva_t lin;
+        u32 number;      /* tlb_note_code */
+    } page[TRACE_PAGES]; /* but the one of the link */
+    unsigned pages;
     unsigned count, insns;
     s64 left; /* of the slice, before the last block */
 };
@@ -403,8 +409,8 @@ void jit_emit_give_back(struct asmbuf *a, unsigned n);
 /* ---- traces: trace.c ------------------------------------------------------------------------- */
 
 /* Does a trace begin with this link, when it is hot? */
-bool jit_link_is_counted(const struct jit *j, const struct jit_link *l,
-                         const struct jit_block *from, const struct jit_block *to, bool same_page);
+bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
+                         const struct jit_block *to);
 /* The interpreter took a link that has become hot. */
 void jit_record_begin(struct jit *j, struct jit_link *l);
 void jit_record_cancel(struct jit *j);

@@ -294,7 +294,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
             return true;
     }
     struct jit_link *l = &from->link[side];
-    l->counted = jit_link_is_counted(j, l, from, to, same_page);
+    l->counted = jit_link_is_counted(l, from, to);
     if (l->counted) {
         l->heat = j->test.hot ? (s32)j->test.hot : TRACE_HOT;
         jit_flags_save(&t);

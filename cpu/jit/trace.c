@@ -26,11 +26,18 @@
 
 /* ---- what belongs into a trace --------------------------------------------------------------- */
 
+static bool same_page(const struct jit_block *a, const struct jit_block *b)
+{
+    return ((a->lin ^ b->lin) & PAGE_MASK) == 0;
+}
+
+/* May a trace that is entered from a block come through another? Of several pages only a program's
+ * have guards that stay as they are. */
 static bool fits(const struct jit_block *from, const struct jit_block *jb)
 {
-    return ((from->lin ^ jb->lin) & PAGE_MASK) == 0 && jb->block->gpa2 == ~0ull &&
-           from->block->gpa2 == ~0ull && jb->block->key == from->block->key &&
-           jb->end_key == jb->block->key;
+    u32 key = from->block->key;
+    bool one_page = same_page(from, jb) && jb->block->gpa2 == ~0ull;
+    return jb->block->key == key && jb->end_key == key && (one_page || key & KEY_CPL3);
 }
 
 static bool insn_fits(const struct jit *j, const struct insn *in)
@@ -41,12 +48,11 @@ static bool insn_fits(const struct jit *j, const struct insn *in)
            (tr->vec_ok && tr->vec_xmm && !tr->vec_mmx && !tr->vec_guards);
 }
 
-bool jit_link_is_counted(const struct jit *j, const struct jit_link *l,
-                         const struct jit_block *from, const struct jit_block *to, bool same_page)
+bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
+                         const struct jit_block *to)
 {
-    (void)j;
-    return same_page && !from->is_call && l->heat >= 0 && fits(from, to) &&
-           from->end_key == from->block->key && (l->leaves_trace || to->lin <= from->lin);
+    return !from->is_call && l->heat >= 0 && fits(from, to) && from->end_key == from->block->key &&
+           (l->leaves_trace || to->lin <= from->lin);
 }
 
 /* ---- emission -------------------------------------------------------------------------------- */
@@ -321,6 +327,22 @@ static enum outcome emit_steps(struct emission *e, unsigned *bad)
     return MADE;
 }
 
+/* Goes to the link's path unless the pages that the trace lies in are what they were; later they
+ * cannot change. */
+static void emit_page_guards(struct tr *t, const struct jit_recording *r, u8 *stale[TRACE_PAGES])
+{
+    struct asmbuf *a = &t->a;
+    if (r->pages)
+        x_load(a, 1, H_R15, H_RBP, STATE(tlb.code));
+    for (unsigned i = 0; i < r->pages; i++) {
+        put8(a, 0x41); /* cmp dword [r15 + slot], number */
+        put8(a, 0x81);
+        put_mem(a, 7, H_R15, (s32)(tlb_code_slot(r->page[i].lin) * sizeof(u32)));
+        put32(a, r->page[i].number);
+        stale[i] = x_jcc(a, 5, a->p); /* jne */
+    }
+}
+
 /* Emits the trace; on failure, *bad is the step that does not belong into it. */
 static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct plan *p,
                          unsigned *bad)
@@ -335,13 +357,14 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     t->mode = KEY_TLB_MODE(t->key);
     t->a = jit_asmbuf(j, j->next);
     struct asmbuf *a = &t->a;
-    u8 *path = a->p, *vec_off = NULL, *late[2];
+    u8 *path = a->p, *vec_off = NULL, *late[2], *stale[TRACE_PAGES];
 
     prepare(&e);
     if (!p->saved)
         t->flags = from->flags;
     jit_flags_save(t);
     struct flag_source at_top = t->flags;
+    emit_page_guards(t, p->way, stale);
     if (t->vec_live && !from->vec_live) {
         put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
         put_mem(a, 7, H_RBP, STATE(jit_vec_off));
@@ -368,6 +391,8 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     jit_emit_give_back(a, n);
     if (vec_off && !a->full)
         x_patch(vec_off, a->p);
+    for (unsigned i = 0; i < p->way->pages && !a->full; i++)
+        x_patch(stale[i], a->p);
     jit_emit_flags(t, &at_top);
     x_jmp(a, from->path[p->link->side]);
     emit_ways_out(&e, trace);
@@ -511,6 +536,30 @@ static bool recorded(const struct jit_recording *r, const struct jit_block *jb)
     return false;
 }
 
+/* The page of the block that is about to run. False: there is no room for it. */
+static bool record_page(struct cpu *cpu, gva_t lin, gpa_t gpa)
+{
+    struct jit_recording *r = &cpu->jit->recording;
+    lin &= PAGE_MASK;
+    if (lin == (r->link->from->lin & PAGE_MASK))
+        return true;
+    for (unsigned i = 0; i < r->pages; i++)
+        if (r->page[i].lin == lin)
+            return true;
+    if (r->pages == TRACE_PAGES)
+        return false;
+    r->page[r->pages].lin = lin;
+    r->page[r->pages++].number = tlb_note_code(&cpu->tlb, lin, gpa);
+    return true;
+}
+
+static bool record_pages(struct cpu *cpu, const struct jit_block *jb)
+{
+    const struct block *b = jb->block;
+    return record_page(cpu, jb->lin, b->gpa) &&
+           (b->gpa2 == ~0ull || record_page(cpu, jb->lin + PAGE_SIZE, b->gpa2));
+}
+
 bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side)
 {
     struct jit *j = cpu->jit;
@@ -527,7 +576,7 @@ bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from,
         return false;
     }
     if (n == TRACE_BLOCKS || r->insns + jb->block->count > TRACE_INSNS || recorded(r, jb) ||
-        !fits(r->link->from, jb)) {
+        !fits(r->link->from, jb) || !record_pages(cpu, jb)) {
         make(j, false);
         return false;
     }
