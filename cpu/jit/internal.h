@@ -361,6 +361,11 @@ bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_push_mem(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i);
+/* How many instructions from i on, before `end`, are PUSHes or POPs that one check serves; 0: none.
+ * When it misses, the interpreter goes on with the first of them. */
+unsigned jit_stack_run(const struct tr *t, unsigned i, unsigned end);
+void jit_emit_stack_run(struct tr *t, unsigned i, unsigned n);
+#define STACK_RUN_MAX 8u
 /* What ends the block: its last instruction, or the next address. */
 void jit_emit_end(struct tr *t);
 void jit_emit_fall_through(struct tr *t);

@@ -77,6 +77,74 @@ static bool emit_pop(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
+/* PUSH or POP of a register or an immediate that moves RSP by a slot and nothing else. */
+static bool is_simple(const struct tr *t, const struct insn *in, enum insn_template own)
+{
+    const struct insn_row *r = insn_row(in);
+    bool imm = r->ops == &ops_push_i;
+    insn_fn fn = in->idx == 0 ? t->b->first_fn : in->fn;
+    return row_template(r) == own && in->osz == stack_slot_size(t) && !in->mem &&
+           (imm || in->rm != RSP) && fn != r->ops->any;
+}
+
+unsigned jit_stack_run(const struct tr *t, unsigned i, unsigned end)
+{
+    enum insn_template own = row_template(insn_row(&t->b->insn[i]));
+    unsigned n = 0;
+    if (own != T_PUSH && own != T_POP)
+        return 0;
+    while (i + n < end && n < STACK_RUN_MAX && is_simple(t, &t->b->insn[i + n], own))
+        n++;
+    return n > 1 ? n : 0;
+}
+
+static void emit_run_push(struct tr *t, const struct insn *in, s32 at)
+{
+    struct asmbuf *a = &t->a;
+    unsigned w = t->is64;
+    if (insn_row(in)->ops == &ops_push_i) {
+        put_rex(a, w, 0, 0, H_R15, false); /* mov [r15 + at], imm32 */
+        put8(a, 0xc7);
+        put_mem(a, 0, H_R15, at);
+        put32(a, (u32)in->imm);
+        return;
+    }
+    if (host_reg[in->rm] == SLOT)
+        x_load(a, 1, H_R14, H_RBP, slot(in->rm));
+    x_store(a, w, host_reg[in->rm] == SLOT ? H_R14 : (unsigned)host_reg[in->rm], H_R15, at);
+}
+
+static void emit_run_pop(struct tr *t, const struct insn *in, s32 at)
+{
+    bool in_memory = host_reg[in->rm] == SLOT;
+    x_load(&t->a, t->is64, in_memory ? H_R14 : (unsigned)host_reg[in->rm], H_R15, at);
+    if (in_memory)
+        jit_store_reg(t, in->rm, H_R14);
+}
+
+void jit_emit_stack_run(struct tr *t, unsigned i, unsigned n)
+{
+    const struct insn *in = &t->b->insn[i];
+    bool push = row_template(insn_row(in)) == T_PUSH;
+    s32 size = (s32)stack_slot_size(t), bytes = size * (s32)n;
+    u32 lost = BIT(RSP);
+    jit_flush_notes(t);
+    for (unsigned k = 0; k < n && !push; k++)
+        lost |= BIT(in[k].rm);
+    jit_flags_spare(t, lost);
+    x_lea(&t->a, t->is64, H_R15, H_R12, push ? -bytes : 0);
+    jit_emit_tlb_check(t, (unsigned)bytes, push, NULL, i);
+    for (unsigned k = 0; k < n; k++) {
+        if (push)
+            emit_run_push(t, &in[k], bytes - size * (s32)(k + 1));
+        else
+            emit_run_pop(t, &in[k], size * (s32)k);
+    }
+    x_lea(&t->a, t->is64, H_R12, H_R12, push ? -bytes : bytes);
+    t->may_spend = false;
+    t->j->stats.templates += n;
+}
+
 static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
 {
     struct asmbuf *a = &t->a;

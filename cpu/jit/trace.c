@@ -313,9 +313,16 @@ static enum outcome emit_steps(struct emission *e, unsigned *bad)
         set_step(e, s);
         *bad = s;
         unsigned n = t->b->count - is_closed(t->b);
-        for (unsigned i = 0; i < n; i++)
-            if (!emit_insn(e, i))
+        for (unsigned i = 0; i < n; i++) {
+            unsigned run = jit_stack_run(t, i, n), colds = t->colds;
+            if (run) {
+                jit_emit_stack_run(t, i, run);
+                mark_colds(e, colds);
+                i += run - 1;
+            } else if (!emit_insn(e, i)) {
                 return FAILED;
+            }
+        }
         bool last = s + 1 == p->count;
         if (last && !p->loop) {
             jit_want_flags(t);

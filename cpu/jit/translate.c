@@ -143,7 +143,13 @@ static void emit_body(struct tr *t)
             jit_emit_exit_record(t, i); /* its shadow reaches into the next block */
             return;
         }
-        jit_emit_insn(t, in, i);
+        unsigned run = jit_stack_run(t, i, n);
+        if (run) {
+            jit_emit_stack_run(t, i, run);
+            i += run - 1;
+        } else {
+            jit_emit_insn(t, in, i);
+        }
     }
     jit_want_flags(t);
     t->jb->notes = t->notes;
