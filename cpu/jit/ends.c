@@ -12,22 +12,53 @@ static void end_site(struct tr *t, unsigned side, u8 *after)
     t->cold[t->colds++] = (struct cold){.from = after, .idx = t->b->count - 1u};
 }
 
-/* A CALL pushes its return address when nothing else can go wrong but the store itself. */
-static void commit_call(struct tr *t, const struct insn *in)
+/* How a computed jump changes the stack. */
+enum stack_effect { STACK_KEPT, STACK_PUSH, STACK_POP };
+
+/* What RET and CALL do when nothing else can go wrong but a CALL's store. The flags come back. */
+static void emit_stack_effect(struct tr *t, enum stack_effect effect, const struct insn *in)
 {
     struct asmbuf *a = &t->a;
     unsigned size = stack_slot_size(t), w = t->is64, cold = t->colds;
-    u64 ret = t->jb->lin + in->off + in->len;
-    x_store(a, 1, H_R14, H_RBP, STATE(jit_target));
-    x_lea(a, w, H_R15, H_R12, -(s32)size);
-    jit_emit_tlb_check(t, size, true, NULL, in->idx);
-    t->cold[cold].undo = t->b->count;
-    x_mov_imm(a, H_R14, w ? ret : (u32)ret);
-    x_store(a, w, H_R14, H_R15, 0);
-    x_lea(a, w, H_R12, H_R12, -(s32)size);
+    if (effect == STACK_PUSH) {
+        u64 ret = t->jb->lin + in->off + in->len;
+        x_lea(a, w, H_R15, H_R12, -(s32)size);
+        jit_emit_tlb_check(t, size, true, NULL, in->idx);
+        t->cold[cold].undo = t->b->count;
+        x_mov_imm(a, H_R14, w ? ret : (u32)ret);
+        x_store(a, w, H_R14, H_R15, 0);
+    }
+    jit_emit_flags(t, &t->flags); /* RSP may be what they come from */
+    if (effect == STACK_PUSH)
+        x_lea(a, w, H_R12, H_R12, -(s32)size);
+    if (effect == STACK_POP)
+        x_lea(a, w, H_R12, H_R12,
+              (s32)size + (insn_row(in)->opnd[0] == OPND_Iw ? (u16)in->imm : 0));
 }
 
-/* r15: target -> its guard now. Code with other guards is not in the table. Clobbers RCX. */
+/* op r64, [base + disp] */
+static void op_load(struct asmbuf *a, unsigned w, unsigned opcode, unsigned reg, unsigned base,
+                    s32 disp)
+{
+    put_rex(a, w, reg, 0, base, false);
+    put8(a, opcode);
+    put_mem(a, reg, base, disp);
+}
+
+static void shift_r(struct asmbuf *a, unsigned ext, unsigned reg, unsigned n)
+{
+    put_rex(a, 1, 0, 0, reg, false);
+    put8(a, 0xc1);
+    put8(a, 0xc0 | ext << 3 | (reg & 7));
+    put8(a, n);
+}
+
+#define OP_ADD 0x03
+#define OP_CMP 0x3b
+#define SHL 4
+#define SHR 5
+
+/* r15: target -> its guard now. Code with other guards is not in the table. Clobbers r14. */
 static void emit_target_guard(struct tr *t)
 {
     struct asmbuf *a = &t->a;
@@ -35,75 +66,62 @@ static void emit_target_guard(struct tr *t)
         x_load(a, 0, H_R15, H_RBP, STATE(tlb.epoch_global));
         return;
     }
-    x_shl(a, H_R15, H_R15, 64 - PAGE_SHIFT - TLB_CODE_SLOT_BITS, H_RCX);
-    x_shr(a, H_R15, H_R15, 64 - TLB_CODE_SLOT_BITS, H_RCX);
-    x_load(a, 1, H_RCX, H_RBP, STATE(tlb.code));
-    put_rex(a, 0, H_R15, H_R15, H_RCX, false); /* mov r15d, [rcx + r15 * 4] */
+    shift_r(a, SHL, H_R15, 64 - PAGE_SHIFT - TLB_CODE_SLOT_BITS);
+    shift_r(a, SHR, H_R15, 64 - TLB_CODE_SLOT_BITS);
+    x_load(a, 1, H_R14, H_RBP, STATE(tlb.code));
+    put_rex(a, 0, H_R15, H_R15, H_R14, false); /* mov r15d, [r14 + r15 * 4] */
     put8(a, 0x8b);
-    put_sib(a, H_R15, H_RCX, H_R15, 2, 0);
+    put_sib(a, H_R15, H_R14, H_R15, 2, 0);
 }
 
 /*
- * The guards of an indirect jump whose target is in r15: takes the entry from the table and goes
- * there if it stands for this address, the mapping is still right and the slice not over. Else
- * leaves to record i with nothing committed. `commit` runs in between.
+ * The guards of an indirect jump whose target is in r15, with flags to spare: takes the entry from
+ * the table and goes there if it stands for this address, the mapping is still right and the slice
+ * not over. Else leaves to record i with nothing committed.
  */
-static void emit_indirect(struct tr *t, unsigned i,
-                          void (*commit)(struct tr *, const struct insn *), const struct insn *in)
+static void emit_indirect(struct tr *t, unsigned i, enum stack_effect effect)
 {
     struct asmbuf *a = &t->a;
-    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_ror(a, H_R14, H_R15, 16);
+    u8 *late[2];
+    x_ror_quick(a, H_R14, H_R15, 16);
     x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
     x_movzx16(a, H_R14, H_R14);
-    x_load(a, 1, H_RCX, H_RBP, STATE(jit_targets));
-    put_rex(a, 1, H_R14, H_R14, H_RCX, false); /* mov r14, [rcx + r14 * 8] */
-    put8(a, 0x8b);
-    put_sib(a, H_R14, H_RCX, H_R14, 3, 0);
-    x_load(a, 1, H_RCX, H_R14, -16);
-    x_lea_sib(a, 1, H_RCX, H_RCX, H_R15, 0, (s32)t->key);
-    u8 *same = x_jrcxz(a);
-    u8 *miss = x_jmp(a, a->p);
-    x_here(a, same);
+    shift_r(a, SHL, H_R14, 3);
+    op_load(a, 1, OP_ADD, H_R14, H_RBP, STATE(jit_targets));
+    x_load(a, 1, H_R14, H_R14, 0);
+    x_store(a, 1, H_R14, H_RBP, STATE(jit_target));
+    x_load(a, 1, H_R14, H_R14,
+           -(s32)sizeof(struct jit_head) + (s32)offsetof(struct jit_head, neg_lin));
+    x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
+    put8(a, 0x49); /* cmp r14, -key */
+    put8(a, 0x81);
+    put8(a, 0xfe);
+    put32(a, -t->key);
+    u8 *miss = x_jcc(a, 5, a->p); /* jne */
     emit_target_guard(t);
-    x_load(a, 0, H_RCX, H_R14, -8);
-    put_rex(a, 0, H_RCX, 0, 0, false); /* not ecx: minus one minus it */
-    put8(a, 0xf7);
-    put8(a, 0xc0 | 2 << 3 | H_RCX);
-    x_lea_sib(a, 0, H_RCX, H_RCX, H_R15, 0, 1);
-    u8 *current = x_jrcxz(a);
-    u8 *stale = x_jmp(a, a->p);
-    x_here(a, current);
-    jit_emit_load_left(t, t->b->count);
-    x_shr(a, H_RCX, H_R15, 63, H_RCX);
-    u8 *in_time = x_jrcxz(a);
-    u8 *late = x_jmp(a, a->p);
-    x_here(a, in_time);
-    x_store(a, 1, H_R15, H_RBP, STATE(left));
-    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    if (commit)
-        commit(t, in);
-    if (commit == commit_call) {
-        put8(a, 0xff); /* jmp [rbp + jit_target] */
-        put_mem(a, 4, H_RBP, STATE(jit_target));
-    } else {
-        put8(a, 0x41); /* jmp r14 */
-        put8(a, 0xff);
-        put8(a, 0xe6);
-    }
+    x_load(a, 1, H_R14, H_RBP, STATE(jit_target));
+    op_load(a, 0, OP_CMP, H_R15, H_R14,
+            -(s32)sizeof(struct jit_head) + (s32)offsetof(struct jit_head, guard));
+    u8 *stale = x_jcc(a, 5, a->p);
+    jit_emit_count(t, t->b->count, late);
+    emit_stack_effect(t, effect, &t->b->insn[i]);
+    put8(a, 0xff); /* jmp [rbp + jit_target] */
+    put_mem(a, 4, H_RBP, STATE(jit_target));
+    jit_patch_late(a, late);
+    jit_emit_give_back(a, t->b->count);
     if (a->full)
         return;
     x_patch(miss, a->p);
     x_patch(stale, a->p);
-    x_patch(late, a->p);
-    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    jit_emit_flags(t, &t->flags);
     jit_emit_exit_record(t, i);
 }
 
-static void commit_ret(struct tr *t, const struct insn *in)
+/* From here on, there is a source for the flags. */
+static void begin_indirect(struct tr *t)
 {
-    s32 n = (s32)stack_slot_size(t) + (insn_row(in)->opnd[0] == OPND_Iw ? (u16)in->imm : 0);
-    x_lea(&t->a, t->is64, H_R12, H_R12, n);
+    jit_flags_save(t);
+    t->may_spend = true;
 }
 
 static bool emit_ret(struct tr *t, const struct insn *in, unsigned i)
@@ -111,21 +129,21 @@ static bool emit_ret(struct tr *t, const struct insn *in, unsigned i)
     unsigned size = stack_slot_size(t);
     if (in->osz != size)
         return false;
+    begin_indirect(t);
     x_lea(&t->a, t->is64, H_R15, H_R12, 0);
     jit_emit_tlb_check(t, size, false, NULL, i);
     x_load(&t->a, t->is64, H_R15, H_R15, 0);
-    emit_indirect(t, i, commit_ret, in);
+    emit_indirect(t, i, STACK_POP);
     return true;
 }
 
 /* Indirect JMP or CALL: r15 = the operand. */
 static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i, bool call)
 {
-    if (in->osz != stack_slot_size(t))
+    if (in->osz != stack_slot_size(t) || (in->mem && !block_address_is_flat(t->b->key, in)))
         return false;
+    begin_indirect(t);
     if (in->mem) {
-        if (!block_address_is_flat(t->b->key, in))
-            return false;
         jit_emit_address(t, in);
         jit_emit_tlb_check(t, in->osz, false, NULL, i);
         x_load(&t->a, t->is64, H_R15, H_R15, 0);
@@ -134,7 +152,7 @@ static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i, bool cal
     } else {
         x_mov(&t->a, 1, H_R15, (unsigned)host_reg[in->rm]);
     }
-    emit_indirect(t, i, call ? commit_call : NULL, in);
+    emit_indirect(t, i, call ? STACK_PUSH : STACK_KEPT);
     return true;
 }
 
