@@ -56,8 +56,11 @@ static bool set_file(struct vm_drive *d, const char *value, struct err *e)
 
 static bool set_if(struct vm_drive *d, const char *value, struct err *e)
 {
-    static const struct text_value words[] = {
-        {"ide", VM_DRIVE_IDE}, {"virtio", VM_DRIVE_VIRTIO}, {"none", VM_DRIVE_NONE}, {NULL, 0}};
+    static const struct text_value words[] = {{"ide", VM_DRIVE_IDE},
+                                              {"floppy", VM_DRIVE_FLOPPY},
+                                              {"virtio", VM_DRIVE_VIRTIO},
+                                              {"none", VM_DRIVE_NONE},
+                                              {NULL, 0}};
     int v = 0;
     bool ok = choose("if", value, words, &v, e);
 
@@ -227,6 +230,8 @@ static struct vm_drive *add(struct drive_list *l, struct err *e)
 
 static bool complete(struct vm_drive *d, const struct options *o, struct err *e)
 {
+    if (d->bus == VM_DRIVE_FLOPPY)
+        d->media = MEDIA_FLOPPY;
     if (d->media == MEDIA_CDROM)
         d->image.readonly = true;
     if (o->given[OPT_SNAPSHOT] && !d->image.readonly)
@@ -290,6 +295,8 @@ bool drives_from_options(struct drive_list *l, const struct options *o, struct e
         !add_short(l, o, OPT_HDB, VM_DRIVE_IDE, MEDIA_DISK, 1, e) ||
         !add_short(l, o, OPT_HDC, VM_DRIVE_IDE, MEDIA_DISK, 2, e) ||
         !add_short(l, o, OPT_HDD, VM_DRIVE_IDE, MEDIA_DISK, 3, e) ||
+        !add_short(l, o, OPT_FDA, VM_DRIVE_FLOPPY, MEDIA_FLOPPY, 0, e) ||
+        !add_short(l, o, OPT_FDB, VM_DRIVE_FLOPPY, MEDIA_FLOPPY, 1, e) ||
         !add_short(l, o, OPT_CDROM, VM_DRIVE_IDE, MEDIA_CDROM, 2, e))
         return false;
     for (unsigned i = 0; o->drives[i]; i++)

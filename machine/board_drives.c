@@ -47,6 +47,21 @@ static bool open_ide(struct board *b, const struct vm_drive *v, struct err *e)
     return b->ide_drives[place] != NULL;
 }
 
+static bool open_floppy(struct board *b, const struct vm_drive *v, struct err *e)
+{
+    bool taken[FDC_DRIVES];
+    unsigned place;
+    char name[32];
+
+    for (unsigned i = 0; i < FDC_DRIVES; i++)
+        taken[i] = b->floppies[i] != NULL;
+    if (!find_place(taken, FDC_DRIVES, v, "if=floppy", &place, e))
+        return false;
+    snprintf(name, sizeof name, "floppy%u", place);
+    b->floppies[place] = open_drive(b, v, name, e);
+    return b->floppies[place] != NULL;
+}
+
 static bool open_virtio(struct board *b, const struct vm_drive *v, struct err *e)
 {
     char name[32];
@@ -75,6 +90,7 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
     for (unsigned i = 0; i < cfg->drive_count; i++) {
         const struct vm_drive *v = &cfg->drives[i];
         bool ok = v->bus == VM_DRIVE_IDE      ? open_ide(b, v, e)
+                  : v->bus == VM_DRIVE_FLOPPY ? open_floppy(b, v, e)
                   : v->bus == VM_DRIVE_VIRTIO ? open_virtio(b, v, e)
                                               : open_for_device(b, v, e);
 
@@ -82,6 +98,17 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
             return false;
     }
     return true;
+}
+
+void board_drives_fdc_props(const struct board *b, char *props, size_t size)
+{
+    size_t n = 0;
+
+    props[0] = '\0';
+    for (unsigned i = 0; i < FDC_DRIVES; i++)
+        if (b->floppies[i] && n < size)
+            n += (size_t)snprintf(props + n, size - n, "%sfd%u=%s", n ? "," : "", i,
+                                  b->floppies[i]->id);
 }
 
 void board_drives_ide_props(const struct board *b, char *props, size_t size)

@@ -13,4 +13,6 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
 /* The order of boot as SeaBIOS reads it: an Open Firmware path per line, for letters as of -boot. */
 void board_drives_boot_order(const struct board *b, const char *letters, char *text, size_t size);
 /* Properties of the IDE controller: which drive is where. */
+/* Properties of the floppy controller. */
+void board_drives_fdc_props(const struct board *b, char *props, size_t size);
 void board_drives_ide_props(const struct board *b, char *props, size_t size);

@@ -220,6 +220,24 @@ static bool add_bios_debug(struct board *b, struct chardev *chr, struct err *e)
     return c || !chr;
 }
 
+static u32 floppy_dma(void *opaque, u8 *buf, u32 len, bool to_memory, bool *terminal)
+{
+    struct board *b = opaque;
+    return i8237_move(b->i8237, 2, buf, len, to_memory, terminal);
+}
+
+static bool add_floppies(struct board *b, struct err *e)
+{
+    char props[256];
+    board_drives_fdc_props(b, props, sizeof props);
+    if (!(b->i8237 = add(b, &i8237_class, NULL, e)) || !(b->fdc = add(b, &fdc_class, props, e)))
+        return false;
+    b->fdc->dma = floppy_dma;
+    b->fdc->dma_opaque = b;
+    rtc_set_cmos(b->rtc, 0x10, (u8)(fdc_cmos_type(b->fdc, 0) << 4 | fdc_cmos_type(b->fdc, 1)));
+    return true;
+}
+
 static bool add_pci(struct board *b, const struct board_config *c, struct err *e)
 {
     char ide_props[256];
@@ -245,6 +263,7 @@ static void wire(struct board *b)
     irq_connect(&b->hpet->legacy_irq[0], irqline_set, &b->isa[0], SOURCE_HPET);
     irq_connect(&b->ps2->irq1, irqline_set, &b->isa[1], SOURCE_CHIP);
     irq_connect(&b->uart->irq, irqline_set, &b->isa[4], SOURCE_CHIP);
+    irq_connect(&b->fdc->irq, irqline_set, &b->isa[6], SOURCE_CHIP);
     irq_connect(&b->rtc->irq8, irqline_set, &b->isa[8], SOURCE_CHIP);
     irq_connect(&b->hpet->legacy_irq[1], irqline_set, &b->isa[8], SOURCE_HPET);
     irq_connect(&b->acpi_pm->sci, irqline_set, &b->isa[9], SOURCE_SCI);
@@ -344,7 +363,8 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     if (!board_drives_open(b, c->vm, e))
         return false;
     b->pic = add(b, &pic_class, NULL, e);
-    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_pci(b, c, e) ||
+    if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_floppies(b, e) ||
+        !add_pci(b, c, e) ||
         !add_bios_debug(b, c->vm->bios_debug, e))
         return false;
     wire(b);

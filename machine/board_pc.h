@@ -14,9 +14,11 @@
 #include "devices/apicbus.h"
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"
+#include "devices/fdc.h"
 #include "devices/fwcfg.h"
 #include "devices/hpet.h"
 #include "devices/i440fx.h"
+#include "devices/i8237.h"
 #include "devices/ide.h"
 #include "devices/ioapic.h"
 #include "devices/iobus.h"
@@ -79,11 +81,14 @@ struct board {
     struct i440fx *i440fx;
     struct piix3 *piix3;
     struct ide *ide;
+    struct i8237 *i8237;
+    struct fdc *fdc;
     struct acpi_pm *acpi_pm;
     struct debugcon *debugcon;
     struct vga *vga; /* NULL: none */
     struct fwcfg *fwcfg;
     struct drive *ide_drives[IDE_DRIVES]; /* by place; NULL: none */
+    struct drive *floppies[FDC_DRIVES];   /* the same */
     const char *virtio_drives[32]; /* names of drives that get a virtio-blk-pci of their own */
     unsigned virtio_count;
     struct irqline isa[ISA_LINES];

@@ -18,6 +18,7 @@ struct vga;
 
 enum vm_drive_bus {
     VM_DRIVE_IDE,
+    VM_DRIVE_FLOPPY,
     VM_DRIVE_VIRTIO, /* a virtio-blk-pci of its own */
     VM_DRIVE_NONE, /* for a -device that names it */
 };

@@ -1,10 +1,13 @@
 /*
  * fuzz_disk.c: a hostile guest and its disk controllers: any registers, any tables and rings in
- * memory, resets in between. IDE with a disk and a CD-ROM, virtio-blk with split or packed rings;
- * the first byte chooses. Nothing may be harmed, and no byte of a drive beyond its end is reached.
+ * memory, resets in between (floppies too). IDE with a disk and a CD-ROM, virtio-blk with split or
+ * packed rings; the first byte chooses. Nothing may be harmed, and no byte of a drive beyond its
+ * end is reached.
  */
 #define _GNU_SOURCE /* memfd_create */
 #include "base/bits.h"
+#include "devices/fdc.h"
+#include "devices/i8237.h"
 #include "devices/ide.h"
 #include "devices/virtio_blk.h"
 #include "mmu/dma.h"
@@ -19,6 +22,7 @@
 #define STEPS 400u
 #define RING 0x10000u /* where the rings of the well-behaved half are */
 #define MMIO_BASE 0xe0000000u
+#define FLOPPY 3u
 
 struct input {
     const u8 *data;
@@ -42,7 +46,7 @@ struct board {
     struct stats stats;
     struct drives drives;
     struct dev_env env;
-    struct dev *bus, *dev;
+    struct dev *bus, *dev, *dma;
     int fd[2];
 };
 
@@ -59,6 +63,25 @@ static void add_drive(struct board *b, unsigned n, const char *id, enum drive_me
         &(struct image_options){
             .path = path, .format = "raw", .readonly = media == MEDIA_CDROM, .cache = CACHE_UNSAFE},
         &e));
+}
+
+static u32 floppy_dma(void *opaque, u8 *buf, u32 len, bool to_memory, bool *terminal)
+{
+    struct board *b = opaque;
+
+    return i8237_move((struct i8237 *)(void *)b->dma, 2, buf, len, to_memory, terminal);
+}
+
+static void add_floppy(struct board *b, struct err *e)
+{
+    struct fdc *f;
+
+    b->dma = dev_create(&i8237_class, &b->env, NULL, e);
+    b->dev = dev_create(&fdc_class, &b->env, "fd0=disk", e);
+    BUG_ON(!b->dma || !b->dev);
+    f = (struct fdc *)(void *)b->dev;
+    f->dma = floppy_dma;
+    f->dma_opaque = b;
 }
 
 static void board_open(struct board *b, unsigned kind)
@@ -81,6 +104,10 @@ static void board_open(struct board *b, unsigned kind)
     b->bus = dev_create(&pci_class, &b->env, NULL, &e);
     BUG_ON(!b->bus);
     b->env.pci = (struct pci_bus *)(void *)b->bus;
+    if (kind == FLOPPY) {
+        add_floppy(b, &e);
+        return;
+    }
     b->dev = kind == 0   ? dev_create(&ide_class, &b->env, "hd0=disk,hd1=cd", &e)
              : kind == 1 ? dev_create(&virtio_blk_class, &b->env, "drive=disk,num-queues=2", &e)
                          : dev_create(&virtio_blk_class, &b->env, "drive=disk,packed=on", &e);
@@ -90,6 +117,7 @@ static void board_open(struct board *b, unsigned kind)
 static void board_close(struct board *b)
 {
     dev_destroy(b->dev);
+    dev_destroy(b->dma);
     dev_destroy(b->bus);
     BUG_ON(!drives_destroy(&b->drives, NULL));
     iobus_destroy(b->env.io);
@@ -276,19 +304,57 @@ static void split_request(struct board *b, struct input *in)
     phys_write(&b->phys, v->pci.bar[4].base + 0x3000, 0, 2);
 }
 
+/* A command with its DMA channel set up, or any register of the two chips. */
+static void floppy_step(struct board *b, struct input *in)
+{
+    static const u8 commands[] = {0x45, 0xe6, 0x46, 0x07, 0x0f, 0x08, 0x4a, 0x4d, 0x0e, 0x03};
+    static const u16 ports[] = {0x3f2, 0x3f4, 0x3f5, 0x3f7, 0x00, 0x08, 0x81, 0xc0};
+    u64 what = take(in, 1), n = take(in, 1);
+
+    if (what & 0x80) {
+        u16 port = (u16)(ports[n % ARRAY_SIZE(ports)] + (n & 0x80 ? take(in, 1) % 8 : 0));
+
+        if (what & 0x40)
+            iobus_read(b->env.io, port, 1);
+        else
+            iobus_write(b->env.io, port, (u32)take(in, 1), 1);
+        return;
+    }
+    iobus_write(b->env.io, 0x3f2, 0x1c, 1);
+    iobus_write(b->env.io, 0x0b, what & 1 ? 0x46 : 0x4a, 1);
+    for (unsigned i = 0; i < 2; i++)
+        iobus_write(b->env.io, 0x05, (u32)take(in, 1), 1);
+    iobus_write(b->env.io, 0x0a, 2, 1);
+    iobus_write(b->env.io, 0x3f5, commands[n % ARRAY_SIZE(commands)], 1);
+    for (unsigned i = 1; i < 9; i++) {
+        u32 value = (u32)take(in, 1);
+
+        iobus_write(b->env.io, 0x3f5,
+                    what & 2 ? (i == 5 ? 2 : value % 20) & ~(i == 1 ? 3u : 0) : value, 1);
+    }
+    for (unsigned i = 0; what & 4 && i < 20; i++)
+        run_until_quiet(b);
+    for (unsigned i = 0; what & 8 && i < 10; i++)
+        iobus_read(b->env.io, 0x3f5, 1);
+}
+
 static void step(struct board *b, unsigned kind, struct input *in)
 {
     u64 what = take(in, 1);
 
+    if (kind == FLOPPY && what % 16 > 3) {
+        floppy_step(b, in);
+        return;
+    }
     switch (what % 16) {
     case 0:
         if (take(in, 1) < 16)
             dev_reset(b->dev);
-        else if (kind)
+        else if (kind && kind != FLOPPY)
             virtio_start(b, in);
         return;
     case 1:
-        if (take(in, 1) > 32)
+        if (kind == FLOPPY || take(in, 1) > 32)
             return;
         pci_config_write(b->env.pci, ((struct pci_func *)(void *)b->dev)->devfn,
                          (unsigned)take(in, 1), (u32)take(in, 4), 4);
@@ -324,11 +390,11 @@ static void step(struct board *b, unsigned kind, struct input *in)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct input in = {data, size};
-    unsigned kind = (unsigned)(take(&in, 1) % 3);
+    unsigned kind = (unsigned)(take(&in, 1) % 4);
     struct board b;
 
     board_open(&b, kind);
-    if (kind)
+    if (kind && kind != FLOPPY)
         virtio_start(&b, &in);
     for (unsigned n = 0; n < STEPS && in.left; n++)
         step(&b, kind, &in);
