@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define STEPS 400000u
+#define STEPS 1600000u
 #define COUNTS 20000u
 #define PASSES 2000u
 #define SLEEPS 200u
