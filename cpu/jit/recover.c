@@ -419,19 +419,22 @@ void jit_flags_before(struct tr *t, const struct insn *in)
     bool replaces = replaces_flags(in, r), plain = is_plain(t, in), check = has_access(in);
     u32 lost = replaces ? 0 : written(in, r, tr) & source_regs(&t->flags);
     unsigned checks;
-    bool wanted = wanted_ahead(t, &checks);
 
     t->may_spend = false;
     if (!plain || (touches_flags(r) && !replaces) || (tr->vec_xmm && !t->vec_live)) {
         jit_want_flags(t);
         return;
     }
-    if (check && !replaces && checks)
-        jit_flags_save(t);
+    if (check && !replaces && t->flags.kind == SRC_NONE) {
+        wanted_ahead(t, &checks);
+        if (checks)
+            jit_flags_save(t);
+    }
     t->may_spend = t->flags.kind != SRC_NONE;
-    if (lost && wanted)
+    if (lost && wanted_ahead(t, &checks))
         keep_source(t, lost);
-    if (replaces && !in->mem && source_of(in, r, tr).kind == SRC_SHIFT && wanted) {
+    if (replaces && !in->mem && source_of(in, r, tr).kind == SRC_SHIFT &&
+        wanted_ahead(t, &checks)) {
         u8 place = (u8)number(in->rm, in->osz == 1);
         keep(t, &place, PLACE_KEPT);
     }
@@ -442,14 +445,13 @@ void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
     unsigned checks;
-    bool wanted = wanted_ahead(t, &checks);
     t->may_spend = false;
     if (!inlined) {
         t->flags.kind = SRC_NONE;
     } else if (replaces_flags(in, r)) {
         t->flags = source_of(in, r, tr);
         t->flags_spent = false;
-        if ((t->flags.kind == SRC_SHIFT || jit_can_keep_operand(in)) && !wanted)
+        if ((t->flags.kind == SRC_SHIFT || jit_can_keep_operand(in)) && !wanted_ahead(t, &checks))
             t->flags.kind = SRC_NONE; /* nothing was kept */
     } else if (r->fl_write | r->fl_undef || written(in, r, tr) & source_regs(&t->flags)) {
         t->flags.kind = SRC_NONE;
