@@ -280,8 +280,8 @@ struct cpu {
 
     struct jit *jit;           /* NULL: interpreter only */
     u8 jit_warm;               /* entries that a new block is credited with; 0 but in tests */
-    /* What translated code stores and loads again soon. Not beside `left`: there, loads that the host
-     * forwards wrongly double the time of a system call (measured on Zen 4). */
+    /* What translated code stores and loads again soon. Not beside `left`: there, a system call of the
+     * guest took twice the time (measured on Zen 4; the reason is not known). */
     u64 jit_rcx;     /* RCX during an access check */
     u64 jit_kept[2]; /* what flags are made from: jit/recover.c */
     u16 jit_saved;   /* and flags themselves, as jit_flags */
