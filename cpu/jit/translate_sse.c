@@ -125,7 +125,8 @@ bool jit_host_has_sha(void)
  * same registers on the host. */
 static bool implied_operands_agree(const struct insn_row *r)
 {
-    return r->opnd[2] == OPND_XMM0 || r->opnd[1] == OPND_Wx || r->gate == GATE_SHA;
+    bool string = r->opnd[1] == OPND_Wx && r->opnd[2] == OPND_Ib; /* PCMPESTRM and its kin */
+    return r->opnd[2] == OPND_XMM0 || string || r->gate == GATE_SHA;
 }
 
 static bool is_mxcsr_row(const struct insn_row *r)

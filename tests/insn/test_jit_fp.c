@@ -650,6 +650,54 @@ START_TEST(reserved_bits_of_mxcsr_do_no_harm)
 }
 END_TEST
 
+static void allow_avx(struct machine *m)
+{
+    m->cpu->gates = ~0ull;
+    m->cpu->xcr0 = XCR0_X87 | XCR0_AVX_STATE;
+    set_cr(m->cpu, CR0_USUAL, CR4_USUAL | CR4_OSXSAVE);
+}
+
+/* Each processor has approximations of its own, so none may run as itself: one result per operand,
+ * whether its block is hot or not. */
+START_TEST(approximations_are_the_interpreters)
+{
+    static const u8 code[] = {0x0f, 0x53, 0xc1,       /* rcpps xmm0, xmm1 */
+                              0x0f, 0x52, 0xd1,       /* rsqrtps xmm2, xmm1 */
+                              0xf3, 0x0f, 0x53, 0xd9, /* rcpss xmm3, xmm1 */
+                              0xf3, 0x0f, 0x52, 0xe1, /* rsqrtss xmm4, xmm1 */
+                              0xc5, 0xf8, 0x53, 0xe9, /* vrcpps xmm5, xmm1 */
+                              0xc5, 0xfc, 0x53, 0x36, /* vrcpps ymm6, [rsi] */
+                              0xc5, 0xfc, 0x52, 0xf9, /* vrsqrtps ymm7, ymm1 */
+                              0xc5, 0x78, 0x52, 0x06, /* vrsqrtps xmm8, [rsi] */
+                              0xc5, 0x72, 0x53, 0xc9, /* vrcpss xmm9, xmm1, xmm1 */
+                              0xc5, 0x72, 0x52, 0xd1, /* vrsqrtss xmm10, xmm1, xmm1 */
+                              0x0f, 0x0b};            /* ud2 */
+    static struct state s;
+    struct rng rng;
+    struct machine *ref, *jit;
+    if (!__builtin_cpu_supports("avx2"))
+        return;
+    ref = machine_open(64, false);
+    jit = machine_open(64, true);
+    allow_avx(ref);
+    allow_avx(jit);
+    rng_seed(&rng, 11);
+    for (unsigned i = 0; i < 200; i++) {
+        random_state(&rng, &s);
+        s.mxcsr = 0x1f80;
+        s.gpr[RSI] = DATA;
+        for (unsigned lane = 0; lane < 4; lane++)
+            s.vec[1].q[lane] = random_lane(&rng, 3);
+        const char *what = compare_runs(ref, jit, code, sizeof code, &s);
+        ck_assert_msg(!what, "%s differ in round %u", what, i);
+        ck_assert_uint_eq(ref->cpu->fault_chain[0].rip, CODE + sizeof code - 2);
+    }
+    ck_assert_uint_gt(jit_stats(jit->jit)->helpers, 0);
+    machine_close(ref);
+    machine_close(jit);
+}
+END_TEST
+
 /* ---- loops ----------------------------------------------------------------------------------- */
 
 /* Blocks that are linked keep the registers; the page behind the data ends the loop. */
@@ -736,6 +784,7 @@ int main(void)
     tcase_add_test(tc, a_control_word_that_unmasks_what_is_pending_raises_mf);
     tcase_add_test(tc, an_unmasked_exception_arrives_at_its_instruction);
     tcase_add_test(tc, reserved_bits_of_mxcsr_do_no_harm);
+    tcase_add_test(tc, approximations_are_the_interpreters);
     tcase_add_test(tc, a_linked_loop_keeps_its_sums_up_to_the_fault_in_its_middle);
     tcase_add_test(tc, random_vector_blocks_do_the_same_in_both_engines);
     tcase_add_test(tc, random_x87_blocks_do_the_same_in_both_engines);
