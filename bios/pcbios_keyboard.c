@@ -216,7 +216,9 @@ static u16 grey_key(u8 code, u8 flags)
         return 0;
     if (flags & ALT)
         return (u16)((code + 0x50) << 8);
-    return flags & CTRL ? (u16)(k->ctrl | 0xe0) : (u16)(code << 8 | 0xe0);
+    if (flags & CTRL)
+        return (u16)(k->ctrl | 0xe0);
+    return (u16)(code << 8 | 0xe0);
 }
 
 static u16 translate(u8 code, u8 flags, bool grey)
