@@ -149,6 +149,8 @@ struct jit_trace {
         struct jit_block *jb;
         u8 side;              /* that it is left by; SIDE_COMPUTED */
     } step[TRACE_BLOCKS + 1]; /* one more for the block that the link belongs to */
+    u8 *code; /* writable view */
+    u32 bytes;
     unsigned misses;
     u64 first_miss; /* instruction count */
 };

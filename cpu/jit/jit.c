@@ -388,6 +388,12 @@ static void visit_block(const struct jit *j, const struct jit_block *jb, jit_vis
         p.bytes = l->bytes;
         p.what = l->to == jb ? "loop" : "link";
         visit(opaque, &p);
+        if (!l->trace)
+            continue;
+        p.code = rx_of(j, l->trace->code);
+        p.bytes = l->trace->bytes;
+        p.what = "trace";
+        visit(opaque, &p);
     }
 }
 

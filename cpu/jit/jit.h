@@ -44,7 +44,7 @@ struct jit_piece {
     gva_t lin;
     gpa_t gpa;
     unsigned cpl;
-    const char *what; /* "block", "link" and "loop" (jumps out of it), "stubs" (of no guest code) */
+    const char *what; /* "block", "link", "loop" and "trace" (jumps out of it), "stubs" (no guest code) */
 };
 typedef void jit_visitor(void *opaque, const struct jit_piece *piece);
 

@@ -405,7 +405,9 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     emit_ways_out(&e, trace);
     if (a->full)
         return FAILED;
-    j->stats.host_bytes += (u64)(a->p - path);
+    trace->code = path;
+    trace->bytes = (u32)(a->p - path);
+    j->stats.host_bytes += trace->bytes;
     j->next = a->p;
     x_patch(from->site[p->link->side], path);
     return MADE;
