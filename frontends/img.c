@@ -259,8 +259,8 @@ static int img_check(const struct words *w, struct err *e)
     if (!i)
         return 0;
     if (i->format != &format_qcow2) {
-        image_close(i, NULL);
         err_usage(e, "%s: a %s image has nothing to check", w->file[0], i->format->name);
+        image_close(i, NULL);
         return 0;
     }
     ok = qcow2_check(i, &c, stdout, e);
