@@ -229,6 +229,7 @@ struct cpu {
     u8 cpl;
     u8 shadow; /* SHADOW_*: no interrupts before the next instruction */
     bool halted;
+    bool wakes_masked; /* halted by a personality: an interrupt ends it even with EFLAGS.IF clear */
     bool wait_sipi;
     bool nmi_blocked;
 
@@ -331,6 +332,12 @@ static inline u32 cpu_requests(const struct cpu *cpu)
 static inline u32 cpu_pending(const struct cpu *cpu)
 {
     return cpu_requests(cpu) & (cpu->eflags | ~REQ_INTR);
+}
+
+/* Does an interrupt that EFLAGS.IF holds off end the halt? */
+static inline bool cpu_wakes_masked(const struct cpu *cpu)
+{
+    return cpu->halted && cpu->wakes_masked && cpu_requests(cpu) & REQ_INTR;
 }
 
 /* Ends the slice at the next block boundary; the count of instructions stays right. On the CPU's

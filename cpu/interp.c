@@ -216,6 +216,10 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
         if (unlikely(cpu_requests(cpu) | cpu->dr6_pending) && deliver_events(cpu))
             continue;
         if (unlikely(cpu->halted)) {
+            if (cpu_wakes_masked(cpu)) {
+                cpu->halted = false;
+                continue;
+            }
             why = STOP_HALTED;
             break;
         }

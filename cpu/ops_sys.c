@@ -334,6 +334,8 @@ HANDLER(op_rdmsr)
     set_reg32(cpu, RDX, (u32)(v >> 32));
     stat_count(&cpu->stats, STAT_RDMSR, SERVED_LEAF);
     cpu->stats.cycles[STAT_RDMSR] += host_cycles() - t;
+    if (unlikely(cpu->halted)) /* some MSR's read is a wait */
+        return LEAVE_NEXT(cpu, in);
     NEXT;
 }
 OPS(rdmsr)
@@ -473,6 +475,7 @@ HANDLER(op_hlt)
 {
     stat_count(&cpu->stats, STAT_HLT, SERVED_EXIT);
     cpu->halted = true;
+    cpu->wakes_masked = false;
     return LEAVE_NEXT(cpu, in);
 }
 OPS(hlt)

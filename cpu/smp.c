@@ -85,7 +85,7 @@ void smp_sleep(struct cpu *cpu, bool (*can_run)(const struct cpu *cpu))
     struct smp *s = cpu->smp;
     pthread_mutex_lock(&s->lock);
     __atomic_store_n(&s->asleep[cpu->id], true, __ATOMIC_SEQ_CST);
-    s->hopeless[cpu->id] = cpu->wait_sipi || !(cpu->eflags & EFLAGS_IF);
+    s->hopeless[cpu->id] = cpu->wait_sipi || !(cpu->eflags & EFLAGS_IF || cpu->wakes_masked);
     while (!can_run(cpu) && !s->quit)
         pthread_cond_wait(&s->wake[cpu->id], &s->lock);
     __atomic_store_n(&s->asleep[cpu->id], false, __ATOMIC_SEQ_CST);

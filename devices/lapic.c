@@ -322,6 +322,8 @@ static void perform_eoi(struct lapic *l)
         if (l->bus && !(l->svr & SVR_NO_EOI_BROADCAST))
             apic_bus_eoi(l->bus, (u8)v);
     }
+    if (l->pv.ended)
+        l->pv.ended(l->pv.opaque, (u8)v);
     update_intr(l);
 }
 
@@ -351,10 +353,12 @@ int lapic_ack(struct lapic *l)
     }
     v = highest_vector(l->irr);
     vector_clear(l->irr, (u8)v);
-    vector_set(l->isr, (u8)v);
-    if (l->pv.injected)
-        l->pv.injected(l->pv.opaque, (u8)v, !vector_test(l->tmr, (u8)v),
-                       highest_vector(l->irr) >= 0);
+    if (!l->pv.auto_eoi || !l->pv.auto_eoi(l->pv.opaque, (u8)v)) {
+        vector_set(l->isr, (u8)v);
+        if (l->pv.injected)
+            l->pv.injected(l->pv.opaque, (u8)v, !vector_test(l->tmr, (u8)v),
+                           highest_vector(l->irr) >= 0);
+    }
     update_intr(l);
     return v;
 }
@@ -817,6 +821,45 @@ static bool x2apic_read(struct lapic *l, unsigned reg, u64 *value)
         return false;
     *value = reg == REG_ICR_LOW ? (u64)l->icr_high << 32 | low : low;
     return true;
+}
+
+/* ---- a personality's MSRs -------------------------------------------------------------------- */
+
+void lapic_write_eoi(struct lapic *l)
+{
+    u64 since = host_cycles();
+    write_eoi(l);
+    count_service(l, STAT_APIC_EOI, since);
+}
+
+u64 lapic_read_icr(struct lapic *l)
+{
+    u64 since = host_cycles(), icr = (u64)l->icr_high << 32 | l->icr_low;
+    count_service(l, STAT_APIC_READ, since);
+    return icr;
+}
+
+void lapic_write_icr(struct lapic *l, u64 icr)
+{
+    u64 since = host_cycles();
+    l->icr_high = (u32)(icr >> 32) & (in_x2apic_mode(l) ? ~0u : 0xff000000u);
+    l->icr_low = (u32)icr & ICR_WRITABLE & ~LVT_STATUS;
+    send_ipi(l);
+    count_service(l, STAT_APIC_ICR, since);
+}
+
+u8 lapic_read_tpr(struct lapic *l)
+{
+    u64 since = host_cycles();
+    count_service(l, STAT_APIC_READ, since);
+    return l->tpr;
+}
+
+void lapic_write_tpr(struct lapic *l, u8 tpr)
+{
+    u64 since = host_cycles();
+    write_tpr(l, tpr);
+    count_service(l, STAT_APIC_TPR, since);
 }
 
 /* ---- IA32_APIC_BASE -------------------------------------------------------------------------- */

@@ -45,9 +45,12 @@ struct lapic_tsc {
     u64 khz;
 };
 
-/* A personality's way to signal the end of interrupt in memory. Each may be NULL. */
+/* What a personality has to do with interrupts: ends of them that are signalled in memory, or by
+ * nobody. Each may be NULL. */
 struct lapic_pv {
     void *opaque;
+    /* `vector` is about to go to the processor. True: it needs no EOI, and never is in service. */
+    bool (*auto_eoi)(void *opaque, u8 vector);
     /* `vector` went to ISR. edge: its EOI needs no broadcast. more_pending: IRR holds others. */
     void (*injected)(void *opaque, u8 vector, bool edge, bool more_pending);
     /* Called before ISR is consulted. True: the guest has signalled EOI since the last `injected`,
@@ -56,6 +59,8 @@ struct lapic_pv {
     bool (*eoi_taken)(void *opaque);
     /* May eoi_taken be called on this thread? Else the processor is interrupted to look. */
     bool (*may_ask)(void *opaque);
+    /* `vector` left ISR. */
+    void (*ended)(void *opaque, u8 vector);
 };
 
 struct lapic {
@@ -111,6 +116,13 @@ void lapic_cr8_write(struct lapic *l, u8 value);
 /* IA32_APIC_BASE, IA32_TSC_DEADLINE and x2APIC MSRs; false: #GP. */
 bool lapic_msr_read(struct lapic *l, u32 msr, u64 *value);
 bool lapic_msr_write(struct lapic *l, u32 msr, u64 value);
+/* Registers that personalities offer as MSRs of their own, in either mode, counted as accesses of
+ * the page are. ICR: both halves, the high one as the mode has it. */
+void lapic_write_eoi(struct lapic *l);
+u64 lapic_read_icr(struct lapic *l);
+void lapic_write_icr(struct lapic *l, u64 icr);
+u8 lapic_read_tpr(struct lapic *l);
+void lapic_write_tpr(struct lapic *l, u8 tpr);
 /* The TSC was written: a deadline lies at another time now. */
 void lapic_tsc_changed(struct lapic *l);
 

@@ -200,7 +200,7 @@ bool vm_can_run(const struct cpu *cpu)
         p &= ~REQ_NMI;
     if (cpu->wait_sipi)
         return p & (REQ_INIT | REQ_SIPI);
-    return !cpu->halted || p;
+    return !cpu->halted || p || cpu_wakes_masked(cpu);
 }
 
 bool vm_board_requests(struct vm *vm, enum vm_stop *why)
@@ -234,7 +234,7 @@ static bool can_be_woken(const struct vm *vm)
 {
     for (unsigned n = 0; n < vm->cpus; n++) {
         const struct cpu *cpu = vm->vcpu[n].cpu;
-        if (!cpu->wait_sipi && cpu->eflags & EFLAGS_IF)
+        if (!cpu->wait_sipi && (cpu->eflags & EFLAGS_IF || cpu->wakes_masked))
             return true;
     }
     return false;

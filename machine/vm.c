@@ -336,11 +336,28 @@ static void yield_to(void *opaque, unsigned n)
         cpu_request(vm->vcpu[vm->turn].cpu, REQ_EXIT);
 }
 
+static void reset_by_pv(void *opaque)
+{
+    struct vm *vm = opaque;
+    vm->board.requests.reset = true;
+    board_attention(vm);
+}
+
+static void report_pv(void *opaque, const struct err *e)
+{
+    const struct vm *vm = opaque;
+    if (vm->cfg.report)
+        vm->cfg.report(e);
+}
+
 static bool create_pv(struct vm *vm, u64 wall, struct err *e)
 {
     struct pv_env env = {.phys = &vm->phys,
                          .clock = &vm->clock,
+                         .io = vm->board.env.io,
                          .cpus = vm->cpus,
+                         .reset = reset_by_pv,
+                         .report = report_pv,
                          .yield_to = vm->cpus > 1 ? yield_to : NULL,
                          .opaque = vm,
                          .wall_base_ns = wall * NS_PER_SEC};

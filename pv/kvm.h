@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "pv/pv.h"
+#include "pv/lazy_eoi.h"
 
 #define KVM_CPUID_SIGNATURE 0x40000000u
 #define KVM_CPUID_FEATURES 0x40000001u
@@ -73,8 +73,7 @@ struct kvm_vcpu {
     bool left_halted;
     u64 entered_ns, entered_cpu_ns, left_ns;
 
-    bool eoi_armed;     /* the guest may signal its next EOI in memory ... */
-    gpa_t eoi_gpa;      /* ... by clearing bit 0 here */
+    struct lazy_eoi eoi;
 
     bool kicked;        /* KICK_CPU came while it was not halted */
 };

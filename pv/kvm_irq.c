@@ -13,7 +13,6 @@
 #include "mmu/dma.h"
 #include "pv/kvm.h"
 
-#define PV_EOI_BIT 1u
 #define PV_EOI_RESERVED 2ull /* the word is aligned to 4 bytes */
 
 #define ASYNC_PF_RESERVED 0x30ull
@@ -25,65 +24,19 @@
 
 /* ---- EOI in memory --------------------------------------------------------------------------- */
 
-/* Offers the guest to end `vector` by clearing a bit. Not when the I/O APICs wait for the EOI, and
- * not when another interrupt waits for it: those need to be told at once. */
-static void offer_eoi(void *opaque, u8 vector, bool edge, bool more_pending)
-{
-    struct kvm_vcpu *v = opaque;
-    struct phys *p = v->k->pv.env.phys;
-    u8 word;
-
-    (void)vector;
-    if (!(v->pv_eoi & KVM_MSR_ENABLED) || !edge || more_pending)
-        return;
-    v->eoi_gpa = v->pv_eoi & ~(KVM_MSR_ENABLED | PV_EOI_RESERVED);
-    if (!dma_read(p, v->eoi_gpa, &word, 1))
-        return;
-    word |= PV_EOI_BIT;
-    v->eoi_armed = dma_write(p, v->eoi_gpa, &word, 1);
-}
-
-/* Withdraws the offer; true: the guest had taken it. */
-static bool take_eoi(void *opaque)
-{
-    struct kvm_vcpu *v = opaque;
-    struct phys *p = v->k->pv.env.phys;
-    u8 word;
-
-    if (!v->eoi_armed)
-        return false;
-    v->eoi_armed = false;
-    if (!dma_read(p, v->eoi_gpa, &word, 1))
-        return false;
-    if (!(word & PV_EOI_BIT)) {
-        pv_used(&v->k->pv, KVM_F_PV_EOI);
-        return true;
-    }
-    word &= (u8)~PV_EOI_BIT;
-    dma_write(p, v->eoi_gpa, &word, 1);
-    return false;
-}
-
-/* The guest tests and clears the bit without LOCK: only its own thread may touch it. */
-static bool may_take_eoi(void *opaque)
-{
-    const struct kvm_vcpu *v = opaque;
-    const struct cpu *cpu = kvm_cpu(v);
-    return !v->eoi_armed || !cpu->shared || smp_current() == cpu;
-}
-
 void kvm_irq_attach(struct pv_kvm *k)
 {
-    for (unsigned n = 0; n < k->pv.env.cpus; n++)
+    for (unsigned n = 0; n < k->pv.env.cpus; n++) {
+        lazy_eoi_init(&k->vcpu[n].eoi, &k->pv, n, KVM_F_PV_EOI);
         if (k->pv.env.lapic[n] && pv_has(&k->pv, KVM_F_PV_EOI))
-            k->pv.env.lapic[n]->pv =
-                (struct lapic_pv){ &k->vcpu[n], offer_eoi, take_eoi, may_take_eoi };
+            k->pv.env.lapic[n]->pv = lazy_eoi_hooks(&k->vcpu[n].eoi);
+    }
 }
 
 void kvm_irq_detach(struct pv_kvm *k)
 {
     for (unsigned n = 0; n < k->pv.env.cpus; n++)
-        if (k->pv.env.lapic[n] && k->pv.env.lapic[n]->pv.opaque == &k->vcpu[n])
+        if (k->pv.env.lapic[n] && k->pv.env.lapic[n]->pv.opaque == &k->vcpu[n].eoi)
             k->pv.env.lapic[n]->pv = (struct lapic_pv){ 0 };
 }
 
@@ -91,7 +44,9 @@ bool kvm_irq_write_pv_eoi(struct kvm_vcpu *v, u64 value)
 {
     if (value & PV_EOI_RESERVED)
         return false;
-    v->pv_eoi = value; /* an offer that stands keeps its address */
+    v->pv_eoi = value;
+    v->eoi.enabled = value & KVM_MSR_ENABLED;
+    v->eoi.gpa = value & ~(KVM_MSR_ENABLED | PV_EOI_RESERVED);
     return true;
 }
 

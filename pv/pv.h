@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 struct pv;
+struct iobus;
 struct lapic;
 
 /* A feature: what -pv NAME,-FEATURE switches, what is counted, a column of the ablation table. */
@@ -61,12 +62,16 @@ struct pv_env {
     struct clock *clock;
     struct cpu *cpu[SMP_MAX]; /* by number, cpu.id */
     struct lapic *lapic[SMP_MAX]; /* their local APICs; NULL: none */
+    struct iobus *io;             /* NULL: no ports */
     unsigned cpus;
     /* UTC in ns since 1970 at virtual time 0, as the RTC's. 0: the host's wall clock, or with
      * CLOCK_ICOUNT, where runs must be alike, 2000-01-01. */
     u64 wall_base_ns;
     /* Gives the host's processor away, if it can to vCPU n; NULL: there is no other vCPU. */
     void (*yield_to)(void *opaque, unsigned n);
+    void (*reset)(void *opaque); /* asks for a reset of the machine; NULL: none comes */
+    /* What the user should know while the guest runs; may be NULL. */
+    void (*report)(void *opaque, const struct err *e);
     void *opaque;
 };
 

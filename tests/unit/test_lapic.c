@@ -539,7 +539,7 @@ static bool pv_taken(void *opaque)
 START_TEST(an_eoi_in_memory_is_performed_before_the_next_interrupt_is_ranked)
 {
     memset(&pv, 0, sizeof pv);
-    l->pv = (struct lapic_pv){NULL, pv_injected, pv_taken, NULL};
+    l->pv = (struct lapic_pv){.injected = pv_injected, .eoi_taken = pv_taken};
     enable();
     fixed(0x50);
     ck_assert_int_eq(lapic_ack(l), 0x50);
@@ -562,7 +562,7 @@ END_TEST
 START_TEST(no_eoi_in_memory_for_level_interrupts_or_when_others_wait)
 {
     memset(&pv, 0, sizeof pv);
-    l->pv = (struct lapic_pv){NULL, pv_injected, pv_taken, NULL};
+    l->pv = (struct lapic_pv){.injected = pv_injected, .eoi_taken = pv_taken};
     enable();
     ck_assert(lapic_accept(l, APIC_FIXED, 0x50, true));
     ck_assert_int_eq(lapic_ack(l), 0x50);
@@ -571,6 +571,35 @@ START_TEST(no_eoi_in_memory_for_level_interrupts_or_when_others_wait)
     fixed(0x41);
     ck_assert_int_eq(lapic_ack(l), 0x51);
     ck_assert_uint_eq(pv.offers, 0);
+}
+END_TEST
+
+static bool pv_auto(void *opaque, u8 vector)
+{
+    (void)opaque;
+    return vector == 0x50;
+}
+
+static void pv_ended(void *opaque, u8 vector)
+{
+    (void)opaque;
+    pv.word = vector;
+}
+
+START_TEST(a_vector_that_ends_by_itself_holds_nothing_back)
+{
+    memset(&pv, 0, sizeof pv);
+    l->pv = (struct lapic_pv){.auto_eoi = pv_auto, .injected = pv_injected, .ended = pv_ended};
+    enable();
+    fixed(0x50);
+    ck_assert_int_eq(lapic_ack(l), 0x50);
+    ck_assert_uint_eq(pv.offers, 0);
+    fixed(0x40);
+    ck_assert_int_eq(lapic_ack(l), 0x40);
+    ck_assert_uint_eq(pv.offers, 1);
+    lapic_write_eoi(l);
+    ck_assert_int_eq(pv.word, 0x40);
+    ck_assert_uint_eq(stats.count[STAT_APIC_EOI], 1);
 }
 END_TEST
 
@@ -675,6 +704,7 @@ int main(void)
     tcase_add_test(c, writes_that_are_not_aligned_doublewords_are_ignored);
     tcase_add_test(c, accesses_are_counted_by_class);
     tcase_add_test(c, an_eoi_in_memory_is_performed_before_the_next_interrupt_is_ranked);
+    tcase_add_test(c, a_vector_that_ends_by_itself_holds_nothing_back);
     tcase_add_test(c, no_eoi_in_memory_for_level_interrupts_or_when_others_wait);
     tcase_add_test(c, state_survives_save_and_load_with_the_timer_running);
     tcase_add_test(c, an_msi_reaches_the_apic_that_its_address_names);
