@@ -92,10 +92,11 @@ static void pm_timer(void *opaque)
     pm_arm(opaque);
 }
 
-void acpi_pm_power_button(struct acpi_pm *p)
+bool acpi_pm_power_button(struct acpi_pm *p)
 {
     p->pm1_status |= PWRBTN;
     pm_drive(p);
+    return (p->pm1_control & SCI_EN) && (p->pm1_enable & PWRBTN);
 }
 
 void acpi_pm_set_gpe(void *acpi_pm, unsigned n, bool level)

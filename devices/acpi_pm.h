@@ -24,6 +24,7 @@ struct acpi_pm {
 
 extern const struct dev_class acpi_pm_class;
 
-void acpi_pm_power_button(struct acpi_pm *p);
+/* False: the guest has not enabled it. */
+bool acpi_pm_power_button(struct acpi_pm *p);
 /* General purpose event n (0 to 15): a rise of the line sets its status. For irq_connect. */
 void acpi_pm_set_gpe(void *acpi_pm, unsigned n, bool level);

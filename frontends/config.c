@@ -102,22 +102,48 @@ static bool parse_engine(struct config *c, const struct options *o, struct err *
     return true;
 }
 
+static const char *const display_names[] = {
+    [DISPLAY_NONE] = "none", [DISPLAY_TERM] = "term", [DISPLAY_SDL] = "sdl"};
+
+/* What has no display; NULL: this run may have one. */
+static const char *without_display(const struct config *c, const struct options *o)
+{
+    return c->vm.no_vga               ? "-vga none"
+           : o->given[OPT_CHECK]      ? "-check"
+           : o->given[OPT_NOGRAPHIC]  ? "-nographic"
+           : o->command != CMD_RUN    ? "compare"
+                                      : NULL;
+}
+
+/* A guest that boots from its disk shows itself on its screen, one with -kernel on its console: the
+ * first has a window where there is a desktop. */
+static void imply_display(struct config *c, const struct options *o)
+{
+    if (without_display(c, o) || o->given[OPT_KERNEL] || !display_has_desktop() ||
+        !display_is_built(DISPLAY_SDL))
+        return;
+    c->display = DISPLAY_SDL;
+    c->display_implied = true;
+}
+
 static bool parse_display(struct config *c, const struct options *o, struct err *e)
 {
-    const char *text = o->value[OPT_DISPLAY];
+    const char *text = o->value[OPT_DISPLAY], *not_with = without_display(c, o);
+    unsigned kind = 0;
 
-    c->term = text && !strcmp(text, "term");
-    if (text && !c->term && strcmp(text, "none")) {
-        err_usage(e, "-display: no such display: '%s'", text);
-        return err_hint(e, "there are 'term' and 'none'");
+    if (!o->given[OPT_DISPLAY]) {
+        imply_display(c, o);
+        return true;
     }
-    if (c->term && (c->vm.no_vga || o->given[OPT_CHECK] || o->given[OPT_NOGRAPHIC] ||
-                    o->command != CMD_RUN))
-        return err_usage(e, "-display term does not go with %s",
-                         c->vm.no_vga               ? "-vga none"
-                         : o->given[OPT_CHECK]      ? "-check"
-                         : o->given[OPT_NOGRAPHIC] ? "-nographic"
-                                                    : "compare");
+    while (kind < ARRAY_SIZE(display_names) && strcmp(text, display_names[kind]))
+        kind++;
+    if (kind == ARRAY_SIZE(display_names)) {
+        err_usage(e, "-display: no such display: '%s'", text);
+        return err_hint(e, "there are 'sdl', 'term' and 'none'");
+    }
+    c->display = (enum display_kind)kind;
+    if (c->display != DISPLAY_NONE && not_with)
+        return err_usage(e, "-display %s does not go with %s", text, not_with);
     return true;
 }
 
@@ -257,7 +283,7 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
     c->serial = o->value[OPT_SERIAL] ? o->value[OPT_SERIAL] : implied;
     if (!strcmp(c->serial, "none")) /* QEMU's word for a port with nothing at it */
         c->serial = "null";
-    if (c->term && (is_stdio(c->serial) || is_stdio(c->debugcon) || is_stdio(c->bios_debug))) {
+    if (c->display == DISPLAY_TERM && (is_stdio(c->serial) || is_stdio(c->debugcon) || is_stdio(c->bios_debug))) {
         err_usage(e, "-display term has the terminal: no stream can be stdio");
         return err_hint(e, "send it to file:PATH or to a pty");
     }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "frontends/display.h"
 #include "frontends/drives.h"
 #include "machine/vm.h"
 
@@ -20,7 +21,8 @@ struct config {
     u64 timeout_ns;       /* 0: none */
     const char *serial;   /* stream of COM1; never NULL */
     const char *debugcon, *bios_debug; /* NULL: none */
-    bool term;            /* -display term */
+    enum display_kind display;
+    bool display_implied; /* nobody asked for it */
     bool check;           /* both engines in lockstep */
     bool perfmap; /* name translated code for perf */
     bool stats, stats_json;

@@ -7,10 +7,10 @@
 #include "base/trace.h"
 #include "devices/backend/chardev.h"
 #include "frontends/config.h"
+#include "frontends/display.h"
 #include "frontends/report.h"
 #include "frontends/screen.h"
 #include "frontends/signals.h"
-#include "frontends/term.h"
 #include "frontends/until.h"
 #include "machine/check.h"
 
@@ -22,7 +22,7 @@ struct run {
     struct config config;
     struct chardev *serial, *debugcon, *bios_debug;
     struct vm *vm;
-    struct term *term; /* -display term */
+    struct display *display; /* NULL: none */
     struct until until_serial, until_debugcon;
     bool seen; /* the -until text */
 };
@@ -37,13 +37,13 @@ static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
 
 #define SCREEN_LOOK_NS (30 * NS_PER_SEC / 1000)
 
-/* The terminal follows the screen, and the -until text may appear on it. */
+/* A display follows the screen, and the -until text may appear on it. */
 static void look_at_screen(void *opaque)
 {
     struct run *r = opaque;
 
-    if (r->term)
-        term_refresh(r->term);
+    if (r->display)
+        r->display->refresh(r->display);
     if (!r->seen && r->config.until && screen_shows(vm_display(r->vm), r->config.until)) {
         r->seen = true;
         vm_stop(r->vm);
@@ -111,20 +111,34 @@ static bool create(struct run *r, struct err *e)
         return false;
     set_tap(r, r->serial, &r->until_serial, tap_serial);
     set_tap(r, r->debugcon, &r->until_debugcon, tap_debugcon);
-    if (c->term) {
-        r->term = term_open(r->vm, signals_quit, e);
-        if (!r->term)
+    return true;
+}
+
+/* A window that nobody asked for is no reason to fail. */
+static bool open_display(struct run *r, struct err *e)
+{
+    struct config *c = &r->config;
+    u64 period_ns = SCREEN_LOOK_NS;
+
+    if (c->display != DISPLAY_NONE) {
+        r->display = display_open(c->display, r->vm, c->name, e);
+        if (!r->display && !c->display_implied)
             return false;
+        if (r->display)
+            period_ns = r->display->refresh_ns;
+        else
+            err_print(e);
+        *e = (struct err){0};
     }
-    if ((c->until || c->term) && vm_display(r->vm))
-        vm_set_tick(r->vm, SCREEN_LOOK_NS, look_at_screen, r);
+    if ((c->until || r->display) && vm_display(r->vm))
+        vm_set_tick(r->vm, period_ns, look_at_screen, r);
     return true;
 }
 
 static void destroy(struct run *r)
 {
     signals_set_vm(NULL);
-    term_close(r->term);
+    display_close(r->display);
     if (r->vm)
         vm_destroy(r->vm);
     chardev_close(r->serial);
@@ -211,8 +225,8 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
         return e->exit_code;
     wall = host_now_ns() - wall;
     cpu = host_cpu_ns() - cpu;
-    term_close(r->term);
-    r->term = NULL;
+    display_close(r->display);
+    r->display = NULL;
     chardev_restore_terminal();
     code = explain_end(r, why);
     if (r->config.screendump && !screen_dump(vm_display(r->vm), r->config.screendump, e))
@@ -240,7 +254,7 @@ int run_command(const struct options *o, int argc, char **argv)
     if (create(&r, &e)) {
         if (o->given[OPT_EXPLAIN])
             vm_explain(r.vm, stdout);
-        else
+        else if (open_display(&r, &e))
             code = run_vm(&r, argc, argv, &e);
     }
     destroy(&r);

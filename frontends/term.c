@@ -9,6 +9,7 @@
 #include "base/host.h"
 #include "devices/backend/chardev.h"
 #include "frontends/screen.h"
+#include "frontends/signals.h"
 #include "machine/vm.h"
 
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define REFRESH_NS (30 * NS_PER_SEC / 1000)
 #define ESCAPE_WAIT_NS (50 * NS_PER_SEC / 1000)
 #define KEY_BYTES_MAX 12u /* of one key with its modifiers, down and up */
 #define HID_CTRL 0xe0
@@ -177,8 +179,9 @@ static bool text_changed(const struct term *t)
     return false;
 }
 
-void term_refresh(struct term *t)
+static void term_refresh(struct display *d)
 {
+    struct term *t = (struct term *)d;
     struct term_key key;
 
     feed(t);
@@ -193,7 +196,18 @@ void term_refresh(struct term *t)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-struct term *term_open(struct vm *vm, void (*quit)(void *opaque), struct err *e)
+/* The screen stays, and what comes next is below it. */
+static void term_close(struct display *d)
+{
+    struct term *t = (struct term *)d;
+
+    term_refresh(d);
+    put(t, "\033[0m\033[?25h\033[%u;1H\r\n", t->drawn ? t->shown.rows : 1);
+    chardev_close(t->chr);
+    free(t);
+}
+
+struct display *term_open(struct vm *vm, struct err *e)
 {
     struct term *t;
 
@@ -204,6 +218,7 @@ struct term *term_open(struct vm *vm, void (*quit)(void *opaque), struct err *e)
     }
     t = calloc(1, sizeof *t);
     BUG_ON(!t);
+    t->display = (struct display){REFRESH_NS, term_refresh, term_close};
     t->vm = vm;
     t->chr = chardev_open("mon:stdio", e);
     if (!t->chr) {
@@ -213,18 +228,7 @@ struct term *term_open(struct vm *vm, void (*quit)(void *opaque), struct err *e)
     t->chr->opaque = t;
     t->chr->can_receive = can_receive;
     t->chr->receive = receive;
-    t->chr->quit = quit;
+    t->chr->quit = signals_quit;
     vm_add_fd(vm, t->chr->fd, poll_keys, t);
-    return t;
-}
-
-/* The screen stays, and what comes next is below it. */
-void term_close(struct term *t)
-{
-    if (!t)
-        return;
-    term_refresh(t);
-    put(t, "\033[0m\033[?25h\033[%u;1H\r\n", t->drawn ? t->shown.rows : 1);
-    chardev_close(t->chr);
-    free(t);
+    return &t->display;
 }

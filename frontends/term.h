@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "devices/vga.h"
+#include "frontends/display.h"
 
 struct chardev;
 struct vm;
@@ -35,6 +36,7 @@ bool term_parse_timeout(struct term_parser *p, struct term_key *key);
 #define TERM_PENDING 4096u /* bytes: what is pasted comes faster than the guest reads keys */
 
 struct term {
+    struct display display;
     struct vm *vm;
     struct chardev *chr;
     struct vga_text now, shown;
@@ -46,8 +48,4 @@ struct term {
     u64 last_byte_ns;
 };
 
-/* NULL with an error when there is no terminal. `quit` is called for Ctrl-A x. */
-struct term *term_open(struct vm *vm, void (*quit)(void *opaque), struct err *e);
-/* Draws what changed. Every 30 ms or so. */
-void term_refresh(struct term *t);
-void term_close(struct term *t); /* NULL is fine */
+/* display.h declares term_open: NULL with an error when there is no terminal. */

@@ -504,11 +504,14 @@ unsigned vm_key_room(const struct vm *vm)
     return PS2_QUEUE - vm->board.ps2->keyboard.keys.count;
 }
 
-void vm_powerdown(struct vm *vm)
+void vm_mouse(struct vm *vm, int dx, int dy, int dz, unsigned buttons)
 {
-    vm_lock(vm);
-    acpi_pm_power_button(vm->board.acpi_pm);
-    vm_unlock(vm);
+    ps2_mouse(vm->board.ps2, dx, dy, dz, buttons);
+}
+
+bool vm_powerdown(struct vm *vm)
+{
+    return acpi_pm_power_button(vm->board.acpi_pm);
 }
 
 void vm_stop(struct vm *vm)

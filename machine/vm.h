@@ -89,7 +89,9 @@ void vm_stop(struct vm *vm);
 bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque);
 
 int vm_exit_code(const struct vm *vm, enum vm_stop why); /* the program's exit code, README */
-void vm_powerdown(struct vm *vm);                        /* presses the ACPI power button */
+/* Presses the ACPI power button, from a callback of vm_add_fd or vm_set_tick. False: the guest has not
+ * enabled it. */
+bool vm_powerdown(struct vm *vm);
 void vm_reset(struct vm *vm);
 
 /* Calls `fn` every period_ns of the host's time, roughly, while vm_run runs; NULL: no more. */
@@ -99,6 +101,9 @@ void vm_set_tick(struct vm *vm, u64 period_ns, void (*fn)(void *opaque), void *o
  * down or up; vm_key_room says how many bytes of keys it still takes before it loses some. */
 void vm_key(struct vm *vm, u8 usage, bool down);
 unsigned vm_key_room(const struct vm *vm);
+/* The same for its mouse: counts to the right and downwards, notches of the wheel towards the user,
+ * buttons: bit 0 left, 1 right, 2 middle. */
+void vm_mouse(struct vm *vm, int dx, int dy, int dz, unsigned buttons);
 
 struct cpu *vm_cpu(struct vm *vm, unsigned n); /* NULL beyond the last */
 unsigned vm_cpus(const struct vm *vm);
@@ -106,7 +111,8 @@ struct phys *vm_phys(struct vm *vm);
 struct clock *vm_clock(struct vm *vm);
 struct vga *vm_display(struct vm *vm); /* NULL: none */
 struct dev *vm_devices(struct vm *vm); /* list by ->next */
-/* Of all CPUs and devices together; not while it runs. Good until the next call. */
+/* Of all CPUs and devices together. Good until the next call. Numbers, facts and counts that are asked
+ * for while vCPUs with threads of their own run may be a little behind. */
 const struct stats *vm_stats(struct vm *vm);
 /* Writes /tmp/perf-PID.map, by which perf names the code that the translator made. */
 bool vm_write_perfmap(const struct vm *vm, struct err *e);
