@@ -26,7 +26,6 @@ const char *stat_doc(enum stat_class s)
 void stats_add(struct stats *to, const struct stats *more)
 {
     for (unsigned s = 0; s < STAT_COUNT; s++) {
-        to->count[s] += more->count[s];
         to->cycles[s] += more->cycles[s];
         for (unsigned how = 0; how < SERVED_COUNT; how++)
             to->served[s][how] += more->served[s][how];

@@ -40,7 +40,7 @@ static double rss(const struct measured *m, unsigned arg)
 
 static double class_count(const struct measured *m, unsigned class)
 {
-    return (double)m->stats.count[class];
+    return (double)stat_total(&m->stats, class);
 }
 
 static double class_cycles(const struct measured *m, unsigned class)

@@ -276,10 +276,10 @@ void report_json_stats(struct json *j, const struct stats *st)
 {
     json_object(j, "classes");
     for (unsigned i = 0; i < STAT_COUNT; i++) {
-        if (!st->count[i] && !st->cycles[i])
+        if (!stat_total(st, i) && !st->cycles[i])
             continue;
         json_object(j, stat_name(i));
-        json_u64(j, "count", st->count[i]);
+        json_u64(j, "count", stat_total(st, i));
         for (unsigned k = 0; k < SERVED_COUNT; k++)
             json_u64(j, served_names[k], st->served[i][k]);
         json_u64(j, "host_cycles", st->cycles[i]);
@@ -332,9 +332,9 @@ static void print_classes(const struct stats *st, FILE *out)
     for (unsigned i = 0; i < STAT_COUNT; i++) {
         const char *cells[ARRAY_SIZE(head)] = {stat_name(i)};
 
-        if (!st->count[i] && !st->cycles[i])
+        if (!stat_total(st, i) && !st->cycles[i])
             continue;
-        snprintf(text[0], sizeof text[0], "%" PRIu64, st->count[i]);
+        snprintf(text[0], sizeof text[0], "%" PRIu64, stat_total(st, i));
         for (unsigned k = 0; k < SERVED_COUNT; k++)
             snprintf(text[1 + k], sizeof text[0], "%" PRIu64, st->served[i][k]);
         snprintf(text[1 + SERVED_COUNT], sizeof text[0], "%" PRIu64, st->cycles[i]);

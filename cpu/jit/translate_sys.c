@@ -26,7 +26,6 @@ static void emit_increment(struct asmbuf *a, s32 at)
 /* stat_count */
 static void emit_stat(struct tr *t, enum stat_class c)
 {
-    emit_increment(&t->a, STATE(stats.count) + 8 * (s32)c);
     emit_increment(&t->a, STATE(stats.served) + 8 * (s32)(c * SERVED_COUNT + SERVED_INLINE));
 }
 

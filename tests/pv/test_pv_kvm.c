@@ -187,7 +187,7 @@ START_TEST(the_time_page_follows_the_clock_and_never_runs_ahead_of_it)
     ck_assert_uint_gt(pv->used[KVM_F_CLOCK2], 1);
     ck_assert_uint_lt(pv->used[KVM_F_CLOCK2], 20);
     ck_assert_uint_eq(pv->used[KVM_F_CLOCK], 0);
-    ck_assert_uint_eq(cpu->stats.count[STAT_PVCLOCK], pv->used[KVM_F_CLOCK2]);
+    ck_assert_uint_eq(stat_total(&cpu->stats, STAT_PVCLOCK), pv->used[KVM_F_CLOCK2]);
 }
 END_TEST
 
@@ -393,8 +393,8 @@ START_TEST(an_edge_interrupt_is_ended_by_clearing_the_bit)
     lapic_accept(lapic, APIC_FIXED, 0x40, false);
     ck_assert_int_eq(lapic_ack(lapic), 0x40);
     ck_assert_uint_eq(pv->used[KVM_F_PV_EOI], 1);
-    ck_assert_uint_eq(cpu->stats.count[STAT_PV_EOI], 1);
-    ck_assert_uint_eq(cpu->stats.count[STAT_APIC_EOI], 0);
+    ck_assert_uint_eq(stat_total(&cpu->stats, STAT_PV_EOI), 1);
+    ck_assert_uint_eq(stat_total(&cpu->stats, STAT_APIC_EOI), 0);
 }
 END_TEST
 

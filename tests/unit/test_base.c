@@ -396,9 +396,9 @@ START_TEST(stat_count_counts_class_and_way_of_serving)
     ck_assert_ptr_nonnull(st);
     stat_count(st, STAT_CLI, SERVED_INLINE);
     stat_count(st, STAT_CLI, SERVED_EXIT);
-    ck_assert_uint_eq(st->count[STAT_CLI], 2);
+    ck_assert_uint_eq(stat_total(st, STAT_CLI), 2);
     ck_assert_uint_eq(st->served[STAT_CLI][SERVED_EXIT], 1);
-    ck_assert_uint_eq(st->count[STAT_STI], 0);
+    ck_assert_uint_eq(stat_total(st, STAT_STI), 0);
     free(st);
 }
 END_TEST

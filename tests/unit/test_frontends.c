@@ -270,14 +270,14 @@ START_TEST(sentence_names_the_classes_that_fell_most_and_not_the_noise)
     for (int i = 0; i < 2; i++) {
         none[i].cpu_ns = 1000;
         kvm[i].cpu_ns = 500;
-        none[i].stats.count[STAT_RDTSC] = 100000;
-        kvm[i].stats.count[STAT_RDTSC] = 1000;
-        none[i].stats.count[STAT_IN] = 50000;
-        kvm[i].stats.count[STAT_IN] = 500;
-        none[i].stats.count[STAT_CLI] = 70000;
-        kvm[i].stats.count[STAT_CLI] = 69900; /* noise */
-        none[i].stats.count[STAT_TLB_MISS] = 9000000;
-        kvm[i].stats.count[STAT_PV_EOI] = 40;
+        none[i].stats.served[STAT_RDTSC][SERVED_LEAF] = 100000;
+        kvm[i].stats.served[STAT_RDTSC][SERVED_LEAF] = 1000;
+        none[i].stats.served[STAT_IN][SERVED_LEAF] = 50000;
+        kvm[i].stats.served[STAT_IN][SERVED_LEAF] = 500;
+        none[i].stats.served[STAT_CLI][SERVED_LEAF] = 70000;
+        kvm[i].stats.served[STAT_CLI][SERVED_LEAF] = 69900; /* noise */
+        none[i].stats.served[STAT_TLB_MISS][SERVED_LEAF] = 9000000;
+        kvm[i].stats.served[STAT_PV_EOI][SERVED_LEAF] = 40;
     }
     comparison_sentence(&cmp, 1, text, sizeof text);
     ck_assert_str_eq(text, "kvm takes 0.50 times the host CPU time of none: rdtsc fell from 100 k to "

@@ -328,7 +328,7 @@ START_TEST(eois_are_counted)
     out8(&b, 0xa0, 0x20);
     out8(&b, 0x20, 0x63);
     out8(&b, 0x20, 0x0b);
-    ck_assert_uint_eq(b.stats.count[STAT_PIC_EOI], 3);
+    ck_assert_uint_eq(stat_total(&b.stats, STAT_PIC_EOI), 3);
 }
 END_TEST
 
