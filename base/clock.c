@@ -53,6 +53,17 @@ u64 clock_now_ns(struct clock *c)
     return last;
 }
 
+bool clock_pace(struct clock *c, struct host_pace *p)
+{
+    if (c->mode != CLOCK_HOST || !c->running)
+        return false;
+    u64 now = c->offset_ns + (host_now_ns() - c->host_base_ns);
+    if (now < __atomic_load_n(&c->last_ns, __ATOMIC_RELAXED) || !host_pace(p))
+        return false;
+    p->ns += c->offset_ns - c->host_base_ns;
+    return true;
+}
+
 void clock_advance_to(struct clock *c, u64 ns)
 {
     BUG_ON(c->mode != CLOCK_ICOUNT);

@@ -45,6 +45,10 @@ void clock_init(struct clock *c, enum clock_mode mode);
 void clock_start(struct clock *c);
 void clock_stop(struct clock *c);
 u64 clock_now_ns(struct clock *c);
+/* The line that clock_now_ns follows for the next while on this thread, as host_pace; false: there is
+ * none, or time has been handed out that is ahead of it. */
+struct host_pace;
+bool clock_pace(struct clock *c, struct host_pace *p);
 /* CLOCK_ICOUNT only; a time in the past is ignored. */
 void clock_advance_to(struct clock *c, u64 ns);
 

@@ -7,6 +7,12 @@
 #include "base/types.h"
 
 u64 host_now_ns(void);      /* monotonic */
+/* Where host_now_ns takes its answers from for the next while, on the calling thread: as long as the
+ * TSC is at most `last` beyond `since`, it is ns + (ticks * rate >> 32). False: there is no such line. */
+struct host_pace {
+    u64 since, last, rate, ns;
+};
+bool host_pace(struct host_pace *p);
 u64 host_wall_ns(void);     /* since 1970, UTC */
 u64 host_cpu_ns(void);      /* CPU time of this process, user + system */
 u64 host_thread_cpu_ns(void); /* of the calling thread */

@@ -97,10 +97,24 @@ u64 host_now_ns(void)
     u64 ticks = __builtin_ia32_rdtsc() - anchor.tsc;
     return ticks < anchor.span ? anchor.ns + ns_of_ticks(ticks) : look_at_clock();
 }
+
+bool host_pace(struct host_pace *p)
+{
+    if (!anchor.span)
+        return false;
+    *p = (struct host_pace){anchor.tsc, anchor.span - 1, anchor.rate, anchor.ns};
+    return true;
+}
 #else
 u64 host_now_ns(void)
 {
     return now_of(CLOCK_MONOTONIC);
+}
+
+bool host_pace(struct host_pace *p)
+{
+    (void)p;
+    return false;
 }
 #endif
 

@@ -247,6 +247,7 @@ void cpu_update_mode(struct cpu *cpu)
     ps->smep = cpu->cr4 & CR4_SMEP;
     ps->smap = cpu->cr4 & CR4_SMAP;
     ps->gbpages = cpu->model->gbpages;
+    cpu_stop_pace(cpu);
     cpu_update_key(cpu);
     TRACE(mode_switch, cpu->cr0, cpu->cr4, cpu->efer, cpu->seg[SEG_CS].sel);
 }
@@ -283,6 +284,21 @@ u64 cpu_tsc(struct cpu *cpu)
 {
     u64 ns = clock_now_ns(cpu->clock);
     return (u64)((u128)ns * cpu->tsc_khz / 1000000) + (u64)cpu->tsc_offset;
+}
+
+/* Ticks are nanoseconds where it is used. Between threads the greatest time handed out has to be
+ * looked at, and with CR4.TSD the privilege. */
+void cpu_pace_tsc(struct cpu *cpu)
+{
+    struct host_pace p;
+    cpu_stop_pace(cpu);
+    if (cpu->shared || cpu->cr4 & CR4_TSD || cpu->tsc_khz != NS_PER_SEC / 1000 ||
+        !clock_pace(cpu->clock, &p))
+        return;
+    cpu->tsc_pace = (struct tsc_pace){.minus_since = -p.since,
+                                      .rate = p.rate,
+                                      .base = p.ns + (u64)cpu->tsc_offset,
+                                      .last = (s64)p.last};
 }
 
 void cpu_dump(const struct cpu *cpu, void *file)

@@ -186,6 +186,15 @@ struct cpu_hooks {
 #define SHADOW_STI 1
 #define SHADOW_MOV_SS 2
 
+/*
+ * What translated code needs to read the TSC by itself: as long as the host's is at most `last` beyond
+ * `since`, the guest's is base + (ticks * rate >> 32). last negative: the handler is to be asked.
+ */
+struct tsc_pace {
+    u64 minus_since, rate, base;
+    s64 last;
+};
+
 struct cpu_model;
 struct block;
 struct smp;
@@ -264,6 +273,7 @@ struct cpu {
     void *vm;
     struct clock *clock;
     u64 tsc_khz;
+    struct tsc_pace tsc_pace; /* cpu_pace_tsc */
     struct stats stats;
     struct rng rng; /* RDRAND, RDSEED when seeded */
     bool rng_seeded;
@@ -401,6 +411,12 @@ u32 cpu_get_eflags(const struct cpu *cpu);
 /* Sets all of EFLAGS without any checks; calls cpu_update_mode when needed. */
 void cpu_set_eflags(struct cpu *cpu, u32 value);
 u64 cpu_tsc(struct cpu *cpu);
+/* Renews tsc_pace, where there is such a line; cpu_stop_pace: what it was made from changes. */
+void cpu_pace_tsc(struct cpu *cpu);
+static inline void cpu_stop_pace(struct cpu *cpu)
+{
+    cpu->tsc_pace.last = -1;
+}
 /* Loads a segment register's hidden part directly: loaders, reset, real mode, tests. */
 void cpu_set_seg(struct cpu *cpu, enum seg_id s, u16 sel, u64 base, u32 limit, u16 attr);
 /* Sets control registers without checks, flushes, updates the mode: loaders and restore. */

@@ -191,6 +191,7 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
 {
     cpu->slice = cpu->left = (s64)insns;
     cpu->delivering = false;
+    cpu_stop_pace(cpu); /* the clock may have stood still */
     if (sigsetjmp(cpu->unwind, 0)) {
         if (unlikely(cpu->alone)) {
             cpu->alone = false;

@@ -108,12 +108,14 @@ static bool hook_write(struct cpu *cpu, u32 msr, u64 v)
         u64 delta = v - cpu_tsc(cpu);
         cpu->tsc_offset += (s64)delta;
         cpu->tsc_adjust += delta;
+        cpu_stop_pace(cpu);
         cpu->hooks->tsc_changed(cpu->vm);
         return true;
     }
     case MSR_TSC_ADJUST:
         cpu->tsc_offset += (s64)(v - cpu->tsc_adjust);
         cpu->tsc_adjust = v;
+        cpu_stop_pace(cpu);
         cpu->hooks->tsc_changed(cpu->vm);
         return true;
     case MSR_PAT:

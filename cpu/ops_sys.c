@@ -360,6 +360,8 @@ static void read_tsc(struct cpu *cpu, const struct insn *in)
     u64 v = cpu_tsc(cpu);
     set_reg32(cpu, RAX, (u32)v);
     set_reg32(cpu, RDX, (u32)(v >> 32));
+    if (cpu->jit)
+        cpu_pace_tsc(cpu);
 }
 
 HANDLER(op_rdtsc)

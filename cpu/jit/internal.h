@@ -319,7 +319,7 @@ struct tr {
     struct flag_source flags;
     bool flags_spent; /* the host's flags are not the guest's: repeat the source to have them */
     bool may_spend;   /* an access check of the current instruction may do that */
-    struct cold cold[BLOCK_MAX_INSNS * 3];
+    struct cold cold[BLOCK_MAX_INSNS * 4];
     unsigned colds;
 };
 
@@ -361,6 +361,8 @@ void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i);
 /* translate_sys.c: the same. */
 bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i);
+bool jit_emit_string(struct tr *t, const struct insn *in, unsigned i);
+bool jit_emit_bit_string(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_push_mem(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i);
 /* How many instructions from i on, before `end`, are PUSHes or POPs that one check serves; 0: none.

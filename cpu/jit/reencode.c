@@ -323,7 +323,9 @@ bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i)
 {
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
-    if (!tr->template_ok || (row_template(r) == T_BITS && in->mem))
+    if (!tr->template_ok)
         return false;
+    if (row_template(r) == T_BITS && in->mem)
+        return jit_emit_bit_string(t, in, i);
     return r->modrm == MRM_NONE ? emit_short_form(t, in, r) : emit_modrm_form(t, in, i, r, tr);
 }

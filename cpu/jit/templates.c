@@ -164,7 +164,7 @@ static bool emit_leave(struct tr *t, const struct insn *in, unsigned i)
 static bool emit_mov_sreg(struct tr *t, const struct insn *in, unsigned i)
 {
     struct asmbuf *a = &t->a;
-    if (in->reg > SEG_GS || (in->mem ? !block_address_is_flat(t->b->key, in) : in->osz == 2))
+    if (in->reg > SEG_GS || (in->mem && !block_address_is_flat(t->b->key, in)))
         return false;
     if (in->mem) {
         struct jit_site *s = jit_new_site(t, in, i);
@@ -179,6 +179,12 @@ static bool emit_mov_sreg(struct tr *t, const struct insn *in, unsigned i)
     if (in->mem) {
         put8(a, 0x66); /* mov [r15], r14w */
         x_store(a, 0, H_R14, H_R15, 0);
+    } else if (in->osz == 2) {
+        put8(a, 0x66); /* only the low word */
+        if (host_reg[in->rm] == SLOT)
+            x_store(a, 0, H_R14, H_RBP, slot(in->rm));
+        else
+            x_mov(a, 0, (unsigned)host_reg[in->rm], H_R14);
     } else {
         jit_store_reg(t, in->rm, H_R14);
     }
@@ -200,36 +206,138 @@ static void guard_rcx(struct tr *t, bool want_zero, struct jit_site *s, unsigned
     jit_add_cold(t, s, i);
 }
 
+/* rcx = 0 unless the quotient may not fit: the dividend's high half is zero, or for IDIV its low
+ * half's sign. Clobbers r14. */
+static void emit_narrow(struct asmbuf *a, unsigned w, bool has_sign)
+{
+    if (!has_sign) {
+        x_mov(a, w, H_RCX, H_RDX);
+        return;
+    }
+    x_mov(a, 1, H_RCX, H_RAX);
+    if (!w) { /* movsxd rcx, eax */
+        put8(a, 0x48);
+        put8(a, 0x63);
+        put8(a, 0xc8);
+    }
+    x_mov_imm(a, H_R14, 63);
+    x_shift_x(a, 2, H_R14, H_RCX, H_R14); /* 0 or -1 */
+    put_rex(a, 1, 0, 0, H_R14, false);    /* not r14 */
+    put8(a, 0xf7);
+    put8(a, 0xd6);
+    x_lea_sib(a, w, H_RCX, H_RDX, H_R14, 0, 1); /* rdx - sign */
+}
+
 /*
- * DIV of 32 and 64 bits by a register, when the dividend's high half is 0 and the divisor is not:
- * that cannot fault. Everything else is the handler's.
+ * DIV and IDIV of 32 and 64 bits when the high half of the dividend says no more than the low one
+ * and the divisor is neither 0 nor, for IDIV, -1: that cannot fault. All else is the handler's.
  */
 static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
 {
     struct asmbuf *a = &t->a;
-    unsigned w = in->osz == 8;
-    if (in->mem || in->osz < 4 || in->rm == RDX)
+    unsigned w = in->osz == 8, ext = in->modrm >> 3 & 7;
+    bool has_sign = ext == 7;
+    int h = H_R15;
+    if (in->osz < 4 || (has_sign && !a->bmi2) ||
+        (in->mem ? !block_address_is_flat(t->b->key, in) : in->rm == RDX))
         return false;
     struct jit_site *s = jit_new_site(t, in, i);
-    int h = host_reg[in->rm];
-    if (h == SLOT) {
+    if (in->mem) {
+        jit_emit_address(t, in);
+        jit_emit_tlb_check(t, in->osz, false, s, i);
+        x_load(a, w, H_R15, H_R15, 0);
+    } else if (host_reg[in->rm] == SLOT) {
         x_load(a, 1, H_R15, H_RBP, slot(in->rm));
-        h = H_R15;
-    } else if (h == H_RCX) { /* the guards use it */
+    } else if (host_reg[in->rm] == H_RCX) { /* the guards use it */
         x_mov(a, 1, H_R15, H_RCX);
-        h = H_R15;
+    } else {
+        h = host_reg[in->rm];
     }
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    x_mov(a, w, H_RCX, H_RDX);
+    emit_narrow(a, w, has_sign);
     guard_rcx(t, true, s, i);
     x_mov(a, w, H_RCX, (unsigned)h);
     guard_rcx(t, false, s, i);
+    if (has_sign) {
+        x_lea(a, w, H_RCX, (unsigned)h, 1);
+        guard_rcx(t, false, s, i);
+    }
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     put_rex(a, w, 0, 0, (unsigned)h, false);
     put8(a, 0xf7);
-    put8(a, 0xc0 | 6 << 3 | ((unsigned)h & 7));
+    put8(a, 0xc0 | ext << 3 | ((unsigned)h & 7));
     return true;
 }
+
+/* ---- bit strings ----------------------------------------------------------------------------- */
+
+/* op rm64, reg of the group: BT and its kin, by register. size: of the operand */
+static void put_bit_op(struct asmbuf *a, unsigned opcode, unsigned size, unsigned rm, unsigned reg)
+{
+    put_rex(a, size == 8, reg, 0, rm, false);
+    put8(a, 0x0f);
+    put8(a, opcode);
+    put8(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* [r15] op= the bit that rcx names, in one access. The host would take rcx for an offset, too, so
+ * it is cut to the operand's size. Clobbers r14. */
+static void put_locked_bit_op(struct asmbuf *a, unsigned opcode, unsigned size)
+{
+    x_mov_imm(a, H_R14, size == 8 ? 58 : 59);
+    x_shift_x(a, 1, H_RCX, H_RCX, H_R14);
+    x_shift_x(a, 3, H_RCX, H_RCX, H_R14);
+    put8(a, 0xf0);
+    put_rex(a, size == 8, H_RCX, 0, H_R15, false);
+    put8(a, 0x0f);
+    put8(a, opcode);
+    put_mem(a, H_RCX, H_R15, 0);
+}
+
+/* BT, BTS, BTR, BTC of memory with the bit's number in a register, which reaches any distance. */
+bool jit_emit_bit_string(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = in->osz, scale = size == 8 ? 3 : 2;
+    bool read_only = in->opcode == 0xa3, lock = in->pfx & PFX_LOCK;
+    int h = host_reg[in->reg];
+    if (!a->bmi2 || size < 4 || !block_address_is_flat(t->b->key, in))
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    jit_emit_address(t, in);
+    if (h == SLOT)
+        x_load(a, 1, H_R14, H_RBP, slot(in->reg));
+    else
+        x_mov(a, 1, H_R14, (unsigned)h);
+    if (size == 4) { /* movsxd r14, r14d */
+        put8(a, 0x4d);
+        put8(a, 0x63);
+        put8(a, 0xf6);
+    }
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov_imm(a, H_RCX, scale + 3);
+    x_shift_x(a, 2, H_R14, H_R14, H_RCX); /* units from the operand's address */
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_lea_sib(a, t->is64, H_R15, H_R15, H_R14, scale, 0);
+    jit_emit_tlb_check(t, size, !read_only, s, i);
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (h == SLOT)
+        x_load(a, 1, H_RCX, H_RBP, slot(in->reg));
+    else
+        x_mov(a, 1, H_RCX, (unsigned)h);
+    if (lock) {
+        put_locked_bit_op(a, in->opcode, size);
+    } else {
+        x_load(a, size == 8, H_R14, H_R15, 0);
+        put_bit_op(a, in->opcode, size, H_R14, H_RCX);
+        if (!read_only)
+            x_store(a, size == 8, H_R14, H_R15, 0);
+    }
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    return true;
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 extern const struct insn_ops ops_mfence;
 

@@ -1,5 +1,5 @@
 /*
- * translate_sys.c: system instructions that kernels run all the time, and string instructions.
+ * translate_sys.c: system instructions that kernels run all the time.
  *
  * Each does what its handler does, for the common case that can be told from the block's key and a
  * look or two at the state; else nothing is committed and the handler runs. Flags stay where they
@@ -39,6 +39,9 @@ static void emit_eflags_bit(struct tr *t, unsigned n, bool set)
     x_ror(a, H_R14, H_R14, 64 - n);
     x_store(a, 0, H_R14, H_RBP, STATE(eflags));
 }
+
+#define BIT_FSGSBASE 16
+_Static_assert(CR4_FSGSBASE == BIT64(BIT_FSGSBASE), "");
 
 #define BIT_IF 9
 #define BIT_DF 10
@@ -137,12 +140,165 @@ static bool emit_pushf(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
+/* op reg, imm32 */
+static void op_imm(struct asmbuf *a, unsigned ext, unsigned reg, u32 imm)
+{
+    put_rex(a, 0, 0, 0, reg, false);
+    put8(a, 0x81);
+    put8(a, 0xc0 | ext << 3 | (reg & 7));
+    put32(a, imm);
+}
+
+/* op dword [rbp + at], imm32 */
+static void op_state_imm(struct asmbuf *a, unsigned ext, s32 at, u32 imm)
+{
+    put8(a, 0x81);
+    put_mem(a, ext, H_RBP, at);
+    put32(a, imm);
+}
+
+/* op reg, dword [rbp + at], or the other way round */
+static void op_state(struct asmbuf *a, unsigned opcode, unsigned reg, s32 at)
+{
+    put_rex(a, 0, reg, 0, H_RBP, false);
+    put8(a, opcode);
+    put_mem(a, reg, H_RBP, at);
+}
+
+enum { EXT_OR = 1, EXT_AND = 4 };
+enum { OR_TO_STATE = 0x09, XOR_FROM_STATE = 0x33, TEST_STATE = 0x85 };
+enum { CC_NE = 5 };
+
+/* The six flags = those of an image of EFLAGS in r14, which is spent. */
+static void emit_arith_flags(struct asmbuf *a)
+{
+    x_store(a, 1, H_RAX, H_RBP, STATE(jit_rax));
+    x_mov(a, 0, H_RAX, H_R14);
+    put8(a, 0xc1); /* shr eax, 11: OF comes into AL's lowest bit */
+    put8(a, 0xe8);
+    put8(a, 11);
+    put8(a, 0x83); /* and eax, 1 */
+    put8(a, 0xe0);
+    put8(a, 1);
+    put8(a, 0x41); /* shl r14d, 8 */
+    put8(a, 0xc1);
+    put8(a, 0xe6);
+    put8(a, 8);
+    op_imm(a, EXT_AND, H_R14, (EFLAGS_ARITH & 0xff) << 8);
+    put8(a, 0x44); /* or eax, r14d */
+    put8(a, 0x09);
+    put8(a, 0xf0);
+    put8(a, 0x04); /* add al, 127: OF */
+    put8(a, 127);
+    put8(a, 0x9e); /* sahf: the others */
+    x_load(a, 1, H_RAX, H_RBP, STATE(jit_rax));
+}
+
+/* What POPF may change at CPL 0. */
+#define POPF_KERNEL                                                                                \
+    (EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_IOPL | EFLAGS_NT | EFLAGS_AC | EFLAGS_ID)
+
+/* With TF or AC to change, or an interrupt to let in, it is the handler's. */
+static bool emit_popf(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    unsigned size = stack_slot_size(t);
+    if (!is_kernel(t) || in->osz != size)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    x_lea(a, t->is64, H_R15, H_R12, 0);
+    jit_emit_tlb_check(t, size, false, s, i);
+    x_load(a, t->is64, H_R14, H_R15, 0);
+    x_mov(a, 0, H_R15, H_R14); /* from here on the flags may go: it sets all of them */
+    op_state(a, XOR_FROM_STATE, H_R15, STATE(eflags));
+    put8(a, 0x41); /* test r15d, imm32 */
+    put8(a, 0xf7);
+    put8(a, 0xc7);
+    put32(a, EFLAGS_TF | EFLAGS_AC);
+    u8 *mode = x_jcc(a, CC_NE, a->p);
+    x_mov(a, 0, H_R15, H_R14);
+    op_imm(a, EXT_OR, H_R15, ~REQ_INTR);
+    op_state(a, TEST_STATE, H_R15, STATE(req));
+    u8 *quiet = x_jcc(a, CC_NE ^ 1, a->p);
+    if (a->full)
+        return true;
+    x_patch(mode, a->p);
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    jit_add_cold(t, s, i);
+    x_patch(quiet, a->p);
+    x_mov(a, 0, H_R15, H_R14);
+    op_imm(a, EXT_AND, H_R15, POPF_KERNEL);
+    op_state_imm(a, EXT_AND, STATE(eflags), ~(POPF_KERNEL | EFLAGS_RF));
+    op_state(a, OR_TO_STATE, H_R15, STATE(eflags));
+    emit_arith_flags(a);
+    x_lea(a, t->is64, H_R12, H_R12, (s32)size);
+    emit_stat(t, STAT_POPF);
+    return true;
+}
+
 /* ---- registers ------------------------------------------------------------------------------- */
+
+static s32 seg_base(enum seg_id s)
+{
+    return STATE(seg) + (s32)(s * sizeof(struct seg) + offsetof(struct seg, base));
+}
+
+/* Leaves to the handler unless rcx is 0; RCX is in jit_rcx and comes back. */
+static void emit_want_zero(struct tr *t, struct jit_site *s, unsigned i)
+{
+    u8 *zero = x_jrcxz(&t->a);
+    jit_add_cold(t, s, i);
+    x_here(&t->a, zero);
+}
+
+/* rcx = 0 unless CR4.FSGSBASE is set; clobbers r14 */
+static void emit_fsgsbase_gate(struct asmbuf *a)
+{
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_load(a, 1, H_RCX, H_RBP, STATE(cr4));
+    put_rex(a, 1, 0, 0, H_RCX, false); /* not rcx */
+    put8(a, 0xf7);
+    put8(a, 0xd1);
+    x_shl(a, H_RCX, H_RCX, 63 - BIT_FSGSBASE, H_R14);
+    x_shr(a, H_RCX, H_RCX, 63, H_R14);
+}
+
+/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE. A base that is not canonical is the handler's: with 48
+ * bits, all models' (LA57 is none's), bits 63 to 47 are the same. */
+static bool emit_fsgsbase(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    s32 at = seg_base(in->modrm >> 3 & 1 ? SEG_GS : SEG_FS);
+    bool write = in->modrm >> 3 & 2;
+    if (!a->bmi2)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    emit_fsgsbase_gate(a);
+    emit_want_zero(t, s, i);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (!write) {
+        x_load(a, in->osz == 8, H_R15, H_RBP, at);
+        jit_store_reg(t, in->rm, H_R15);
+        return true;
+    }
+    if (host_reg[in->rm] == SLOT)
+        x_load(a, in->osz == 8, H_R15, H_RBP, slot(in->rm));
+    else
+        x_mov(a, in->osz == 8, H_R15, (unsigned)host_reg[in->rm]);
+    x_mov_imm(a, H_R14, 47);
+    x_shift_x(a, 2, H_RCX, H_R15, H_R14); /* 0 or -1 */
+    x_lea(a, 1, H_RCX, H_RCX, 1);
+    x_shr(a, H_RCX, H_RCX, 1, H_R14);
+    emit_want_zero(t, s, i);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_store(a, 1, H_R15, H_RBP, at);
+    return true;
+}
 
 static bool emit_swapgs(struct tr *t)
 {
     struct asmbuf *a = &t->a;
-    s32 gs = STATE(seg) + (s32)(SEG_GS * sizeof(struct seg) + offsetof(struct seg, base));
+    s32 gs = seg_base(SEG_GS);
     if (!is_kernel(t))
         return false;
     x_load(a, 1, H_R14, H_RBP, gs);
@@ -161,6 +317,63 @@ static bool emit_mov_from_cr(struct tr *t, const struct insn *in)
     x_load(&t->a, t->is64, H_R15, H_RBP, at[in->reg]);
     jit_store_reg(t, in->rm, H_R15);
     emit_stat(t, STAT_MOV_FROM_CR);
+    return true;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+/* rcx = 0 while the pace holds (struct tsc_pace) at `ticks`, minus the number of them minus one: in
+ * rcx. Clobbers r14. */
+static void emit_pace_holds(struct asmbuf *a)
+{
+    x_load(a, 1, H_R14, H_RBP, STATE(tsc_pace.last));
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R14, 0, 1);
+    x_shr(a, H_RCX, H_RCX, 63, H_R14);
+}
+
+/*
+ * RDTSC and RDTSCP: the host's counter, while the line holds that the handler found it on. In
+ * programs the handler may have to fault (CR4.TSD, with which there is no such line), so it has to
+ * be asked before RAX and RDX are lost.
+ */
+static bool emit_rdtsc(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    if (!a->bmi2 || t->j->cpu->shared || t->j->cpu->clock->mode != CLOCK_HOST)
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (!is_kernel(t)) {
+        x_mov_imm(a, H_RCX, ~0ull); /* no ticks */
+        emit_pace_holds(a);
+        emit_want_zero(t, s, i);
+    }
+    put8(a, 0x0f); /* rdtsc */
+    put8(a, 0x31);
+    x_ror(a, H_RDX, H_RDX, 32);
+    x_load(a, 1, H_R14, H_RBP, STATE(tsc_pace.minus_since));
+    x_lea_sib(a, 1, H_RAX, H_RAX, H_RDX, 0, 0);
+    x_lea_sib(a, 1, H_RAX, H_RAX, H_R14, 0, 0); /* ticks */
+    x_mov(a, 1, H_RCX, H_RAX);
+    put_rex(a, 1, 0, 0, H_RCX, false); /* not rcx */
+    put8(a, 0xf7);
+    put8(a, 0xd1);
+    emit_pace_holds(a);
+    emit_want_zero(t, s, i);
+    x_load(a, 1, H_RDX, H_RBP, STATE(tsc_pace.rate));
+    x_mulx(a, H_R14, H_R15, H_RAX);
+    x_ror(a, H_R15, H_R15, 32);
+    x_mov(a, 0, H_R15, H_R15);
+    x_load(a, 1, H_R14, H_RBP, STATE(tsc_pace.base));
+    x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
+    x_mov(a, 0, H_RAX, H_R15);
+    x_ror(a, H_RDX, H_R15, 32);
+    x_mov(a, 0, H_RDX, H_RDX);
+    if (insn_row(in)->gate == GATE_RDTSCP)
+        x_load(a, 0, H_RCX, H_RBP, STATE(tsc_aux));
+    else
+        x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    emit_stat(t, STAT_RDTSC);
     return true;
 }
 
@@ -206,153 +419,6 @@ static bool emit_cmpxchg_pair(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
-/* ---- MOVS, STOS ------------------------------------------------------------------------------ */
-
-void jit_emit_save_flags(struct asmbuf *a)
-{
-    x_store(a, 1, H_RAX, H_RBP, STATE(jit_rax));
-    put8(a, 0x9f); /* lahf */
-    put8(a, 0x0f); /* seto al */
-    put8(a, 0x90);
-    put8(a, 0xc0);
-    put8(a, 0x66); /* mov [jit_flags], ax */
-    x_store(a, 0, H_RAX, H_RBP, STATE(jit_flags));
-}
-
-void jit_emit_restore_flags(struct asmbuf *a)
-{
-    put8(a, 0x0f); /* movzx eax, word [jit_flags] */
-    put8(a, 0xb7);
-    put_mem(a, H_RAX, H_RBP, STATE(jit_flags));
-    put8(a, 0x04); /* add al, 127: OF */
-    put8(a, 127);
-    put8(a, 0x9e); /* sahf: the others */
-    x_load(a, 1, H_RAX, H_RBP, STATE(jit_rax));
-}
-
-/* r14d = elements on from `reg` in its page; eax = scratch. Flags go. */
-static void emit_room(struct asmbuf *a, unsigned reg, unsigned size)
-{
-    x_mov(a, 0, H_RAX, reg);
-    put8(a, 0x0d); /* or eax, ~4095: minus what is left in the page */
-    put32(a, (u32)PAGE_MASK);
-    put8(a, 0xf7); /* neg eax */
-    put8(a, 0xd8);
-    if (size > 1) {
-        put8(a, 0xc1); /* shr eax, log2 */
-        put8(a, 0xe8);
-        put8(a, (unsigned)__builtin_ctz(size));
-    }
-    x_mov(a, 0, H_R14, H_RAX);
-}
-
-/*
- * Leaves to the handler unless strings go up and, repeated, end in the pages where they begin. The
- * flags are back afterwards either way; RCX is in jit_rcx, from an access check.
- */
-static void emit_string_guard(struct tr *t, const struct insn *in, bool rep, bool movs,
-                              struct jit_site *s, unsigned i)
-{
-    struct asmbuf *a = &t->a;
-    u8 *slow[3];
-    unsigned n = 0;
-    jit_emit_save_flags(a);
-    put8(a, 0xf7); /* test dword [eflags], DF */
-    put_mem(a, 0, H_RBP, STATE(eflags));
-    put32(a, EFLAGS_DF);
-    slow[n++] = x_jcc(a, 5, a->p); /* jnz */
-    for (unsigned k = 0; rep && k <= movs; k++) {
-        emit_room(a, k ? H_RSI : H_RDI, in->osz);
-        put8(a, 0x4c); /* cmp rcx, r14 */
-        put8(a, 0x39);
-        put8(a, 0xf1);
-        slow[n++] = x_jcc(a, 7, a->p); /* ja */
-    }
-    jit_emit_restore_flags(a);
-    put8(a, 0xeb); /* jmp over the way to the handler */
-    put8(a, 0);
-    u8 *go = a->p;
-    if (a->full)
-        return;
-    while (n > 0)
-        x_patch(slow[--n], a->p);
-    jit_emit_restore_flags(a);
-    jit_add_cold(t, s, i);
-    x_here(a, go);
-}
-
-/* The register held a host address; `delta` is what emit_delta made. */
-static void emit_back_to_guest(struct asmbuf *a, unsigned reg, unsigned delta)
-{
-    x_lea_sib(a, 1, reg, (int)reg, delta, 0, 0);
-}
-
-/* to = guest register - host address, without flags. */
-static void emit_delta(struct asmbuf *a, unsigned to, unsigned guest, unsigned host)
-{
-    put_rex(a, 1, 0, 0, host, false); /* not */
-    put8(a, 0xf7);
-    put8(a, 0xd0 | (host & 7));
-    x_lea_sib(a, 1, to, (int)guest, host, 0, 1);
-    put_rex(a, 1, 0, 0, host, false);
-    put8(a, 0xf7);
-    put8(a, 0xd0 | (host & 7));
-}
-
-static void put_string(struct asmbuf *a, const struct insn *in, bool rep)
-{
-    if (in->osz == 2)
-        put8(a, 0x66);
-    if (rep)
-        put8(a, 0xf3);
-    if (in->osz == 8)
-        put8(a, 0x48);
-    put8(a, in->opcode);
-}
-
-/* In 64-bit code: elsewhere the registers' upper halves would matter. */
-static bool emit_string(struct tr *t, const struct insn *in, unsigned i)
-{
-    struct asmbuf *a = &t->a;
-    bool movs = row_template(insn_row(in)) == T_MOVS, rep = in->pfx & (PFX_REP | PFX_REPNE);
-    u8 *none = NULL;
-    if (!t->is64 || in->asz != 8 || in->seg == SEG_FS || in->seg == SEG_GS)
-        return false;
-    struct jit_site *s = jit_new_site(t, in, i);
-    if (rep) { /* jrcxz over all of it does not reach */
-        put8(a, 0xe3);
-        put8(a, 2);
-        put8(a, 0xeb);
-        put8(a, 5);
-        none = x_jmp(a, a->p);
-    }
-    if (movs) {
-        x_mov(a, 1, H_R15, H_RSI);
-        jit_emit_tlb_check(t, in->osz, false, s, i);
-        x_store(a, 1, H_R15, H_RBP, STATE(jit_target));
-    }
-    x_mov(a, 1, H_R15, H_RDI);
-    jit_emit_tlb_check(t, in->osz, true, s, i);
-    emit_string_guard(t, in, rep, movs, s, i);
-    emit_delta(a, H_R14, H_RDI, H_R15);
-    x_mov(a, 1, H_RDI, H_R15);
-    if (movs) {
-        x_load(a, 1, H_R15, H_RBP, STATE(jit_target));
-        x_store(a, 1, H_R14, H_RBP, STATE(jit_rcx));
-        emit_delta(a, H_R14, H_RSI, H_R15);
-        x_mov(a, 1, H_RSI, H_R15);
-    }
-    put_string(a, in, rep);
-    if (movs) {
-        emit_back_to_guest(a, H_RSI, H_R14);
-        x_load(a, 1, H_R14, H_RBP, STATE(jit_rcx));
-    }
-    emit_back_to_guest(a, H_RDI, H_R14);
-    if (none && !a->full)
-        x_patch(none, a->p);
-    return true;
-}
-
 bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i)
 {
     insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
@@ -366,11 +432,14 @@ bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i)
     case T_CLD: emit_eflags_bit(t, BIT_DF, false); return true;
     case T_STD: emit_eflags_bit(t, BIT_DF, true); return true;
     case T_PUSHF: return emit_pushf(t, in, i);
+    case T_POPF: return emit_popf(t, in, i);
     case T_SWAPGS: return emit_swapgs(t);
+    case T_FSGSBASE: return emit_fsgsbase(t, in, i);
+    case T_RDTSC: return emit_rdtsc(t, in, i);
     case T_MOV_FROM_CR: return emit_mov_from_cr(t, in);
     case T_CMPXCHG_PAIR: return emit_cmpxchg_pair(t, in, i);
     case T_MOVS:
-    case T_STOS: return emit_string(t, in, i);
+    case T_STOS: return jit_emit_string(t, in, i);
     default: return false;
     }
 }

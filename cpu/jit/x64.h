@@ -205,7 +205,7 @@ static inline void x_shift_kept(struct asmbuf *a, unsigned op, unsigned dst, uns
         put8(a, restore[i]);
 }
 
-/* shrx, shlx dst, src, count (BMI2), 64-bit; pp: 3 right, 1 left */
+/* shrx, shlx, sarx dst, src, count (BMI2), 64-bit; pp: 3 right, 1 left, 2 right with sign */
 static inline void x_shift_x(struct asmbuf *a, unsigned pp, unsigned dst, unsigned src,
                              unsigned count)
 {
@@ -225,6 +225,16 @@ static inline void x_shr(struct asmbuf *a, unsigned dst, unsigned src, unsigned 
     }
     x_mov_imm(a, count, n);
     x_shift_x(a, 3, dst, src, count);
+}
+
+/* rdx * src = high:low (BMI2) */
+static inline void x_mulx(struct asmbuf *a, unsigned high, unsigned low, unsigned src)
+{
+    put8(a, 0xc4);
+    put8(a, (high & 8 ? 0 : 0x80) | 0x40 | (src & 8 ? 0 : 0x20) | 2);
+    put8(a, 0x80 | (~low & 15) << 3 | 3); /* W1, L0, F2 */
+    put8(a, 0xf6);
+    put8(a, 0xc0 | (high & 7) << 3 | (src & 7));
 }
 
 /* dst = src << n */

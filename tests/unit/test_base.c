@@ -210,6 +210,34 @@ START_TEST(host_time_follows_the_system_and_never_goes_back)
 }
 END_TEST
 
+#if defined(__x86_64__)
+/* What the line gives at the host's TSC lies between two answers of the clock, also after a stop. */
+START_TEST(the_pace_is_the_line_that_the_clock_follows)
+{
+    struct clock c;
+    clock_init(&c, CLOCK_HOST);
+    for (unsigned i = 0; i < 100000; i++) {
+        struct host_pace p;
+        if (i == 50000) {
+            clock_stop(&c);
+            ck_assert(!clock_pace(&c, &p));
+            usleep(2000);
+            clock_start(&c);
+        }
+        u64 before = clock_now_ns(&c);
+        if (!clock_pace(&c, &p))
+            continue;
+        u64 ticks = __builtin_ia32_rdtsc() - p.since;
+        if (ticks > p.last)
+            continue;
+        u64 told = p.ns + (ticks * p.rate >> 32);
+        ck_assert_uint_le(before, told);
+        ck_assert_uint_le(told, clock_now_ns(&c));
+    }
+}
+END_TEST
+#endif
+
 START_TEST(rng_repeats_for_a_seed_and_differs_between_seeds)
 {
     struct rng a, b, c;
@@ -435,6 +463,9 @@ int main(void)
     tcase_add_test(plain, timer_that_rearms_itself_in_the_past_does_not_hold_the_caller);
     tcase_add_test(plain, icount_time_never_goes_back);
     tcase_add_test(plain, host_time_stands_still_while_stopped);
+#if defined(__x86_64__)
+    tcase_add_test(plain, the_pace_is_the_line_that_the_clock_follows);
+#endif
     tcase_add_test(plain, host_time_follows_the_system_and_never_goes_back);
     tcase_add_test(plain, rng_repeats_for_a_seed_and_differs_between_seeds);
     tcase_add_test(plain, rng_is_xoshiro256_starstar);
