@@ -2,7 +2,7 @@
  * boot.c: from a configuration to a machine that is ready to run: reads the kernel, finds out by
  * its content what it is, installs the firmware's tables and calls the loader.
  *
- * Not here: the formats themselves (linux.c, multiboot.c, elf_pvh.c), the tables (firmware.c).
+ * Not here: the formats themselves (linux.c, multiboot.c, multiboot2.c, elf_pvh.c), the tables (firmware.c).
  */
 #include "bios/boot.h"
 
@@ -30,6 +30,7 @@ static const struct loader {
 } loaders[] = {
     {"Linux kernel", linux_matches, linux_load},
     {"multiboot kernel", multiboot_matches, multiboot_load},
+    {"multiboot 2 kernel", multiboot2_matches, multiboot2_load},
     {"PVH kernel", pvh_matches, pvh_load},
 };
 
@@ -169,8 +170,8 @@ static bool refuse_kernel(const struct boot *b, struct err *e)
                   b->name);
     else
         err_usage(e, "%s: not a kernel of a known kind", b->name);
-    return err_hint(e, "-kernel takes a Linux bzImage (vmlinuz), a multiboot 1 kernel or an ELF "
-                       "kernel with a PVH note; each may be gzip-compressed");
+    return err_hint(e, "-kernel takes a Linux bzImage (vmlinuz), a multiboot 1 or 2 kernel or an "
+                       "ELF kernel with a PVH note; each may be gzip-compressed");
 }
 
 static bool load_image(const struct boot_config *cfg, const char *name, const u8 *file, u64 len,

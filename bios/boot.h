@@ -19,7 +19,7 @@ struct boot_config {
     const char *oem;            /* of ACPI and SMBIOS tables */
 };
 
-/* Detects the kind by content (Linux bzImage, multiboot 1, ELF64 with PVH note), loads, builds e820,
+/* Detects the kind by content (Linux bzImage, multiboot, ELF64 with PVH note), loads, builds e820,
  * ACPI and SMBIOS, sets the entry state. Errors name the file and what is wrong with it. */
 bool boot_load(const struct boot_config *b, struct err *e);
 /* The embedded demo guest. */

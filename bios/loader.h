@@ -27,6 +27,8 @@ bool linux_matches(const u8 *file, u64 len);
 bool linux_load(struct boot *b, struct err *e);
 bool multiboot_matches(const u8 *file, u64 len);
 bool multiboot_load(struct boot *b, struct err *e);
+bool multiboot2_matches(const u8 *file, u64 len);
+bool multiboot2_load(struct boot *b, struct err *e);
 bool pvh_matches(const u8 *file, u64 len);
 bool pvh_load(struct boot *b, struct err *e);
 
@@ -55,6 +57,17 @@ struct boot_module {
 bool boot_load_modules(struct boot *b, struct boot_module mods[BOOT_MAX_MODULES], unsigned *count,
                        struct err *e);
 void boot_free_modules(struct boot_module *mods, unsigned count);
+
+/* ---- what both versions of multiboot share (multiboot.c) ------------------------------------- */
+
+/* The fields of the header that place an image which is no ELF; load_end, bss_end: 0 where absent. */
+struct multiboot_addresses {
+    u32 header, load, load_end, bss_end;
+};
+/* Places the image whose header is at offset `hdr` of the file; sets b->kernel_end. */
+bool multiboot_place(struct boot *b, u64 hdr, const struct multiboot_addresses *a, struct err *e);
+/* Places an ELF image, 32- or 64-bit, and finds its physical entry point. */
+bool multiboot_load_elf(struct boot *b, u32 *entry, struct err *e);
 
 /* ---- entry states (entry.c) ----------------------------------------------------------------- */
 

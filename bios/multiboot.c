@@ -5,6 +5,7 @@
  *
  * Not implemented: symbol tables (flags bits 4 and 5), drives, configuration table, APM, VBE modes;
  * a kernel that asks for a video mode gets the 80x25 text buffer, as after any failed request.
+ * Version 2 is multiboot2.c.
  */
 #include "base/bits.h"
 #include "bios/layout.h"
@@ -57,35 +58,39 @@ bool multiboot_matches(const u8 *file, u64 len)
 
 /* ---- the image ------------------------------------------------------------------------------ */
 
-static bool load_kludge(struct boot *b, u64 hdr, u32 *entry, struct err *e)
+bool multiboot_place(struct boot *b, u64 hdr, const struct multiboot_addresses *a, struct err *e)
 {
-    const u8 *h = b->kernel + hdr;
-    u32 header_addr, load_addr, load_end, bss_end;
     u64 offset, bytes, mem;
-    if (b->kernel_len - hdr < 32)
-        return err_usage(e, "%s: the file is cut off within the multiboot header", b->name);
-    header_addr = ld_le32(h + 12);
-    load_addr = ld_le32(h + 16);
-    load_end = ld_le32(h + 20);
-    bss_end = ld_le32(h + 24);
-    *entry = ld_le32(h + 28);
-    if (load_addr > header_addr || header_addr - load_addr > hdr ||
-        (load_end && load_end < load_addr))
+    if (a->load > a->header || a->header - a->load > hdr || (a->load_end && a->load_end < a->load))
         return err_usage(e, "%s: the addresses in the multiboot header contradict each other",
                          b->name);
-    offset = hdr - (header_addr - load_addr);
-    bytes = load_end ? load_end - load_addr : b->kernel_len - offset;
+    offset = hdr - (a->header - a->load);
+    bytes = a->load_end ? a->load_end - a->load : b->kernel_len - offset;
     if (bytes > b->kernel_len - offset)
         return err_usage(e, "%s: the file is cut off: the multiboot header promises %llu bytes",
                          b->name, (unsigned long long)(offset + bytes));
-    if (bss_end && bss_end < load_addr + bytes)
+    if (a->bss_end && a->bss_end < a->load + bytes)
         return err_usage(e, "%s: the multiboot header ends the bss before the data", b->name);
-    mem = bss_end ? bss_end - load_addr : bytes;
-    b->kernel_end = load_addr + mem;
-    return boot_place(b, b->name, load_addr, b->kernel + offset, bytes, mem, e);
+    mem = a->bss_end ? a->bss_end - a->load : bytes;
+    b->kernel_end = a->load + mem;
+    return boot_place(b, b->name, a->load, b->kernel + offset, bytes, mem, e);
 }
 
-static bool load_elf(struct boot *b, u32 *entry, struct err *e)
+static bool load_kludge(struct boot *b, u64 hdr, u32 *entry, struct err *e)
+{
+    const u8 *h = b->kernel + hdr;
+    if (b->kernel_len - hdr < 32)
+        return err_usage(e, "%s: the file is cut off within the multiboot header", b->name);
+    *entry = ld_le32(h + 28);
+    return multiboot_place(b, hdr,
+                           &(struct multiboot_addresses){.header = ld_le32(h + 12),
+                                                         .load = ld_le32(h + 16),
+                                                         .load_end = ld_le32(h + 20),
+                                                         .bss_end = ld_le32(h + 24)},
+                           e);
+}
+
+bool multiboot_load_elf(struct boot *b, u32 *entry, struct err *e)
 {
     struct elf elf;
     u64 at;
@@ -220,7 +225,8 @@ bool multiboot_load(struct boot *b, struct err *e)
                          "%s: its multiboot header demands features that do not exist "
                          "(flags %#x)",
                          b->name, flags);
-    if (!(flags & MB_AOUT_KLUDGE ? load_kludge(b, (u64)hdr, &entry, e) : load_elf(b, &entry, e)))
+    if (!(flags & MB_AOUT_KLUDGE ? load_kludge(b, (u64)hdr, &entry, e)
+                                 : multiboot_load_elf(b, &entry, e)))
         return false;
     if (!boot_load_modules(b, mods, &count, e))
         return false;

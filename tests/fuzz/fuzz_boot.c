@@ -17,7 +17,7 @@ static void put(u8 *file, size_t size, size_t at, const char *magic, size_t len)
 
 static void add_magic(u8 *file, size_t size, u8 kind)
 {
-    switch (kind % 5) {
+    switch (kind % 6) {
     case 0: /* Linux */
         put(file, size, 0x1fe, "\x55\xaa", 2);
         put(file, size, 0x202, "HdrS\x0f\x02", 6);
@@ -31,6 +31,9 @@ static void add_magic(u8 *file, size_t size, u8 kind)
         break;
     case 3: /* ELF64 */
         put(file, size, 0, "\x7f" "ELF\x02\x01\x01", 7);
+        break;
+    case 4: /* multiboot 2, the tags are the input's */
+        put(file, size, 0, "\xd6\x50\x52\xe8\0\0\0\0\x40\0\0\0\xea\xae\xad\x17", 16);
         break;
     default: break;
     }
