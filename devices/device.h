@@ -70,10 +70,11 @@ struct dev_prop {
 
 struct drives;
 struct iobus;
+struct nets;
 struct pci_bus;
 
-/* What a device may use of the machine. All are set but pci and drives, which are NULL where there are
- * none. */
+/* What a device may use of the machine. All are set but pci, drives and nets, which are NULL where there
+ * are none. */
 struct dev_env {
     struct phys *phys;
     struct iobus *io;
@@ -81,6 +82,7 @@ struct dev_env {
     struct stats *stats; /* of the (first) CPU: sensitive classes */
     struct pci_bus *pci;   /* where PCI functions plug in (pci.h) */
     struct drives *drives; /* disks, CD-ROMs and floppies, by name (block/drive.h) */
+    struct nets *nets;     /* networks, by name (backend/net.h) */
 };
 
 struct dev;

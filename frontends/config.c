@@ -180,7 +180,6 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
         return false;
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];
-    c->vm.devices = o->devices[0] ? o->devices : NULL;
     return true;
 }
 
@@ -353,6 +352,18 @@ static bool parse_drives(struct config *c, const struct options *o, struct err *
     return true;
 }
 
+static bool parse_nets(struct config *c, const struct options *o, struct err *e)
+{
+    if (!nets_from_options(&c->nets, o, e))
+        return false;
+    c->vm.nets = c->nets.net;
+    c->vm.net_count = c->nets.count;
+    c->vm.dumps = c->nets.dump;
+    c->vm.dump_count = c->nets.dumps;
+    c->vm.devices = c->nets.devices;
+    return true;
+}
+
 static const char *file_of(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -363,7 +374,8 @@ static const char *file_of(const char *path)
 bool config_from_options(struct config *c, const struct options *o, struct err *e)
 {
     *c = (struct config){0};
-    if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_guest(c, o, e) ||
+    if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
+        !parse_guest(c, o, e) ||
         !parse_time(c, o, e) || !parse_streams(c, o, e) || !parse_stats(c, o, e) ||
         !parse_traces(o, e))
         return false;
@@ -376,4 +388,5 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
 void config_free(struct config *c)
 {
     drives_free(&c->drives);
+    nets_free(&c->nets);
 }

@@ -6,6 +6,7 @@
 
 #include "frontends/display.h"
 #include "frontends/drives.h"
+#include "frontends/nets.h"
 #include "machine/vm.h"
 
 #define DEFAULT_RAM_BYTES (128 * MIB)
@@ -14,6 +15,7 @@
 struct config {
     struct vm_config vm;  /* without streams */
     struct drive_list drives;
+    struct net_list nets;
     const char *name;     /* of -name, or of the kernel's file */
     char boot_order[8];   /* what vm.boot_order points at */
     const char *until;    /* NULL: none */

@@ -6,6 +6,7 @@
 #include "frontends/drives.h"
 
 #include "base/nearest.h"
+#include "frontends/keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -185,24 +186,10 @@ static bool set_key(struct vm_drive *d, const char *name, const char *value, str
                 : err_hint(e, "-drive file=disk.img,format=raw,if=ide");
 }
 
-/* Cuts the first item off *rest; ",," in it becomes one comma. */
-static char *next_item(char **rest)
-{
-    char *item = *rest, *to = item, *from = item;
-
-    while (*from && (*from != ',' || from[1] == ',')) {
-        from += *from == ',';
-        *to++ = *from++;
-    }
-    *rest = *from ? from + 1 : NULL;
-    *to = '\0';
-    return item;
-}
-
 static bool parse_keys(struct vm_drive *d, char *text, struct err *e)
 {
     for (char *rest = text; rest && *rest;) {
-        char *item = next_item(&rest), *value = strchr(item, '=');
+        char *item = keys_next(&rest), *value = strchr(item, '=');
 
         if (!value)
             return err_usage(e, "-drive: '%s' is not KEY=VALUE", item);

@@ -38,7 +38,8 @@ struct options {
     const char *value[OPT_COUNT]; /* NULL: not given, or no argument */
     /* Every value of a repeated option, NULL-terminated. */
     const char *devices[MAX_REPEATED + 1], *traces[MAX_REPEATED + 1], *groups[MAX_REPEATED + 1],
-        *drives[MAX_REPEATED + 1];
+        *drives[MAX_REPEATED + 1], *netdevs[MAX_REPEATED + 1], *nics[MAX_REPEATED + 1],
+        *objects[MAX_REPEATED + 1];
 };
 
 /* No argument at all is the demo; a first word that is no option is the command, `run` the default. */

@@ -353,8 +353,11 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
         b->cpu[n] = (struct board_cpu){.board = b, .cpu = c->cpu[n]};
     b->attention = c->attention;
     b->opaque = c->opaque;
-    b->env = (struct dev_env){
-        .phys = c->phys, .clock = c->clock, .stats = &b->stats, .drives = c->drives};
+    b->env = (struct dev_env){.phys = c->phys,
+                              .clock = c->clock,
+                              .stats = &b->stats,
+                              .drives = c->drives,
+                              .nets = c->nets};
     c->clock->first_changed = end_slice;
     c->clock->first_changed_opaque = b;
     b->env.io = iobus_create();

@@ -53,6 +53,7 @@ struct board_config {
     unsigned cpus;
     u64 rtc_base; /* seconds since 1970; 0: the host's clock */
     struct drives *drives;
+    struct nets *nets;
     const struct vm_config *vm; /* streams, drives, -device arguments */
     void (*attention)(void *opaque);
     void *opaque;

@@ -7,12 +7,9 @@
  * deadline, so that two runs are the same; several vCPUs take turns of a fixed number of
  * instructions. Without -icount several vCPUs have threads: threads.c.
  */
-#define _GNU_SOURCE /* ppoll */
 #include "base/host.h"
 #include "devices/backend/chardev.h"
 #include "machine/vm_impl.h"
-#include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #define POLL_INTERVAL_NS 2000000ull /* how often streams are looked at while the guest runs */
@@ -45,42 +42,41 @@ static void drain(int fd)
 
 void vm_poll_streams(struct vm *vm, u64 timeout_ns)
 {
-    struct pollfd p[VM_MAX_FDS + CHARDEVS + 1];
+    struct pollset *p = &vm->pollset;
     struct chardev *chr[CHARDEVS] = {0};
-    unsigned n = 0;
     vm_lock(vm);
+    p->count = 0;
     for (unsigned i = 0; i < CHARDEVS; i++) {
         struct chardev *c = chardevs(vm, i);
-        if (wants_input(c)) {
-            chr[n] = c;
-            p[n++] = (struct pollfd){.fd = c->fd, .events = POLLIN};
-        }
+        if (wants_input(c))
+            chr[pollset_add(p, c->fd, POLLIN)] = c;
     }
-    vm_unlock(vm);
-    unsigned streams = n;
+    unsigned streams = p->count;
     for (unsigned i = 0; i < vm->fd_count; i++)
-        p[n++] = (struct pollfd){.fd = vm->fds[i].fd, .events = POLLIN};
-    unsigned others = n;
+        pollset_add(p, vm->fds[i].fd, POLLIN);
+    unsigned others = p->count;
     if (vm->threads)
-        p[n++] = (struct pollfd){.fd = vm->wake_fd[0], .events = POLLIN};
+        pollset_add(p, vm->wake_fd[0], POLLIN);
+    nets_fill(&vm->nets, p, &timeout_ns);
+    vm_unlock(vm);
 
-    struct timespec ts = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
-                          .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
-    if (!n && !timeout_ns)
+    if (!p->count && !timeout_ns && !vm->nets.first)
         return;
-    if (ppoll(p, n, &ts, NULL) <= 0)
+    bool any = pollset_wait(p, timeout_ns);
+    if (!any && !vm->nets.first)
         return;
     vm_lock(vm);
-    for (unsigned i = 0; i < n; i++) {
-        if (!p[i].revents)
+    for (unsigned i = 0; any && i < others; i++) {
+        if (!pollset_ready(p, i))
             continue;
         if (i < streams)
             chr[i]->poll_in(chr[i]);
-        else if (i < others)
-            vm->fds[i - streams].ready(vm->fds[i - streams].opaque);
         else
-            drain(p[i].fd);
+            vm->fds[i - streams].ready(vm->fds[i - streams].opaque);
     }
+    if (vm->threads && pollset_ready(p, others))
+        drain(vm->wake_fd[0]);
+    nets_poll(&vm->nets, p); /* also without anything: for its time that has passed */
     vm_unlock(vm);
 }
 
@@ -96,7 +92,7 @@ bool vm_all_streams_ready(const struct vm *vm)
 
 bool vm_has_streams(const struct vm *vm)
 {
-    if (vm->fd_count)
+    if (vm->fd_count || nets_can_receive(&vm->nets))
         return true;
     for (unsigned i = 0; i < CHARDEVS; i++)
         if (wants_input(chardevs(vm, i)))

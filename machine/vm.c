@@ -319,6 +319,7 @@ static bool create_board(struct vm *vm, u64 wall, struct err *e)
                               .cpus = vm->cpus,
                               .rtc_base = wall,
                               .drives = &vm->drives,
+                              .nets = &vm->nets,
                               .vm = cfg,
                               .attention = board_attention,
                               .opaque = vm};
@@ -373,7 +374,7 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
 {
     u64 wall = vm->cfg.icount ? ICOUNT_WALL_BASE : 0;
     init_time(vm);
-    if (!vm_drives_init(vm, e))
+    if (!vm_drives_init(vm, e) || !vm_nets_init(vm, e))
         return false;
     if (!create_cpus(vm, model, e) || !create_board(vm, wall, e) || !create_pv(vm, wall, e))
         return false;
@@ -419,6 +420,7 @@ void vm_destroy(struct vm *vm)
     if (vm->board.env.io)
         pcbios_destroy(&vm->pcbios);
     board_destroy(&vm->board);
+    vm_nets_destroy(vm);
     vm_drives_destroy(vm);
     for (unsigned n = 0; n < vm->cpus; n++) {
         if (vm->vcpu[n].cpu)

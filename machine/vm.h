@@ -8,6 +8,7 @@
 #include "base/stats.h"
 #include "base/types.h"
 #include "block/drive.h"
+#include "devices/backend/net.h"
 #include <stdio.h>
 
 struct chardev;
@@ -56,6 +57,10 @@ struct vm_config {
     const char *const *devices; /* -device arguments, NULL-terminated; may be NULL */
     const struct vm_drive *drives;
     unsigned drive_count;
+    const struct net_options *nets; /* -netdev; their devices are among `devices` */
+    unsigned net_count;
+    const struct net_dump_options *dumps;
+    unsigned dump_count;
     /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL. */
     void (*report)(const struct err *e);
 };

@@ -1,6 +1,7 @@
 /* vm_impl.h: struct vm, for the files of machine/ only. */
 #pragma once
 
+#include "base/pollset.h"
 #include "bios/pcbios.h"
 #include "bios/rom.h"
 #include "machine/board_pc.h"
@@ -33,6 +34,7 @@ struct vm {
     struct phys phys;
     struct clock clock;
     struct drives drives;
+    struct nets nets;
     int drives_fd; /* an event of the host: drives have something to hand back; -1: none */
     struct smp smp;
     struct vcpu vcpu[SMP_MAX];
@@ -47,6 +49,7 @@ struct vm {
     struct pcbios pcbios; /* no rom: not used */
     struct vm_fd fds[VM_MAX_FDS];
     unsigned fd_count;
+    struct pollset pollset;  /* what the thread in vm_run waits for */
     bool stop;               /* set by vm_stop, also from signal handlers */
     bool threads;            /* each vCPU has a thread of its own: threads.c */
     pthread_mutex_t devices; /* the lock of devices, clock and personality, with threads */
@@ -106,3 +109,7 @@ void vm_unlock(struct vm *vm);
 bool vm_drives_init(struct vm *vm, struct err *e);
 /* What the guest wrote and never flushed goes to its file. */
 void vm_drives_destroy(struct vm *vm);
+
+/* vm_nets.c */
+bool vm_nets_init(struct vm *vm, struct err *e);
+void vm_nets_destroy(struct vm *vm);
