@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "bios/acpi.h"
 #include "bios/layout.h"
+#include "bios/mptable.h"
 #include "bios/services.h"
 #include "bios/smbios.h"
 #include "mmu/dma.h"
@@ -64,6 +65,15 @@ static void install_smbios(struct phys *p, unsigned cpus, const char *oem)
     free(buf);
 }
 
+static void install_mptable(struct phys *p, unsigned cpus)
+{
+    u8 *buf = calloc(1, LAYOUT_MPTABLE_BYTES);
+    BUG_ON(!buf);
+    mptable_build(cpus, LAYOUT_MPTABLE, buf, LAYOUT_MPTABLE_BYTES);
+    BUG_ON(!dma_write(p, LAYOUT_MPTABLE, buf, LAYOUT_MPTABLE_BYTES));
+    free(buf);
+}
+
 void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, const char *oem,
                       gpa_t *rsdp)
 {
@@ -71,4 +81,5 @@ void firmware_install(struct phys *p, const struct e820 *map, unsigned cpus, con
     firmware_install_data_areas(p);
     firmware_install_acpi(p, cpus, oem, rsdp);
     install_smbios(p, cpus, oem);
+    install_mptable(p, cpus);
 }

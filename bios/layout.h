@@ -20,7 +20,7 @@
  *   a0000  VGA window: no RAM
  *   c0000  option ROM area
  *   e0000  ACPI tables (RSDP first)
- *   f0000  SMBIOS; at the end the real-mode services and the reset vector
+ *   f0000  SMBIOS, the MultiProcessor table; at the end the real-mode services and the reset vector
  */
 #define LAYOUT_BDA 0x00400u
 #define LAYOUT_GDT 0x01000u
@@ -38,7 +38,9 @@
 #define LAYOUT_ACPI 0xe0000u
 #define LAYOUT_ACPI_BYTES 0x10000u
 #define LAYOUT_SMBIOS 0xf0000u
-#define LAYOUT_SMBIOS_BYTES 0xd000u
+#define LAYOUT_SMBIOS_BYTES 0xb000u
+#define LAYOUT_MPTABLE 0xfb000u
+#define LAYOUT_MPTABLE_BYTES 0x2000u
 #define LAYOUT_SERVICES 0xfd000u
 #define LAYOUT_SERVICES_BYTES 0x3000u
 #define LAYOUT_HIGH 0x100000u

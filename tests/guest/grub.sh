@@ -5,9 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 firmware=$1 engine=$2
 need vmlinuz-amd64 initrd-amd64.gz memtest86+x64.bin
-for tool in grub-mkrescue xorriso mformat; do
-    command -v $tool >/dev/null || { echo "no $tool: apt-get install grub-pc-bin xorriso mtools"; exit 77; }
-done
 case $firmware in
 own) bios= ;;
 *)
@@ -18,15 +15,11 @@ esac
 
 # Makes cd.iso with the commands $1 in its configuration.
 make_cd() {
-    mkdir -p cd/boot/grub
+    mkdir -p cd/boot
     cp "$guests/vmlinuz-amd64" cd/boot/vmlinuz
     cp "$guests/initrd-amd64.gz" cd/boot/initrd.gz
     cp "$guests/memtest86+x64.bin" cd/boot/memtest
-    printf '%s\n' "$1" >cd/boot/grub/grub.cfg
-    grub-mkrescue -d /usr/lib/grub/i386-pc -o cd.iso cd >mkrescue.log 2>&1 || {
-        cat mkrescue.log
-        fail "grub-mkrescue"
-    }
+    echo "$1" | make_grub_cd
 }
 
 boot() {

@@ -28,3 +28,21 @@ run() {
 
 expect_code() { [ "$code" = "$1" ] || fail "exit code $code, not $1"; }
 expect() { grep -qe "$1" console || fail "the console lacks: $1"; }
+
+# Makes initrd.gz: the RAM disk with a script /check of the standard input, for boot loaders that will not
+# pass the quotes of plx.cmd="...". It runs by `plx.cmd=sh /check`.
+make_initrd_with_check() {
+    cat >check
+    { cat "$guests/initrd-amd64.gz"; echo check | cpio --quiet -o -H newc -R 0:0 | gzip -9n; } >initrd.gz
+}
+
+# Makes cd.iso, which GRUB boots, of the folder cd and the commands on standard input.
+make_grub_cd() {
+    for tool in grub-mkrescue xorriso mformat; do
+        command -v $tool >/dev/null || { echo "no $tool: apt-get install grub-pc-bin xorriso mtools"; exit 77; }
+    done
+    mkdir -p cd/boot/grub
+    cat >cd/boot/grub/grub.cfg
+    grub-mkrescue -d /usr/lib/grub/i386-pc -o cd.iso cd >mkrescue.log 2>&1 ||
+        { cat mkrescue.log; fail "grub-mkrescue"; }
+}

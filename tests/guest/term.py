@@ -1,13 +1,18 @@
-"""A terminal for term.sh: runs a command on a pty, waits for texts and types. Arguments: the command."""
+"""A terminal: runs a command on a pty, waits for texts and types; ends with the command's exit code.
+
+    term.py wait TEXT type TEXT ... -- COMMAND...        escapes as in Python: \\r, \\x1b
+"""
 import os
 import pty
 import select
 import sys
 import time
 
+steps = sys.argv[1:sys.argv.index("--")]
+command = sys.argv[sys.argv.index("--") + 1:]
 pid, fd = pty.fork()
 if pid == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
+    os.execv(command[0], command)
 seen = b""
 
 
@@ -25,11 +30,11 @@ def wait_for(text):
     seen = b""
 
 
-wait_for(b"grub>")
-os.write(fd, b"echo In-Capitals\r")
-wait_for(b"In-Capitals\x1b")  # in one piece: as printed, not as typed
-os.write(fd, b"\x1b[A")  # the last line again
-wait_for(b"In-Capitals")
-os.write(fd, b"\x01x")
+for verb, text in zip(steps[::2], steps[1::2]):
+    text = text.encode().decode("unicode_escape").encode("latin-1")
+    if verb == "wait":
+        wait_for(text)
+    else:
+        os.write(fd, text)
 status = os.waitpid(pid, 0)[1]
 sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 99)
