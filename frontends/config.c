@@ -131,15 +131,23 @@ static bool parse_display(struct config *c, const struct options *o, struct err 
     const char *text = o->value[OPT_DISPLAY], *not_with = without_display(c, o);
     unsigned kind = 0;
 
-    if (!o->given[OPT_DISPLAY]) {
-        imply_display(c, o);
+    c->vnc = o->value[OPT_VNC];
+    if (text && !strncmp(text, "vnc=", 4)) {
+        c->vnc = text + 4;
+        text = "none";
+    }
+    if (c->vnc && not_with && !o->given[OPT_NOGRAPHIC])
+        return err_usage(e, "-vnc does not go with %s", not_with);
+    if (!text) {
+        if (!c->vnc)
+            imply_display(c, o);
         return true;
     }
     while (kind < ARRAY_SIZE(display_names) && strcmp(text, display_names[kind]))
         kind++;
     if (kind == ARRAY_SIZE(display_names)) {
         err_usage(e, "-display: no such display: '%s'", text);
-        return err_hint(e, "there are 'sdl', 'term' and 'none'");
+        return err_hint(e, "there are 'sdl', 'term', 'vnc=WHERE' and 'none'");
     }
     c->display = (enum display_kind)kind;
     if (c->display != DISPLAY_NONE && not_with)
@@ -273,7 +281,8 @@ static bool is_stdio(const char *stream)
 
 static bool parse_streams(struct config *c, const struct options *o, struct err *e)
 {
-    const char *implied = o->given[OPT_DISPLAY] && !o->given[OPT_NOGRAPHIC] ? "null" : "mon:stdio";
+    bool shown = (o->given[OPT_DISPLAY] || o->given[OPT_VNC]) && !o->given[OPT_NOGRAPHIC];
+    const char *implied = shown ? "null" : "mon:stdio";
 
     c->debugcon = o->value[OPT_DEBUGCON];
     c->bios_debug = o->value[OPT_BIOS_DEBUG];

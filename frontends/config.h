@@ -25,6 +25,7 @@ struct config {
     const char *debugcon, *bios_debug; /* NULL: none */
     enum display_kind display;
     bool display_implied; /* nobody asked for it */
+    const char *vnc;      /* where; NULL: no VNC */
     bool check;           /* both engines in lockstep */
     bool perfmap; /* name translated code for perf */
     bool stats, stats_json;

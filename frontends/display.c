@@ -31,6 +31,18 @@ struct display *sdl_open(struct vm *vm, const char *name, struct err *e)
 }
 #endif
 
+#if !PARALLAX_HAVE_VNC
+struct display *vnc_open(struct vm *vm, const char *name, const char *spec, struct err *e)
+{
+    (void)vm;
+    (void)name;
+    (void)spec;
+    err_usage(e, "-vnc: this program was built without libvncserver");
+    err_hint(e, "install libvncserver-dev and build it again");
+    return NULL;
+}
+#endif
+
 struct display *display_open(enum display_kind kind, struct vm *vm, const char *name, struct err *e)
 {
     return kind == DISPLAY_SDL ? sdl_open(vm, name, e) : term_open(vm, e);

@@ -18,11 +18,12 @@ enum display_kind { DISPLAY_NONE, DISPLAY_TERM, DISPLAY_SDL };
 bool display_is_built(enum display_kind kind);
 /* Does the environment name a window system? */
 bool display_has_desktop(void);
-/* name: of the guest. Strings are owned by the caller. NULL with an error. */
+/* name: of the guest. Strings are owned by the caller. Not DISPLAY_NONE. NULL with an error. */
 struct display *display_open(enum display_kind kind, struct vm *vm, const char *name,
                              struct err *e);
 void display_close(struct display *d); /* NULL is fine */
 
-/* The kinds: term.c, sdl.c. */
+/* The kinds: term.c, sdl.c, vnc.c; spec: the value of -vnc. */
 struct display *term_open(struct vm *vm, struct err *e);
 struct display *sdl_open(struct vm *vm, const char *name, struct err *e);
+struct display *vnc_open(struct vm *vm, const char *name, const char *spec, struct err *e);

@@ -22,7 +22,7 @@ struct run {
     struct config config;
     struct chardev *serial, *debugcon, *bios_debug;
     struct vm *vm;
-    struct display *display; /* NULL: none */
+    struct display *display, *vnc; /* NULL: none */
     struct until until_serial, until_debugcon;
     bool seen; /* the -until text */
 };
@@ -44,6 +44,8 @@ static void look_at_screen(void *opaque)
 
     if (r->display)
         r->display->refresh(r->display);
+    if (r->vnc)
+        r->vnc->refresh(r->vnc);
     if (!r->seen && r->config.until && screen_shows(vm_display(r->vm), r->config.until)) {
         r->seen = true;
         vm_stop(r->vm);
@@ -130,7 +132,13 @@ static bool open_display(struct run *r, struct err *e)
             err_print(e);
         *e = (struct err){0};
     }
-    if ((c->until || r->display) && vm_display(r->vm))
+    if (c->vnc) {
+        r->vnc = vnc_open(r->vm, c->name, c->vnc, e);
+        if (!r->vnc)
+            return false;
+        period_ns = r->vnc->refresh_ns;
+    }
+    if ((c->until || r->display || r->vnc) && vm_display(r->vm))
         vm_set_tick(r->vm, period_ns, look_at_screen, r);
     return true;
 }
@@ -139,6 +147,7 @@ static void destroy(struct run *r)
 {
     signals_set_vm(NULL);
     display_close(r->display);
+    display_close(r->vnc);
     if (r->vm)
         vm_destroy(r->vm);
     chardev_close(r->serial);
@@ -226,7 +235,8 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
     wall = host_now_ns() - wall;
     cpu = host_cpu_ns() - cpu;
     display_close(r->display);
-    r->display = NULL;
+    display_close(r->vnc);
+    r->display = r->vnc = NULL;
     chardev_restore_terminal();
     code = explain_end(r, why);
     if (r->config.screendump && !screen_dump(vm_display(r->vm), r->config.screendump, e))

@@ -9,30 +9,17 @@
  */
 #include "frontends/term.h"
 
+#include "frontends/keyboard.h"
+
 #include <string.h>
 
 #define ESC 0x1b
 #define HID_A 0x04
-#define HID_1 0x1e
-#define HID_0 0x27
 #define HID_ENTER 0x28
 #define HID_ESCAPE 0x29
 #define HID_BACKSPACE 0x2a
 #define HID_TAB 0x2b
 #define HID_SPACE 0x2c
-#define HID_F1 0x3a
-
-/* Characters with and without shift, by usage. */
-static const struct {
-    u8 usage;
-    char plain, shifted;
-} symbols[] = {
-    {0x1e, '1', '!'}, {0x1f, '2', '@'},  {0x20, '3', '#'}, {0x21, '4', '$'}, {0x22, '5', '%'},
-    {0x23, '6', '^'}, {0x24, '7', '&'},  {0x25, '8', '*'}, {0x26, '9', '('}, {0x27, '0', ')'},
-    {0x2d, '-', '_'}, {0x2e, '=', '+'},  {0x2f, '[', '{'}, {0x30, ']', '}'}, {0x31, '\\', '|'},
-    {0x33, ';', ':'}, {0x34, '\'', '"'}, {0x35, '`', '~'}, {0x36, ',', '<'}, {0x37, '.', '>'},
-    {0x38, '/', '?'}, {0x2c, ' ', ' '},
-};
 
 /* What follows ESC. */
 static const struct {
@@ -71,21 +58,16 @@ static bool control_key(u8 byte, struct term_key *key)
 /* False: no key of a US keyboard. */
 static bool character_key(u8 byte, struct term_key *key)
 {
+    struct key k;
+
     *key = (struct term_key){0};
     if (byte < 0x20 || byte == 0x7f)
         return control_key(byte, key);
-    if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') {
-        key->usage = (u8)(HID_A + (byte | 0x20) - 'a');
-        key->shift = byte < 'a';
-        return true;
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(symbols); i++)
-        if (byte == (u8)symbols[i].plain || byte == (u8)symbols[i].shifted) {
-            key->usage = symbols[i].usage;
-            key->shift = byte != (u8)symbols[i].plain;
-            return true;
-        }
-    return false;
+    if (!key_of_character(byte, &k))
+        return false;
+    key->usage = k.usage;
+    key->shift = k.shift == KEY_SHIFT_DOWN;
+    return true;
 }
 
 enum match { MATCH_NONE, MATCH_BEGINNING, MATCH_WHOLE };

@@ -285,6 +285,7 @@ void viewer_refresh(struct viewer *v)
     viewer_lock(v);
     feed(v);
     changed = v->watched && draw(v);
+    v->looks += v->watched;
     if (now >= v->next_numbers_ns) {
         numbers_take(&v->numbers, v->vm, now);
         v->next_numbers_ns = now + NUMBERS_NS;

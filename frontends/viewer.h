@@ -53,6 +53,7 @@ struct viewer {
     struct viewer_picture picture;
     struct numbers numbers;
     bool watched;         /* somebody looks: without, the picture is not made */
+    u32 looks;            /* how often the picture was brought up to date */
     bool powerdown, quit; /* what the user asked for */
     struct viewer_event queue[VIEWER_QUEUE];
     unsigned head, count;
