@@ -20,6 +20,11 @@ static const struct {
      "kvmclock",
      "clocksource kvm-clock",
      {"Switched to clocksource kvm-clock", "current_clocksource: kvm-clock"}},
+    {"hyperv",
+     "ref-tsc",
+     "clocksource hyperv_clocksource_tsc_page",
+     {"Switched to clocksource hyperv_clocksource_tsc_page",
+      "current_clocksource: hyperv_clocksource_tsc_page"}},
 };
 
 static bool is_personality(const char *spec, const char *name)
@@ -204,7 +209,7 @@ static bool missing(const char *pv, const char *what, struct err *e)
 {
     err_host(e, "%s: no evidence that the guest used it: %s", pv, what);
     err_hint(e,
-             "does the guest support it (Linux: CONFIG_KVM_GUEST), and does -until let it run far "
+             "does the guest support it (Linux: CONFIG_KVM_GUEST, CONFIG_HYPERV), and does -until let it run far "
              "enough?");
     if (e)
         e->exit_code = 1;

@@ -69,6 +69,16 @@ bool dma_exchange8(struct phys *p, gpa_t gpa, u8 value, u8 *old)
     return true;
 }
 
+bool dma_or8(struct phys *p, gpa_t gpa, u8 bits, u8 *old)
+{
+    u8 *h = phys_host_w(p, gpa);
+    if (!h)
+        return false;
+    *old = __atomic_fetch_or(h, bits, __ATOMIC_SEQ_CST);
+    phys_wrote(p, gpa, 1);
+    return true;
+}
+
 static u64 dma_read_le(struct phys *p, gpa_t gpa, unsigned size)
 {
     u8 b[8] = {0};

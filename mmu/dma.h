@@ -15,6 +15,8 @@ bool dma_fill(struct phys *p, gpa_t gpa, u8 value, u64 len);
 
 /* Exchanges a byte of RAM atomically with respect to the CPUs. */
 bool dma_exchange8(struct phys *p, gpa_t gpa, u8 value, u8 *old);
+/* Sets bits of a byte of RAM, atomically too. */
+bool dma_or8(struct phys *p, gpa_t gpa, u8 bits, u8 *old);
 
 u16 dma_read16(struct phys *p, gpa_t gpa);
 u32 dma_read32(struct phys *p, gpa_t gpa);

@@ -7,7 +7,7 @@
 
 void lazy_eoi_init(struct lazy_eoi *z, struct pv *pv, unsigned n, unsigned feature)
 {
-    *z = (struct lazy_eoi){ .pv = pv, .n = n, .feature = feature };
+    *z = (struct lazy_eoi){.pv = pv, .n = n, .feature = feature};
 }
 
 /* Offers the guest to end `vector` by clearing a bit. Not when the I/O APICs wait for the EOI, and
@@ -60,6 +60,9 @@ static bool may_take(void *opaque)
 struct lapic_pv lazy_eoi_hooks(struct lazy_eoi *z)
 {
     return (struct lapic_pv){
-        .opaque = z, .injected = offer, .eoi_taken = take, .may_ask = may_take,
+        .opaque = z,
+        .injected = offer,
+        .eoi_taken = take,
+        .may_ask = may_take,
     };
 }

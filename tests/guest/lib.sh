@@ -27,6 +27,12 @@ run() {
 }
 
 expect_code() { [ "$code" = "$1" ] || fail "exit code $code, not $1"; }
+# Features of the personality that must have worked; needs -stats.
+expect_used() {
+    for feature in "$@"; do
+        grep -q "^feature $feature  *on  used [1-9]" errors || fail "feature $feature was not used"
+    done
+}
 expect() { grep -qe "$1" console || fail "the console lacks: $1"; }
 
 # Makes initrd.gz: the RAM disk with a script /check of the standard input, for boot loaders that will not

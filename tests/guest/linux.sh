@@ -6,8 +6,8 @@
 arch=$1 mem=$2 pv=$3 engine=$4
 need "vmlinuz-$arch" "initrd-$arch.gz"
 
-run -accel "$engine" -m "$mem" -pv "$pv" -kernel "$guests/vmlinuz-$arch" -initrd "$guests/initrd-$arch.gz" \
-    -append "console=ttyS0 plx.cmd=echo user space is \$(uname -m); grep -c hypervisor /proc/cpuinfo; grep MemTotal /proc/meminfo" \
+run -stats -accel "$engine" -m "$mem" -pv "$pv" -kernel "$guests/vmlinuz-$arch" -initrd "$guests/initrd-$arch.gz" \
+    -append "console=ttyS0 plx.cmd=echo user space is \$(uname -m); grep -c hypervisor /proc/cpuinfo; grep MemTotal /proc/meminfo; cat /proc/interrupts" \
     -timeout 280
 expect_code 0
 expect PARALLAX-GUEST-READY
@@ -22,6 +22,22 @@ none)
 kvm)
     expect 'Hypervisor detected: KVM'
     expect 'current_clocksource: kvm-clock'
+    ;;
+hyperv)
+    expect 'Hypervisor detected: Microsoft Hyper-V'
+    expect 'Hyper-V: privilege flags low 0xeff, high 0x0, hints 0x438, misc 0xa0530'
+    expect 'Hyper-V: Host Build 10.0.14393.0-0-0'
+    expect 'Hyper-V: LAPIC Timer Frequency: 0x'
+    expect 'Booting paravirtualized kernel on Hyper-V'
+    expect 'current_clocksource: hyperv_clocksource_tsc_page'
+    expect 'HVS: *[1-9]'
+    if [ "$arch" = amd64 ]; then # not compiled for i386
+        expect 'Hyper-V: Using enlightened APIC'
+        expect 'Hyper-V: Using IPI hypercalls'
+        expect 'Hyper-V: PV spinlocks enabled'
+        expect_used vapic lazy-eoi
+    fi
+    expect_used hypercall vp-index ref-tsc frequencies stimer stimer-direct
     ;;
 esac
 total=$(sed -n 's/^MemTotal: *\([0-9]*\) kB.*/\1/p' console)

@@ -18,8 +18,10 @@ expect "^cpus $cpus"
 expect "^0-$((cpus - 1))"
 expect '^1.$' # four times the same sum (and a carriage return)
 expect "smp: Brought up 1 node, $cpus CPUs"
-# every CPU takes timer interrupts
-grep 'LOC:' console | awk -v n="$cpus" '{ for (i = 2; i < 2 + n; i++) if ($i + 0 == 0) exit 1 }' ||
+# every CPU takes timer interrupts, from its APIC or from the hypervisor
+timer=LOC
+[ "$pv" = hyperv ] && timer=HVS
+grep "$timer:" console | awk -v n="$cpus" '{ for (i = 2; i < 2 + n; i++) if ($i + 0 == 0) exit 1 }' ||
     fail "a CPU without timer interrupts"
 grep -qE 'Oops|BUG:|Call Trace|general protection|soft lockup|RCU detected|self-detected stall' console &&
     fail "the kernel complains"
@@ -28,8 +30,16 @@ if [ "$pv" = kvm ]; then
     expect 'kvm-guest: setup PV sched yield'
     expect 'kvm-guest: setup PV IPIs'
     expect 'kvm-guest: PV spinlocks enabled'
-    for feature in steal-time kvmclock2 pv-send-ipi pv-eoi; do
-        grep -q "^feature $feature  *on  used [1-9]" errors || fail "feature $feature was not used"
-    done
+    expect_used steal-time kvmclock2 pv-send-ipi pv-eoi
+fi
+if [ "$pv" = hyperv ]; then
+    expect 'Hyper-V: Using hypercall for remote TLB flush'
+    expect 'current_clocksource: hyperv_clocksource_tsc_page'
+    expect_used hypercall ref-tsc stimer-direct
+    if [ "$arch" = amd64 ]; then # not compiled for i386
+        expect 'Hyper-V: PV spinlocks enabled'
+        expect 'Hyper-V: Using IPI hypercalls'
+        expect_used ipi lazy-eoi
+    fi
 fi
 exit 0
