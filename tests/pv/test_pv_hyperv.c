@@ -222,7 +222,7 @@ START_TEST(eoi_icr_and_tpr_are_those_of_the_apic)
     deliver(0x50);
     wrmsr(MSR_HV_EOI, 0);
     ck_assert_uint_eq(phys_read(&phys, LAPIC_DEFAULT_BASE + 0x120, 4), 0);
-    ck_assert_uint_eq(cpu->stats.count[STAT_APIC_EOI], 1);
+    ck_assert_uint_eq(stat_total(&cpu->stats, STAT_APIC_EOI), 1);
     wrmsr(MSR_HV_ICR, 3ull << 56 | 0x61);
     ck_assert_int_eq(lapic_ack(second), 0x61);
     ck_assert_uint_eq(rdmsr(MSR_HV_ICR), 3ull << 56 | 0x61);
@@ -256,7 +256,7 @@ START_TEST(an_edge_interrupt_is_ended_in_the_assist_page)
     dma_write32(&phys, PAGE_GPA, 0);
     deliver(0x40);
     ck_assert_uint_eq(pv->used[HV_F_LAZY_EOI], 1);
-    ck_assert_uint_eq(cpu->stats.count[STAT_APIC_EOI], 0);
+    ck_assert_uint_eq(stat_total(&cpu->stats, STAT_APIC_EOI), 0);
     wrmsr(MSR_HV_VP_ASSIST_PAGE, PAGE_GPA);
     wrmsr(MSR_HV_EOI, 0);
     deliver(0x51);

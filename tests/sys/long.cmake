@@ -55,7 +55,7 @@ endfunction()
 
 # smp_*: several CPUs, with a thread each and in turns, by both engines.
 file(GLOB smp_programs CONFIGURE_DEPENDS ${here}/smp_*.c)
-list(REMOVE_ITEM smp_programs ${here}/smp_lib.c ${here}/smp_kvm.c)
+list(REMOVE_ITEM smp_programs ${here}/smp_lib.c ${here}/smp_kvm.c ${here}/smp_hyperv.c)
 foreach(program ${smp_programs})
   get_filename_component(name ${program} NAME_WE)
   smp_program(${name})
@@ -69,14 +69,17 @@ foreach(program ${smp_programs})
   endif()
 endforeach()
 
-# The KVM personality between CPUs: the program and the counters.
-smp_program(smp_kvm)
-function(smp_kvm_run test)
-  parallax_test(sys smp_kvm_${test} 120 sh ${here}/smp_kvm.sh $<TARGET_FILE:parallax>
-    ${CMAKE_CURRENT_BINARY_DIR}/smp_kvm.elf ${ARGN})
+# Personalities between CPUs: the program and the counters.
+function(smp_pv_test name pv features)
+  smp_program(${name})
+  set(run sh ${here}/smp_pv.sh ${features} $<TARGET_FILE:parallax>
+    ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf -pv ${pv})
+  parallax_test(sys ${name}_2 120 ${run} -accel interp -smp 2)
+  parallax_test(sys ${name}_turns 120 ${run} -accel interp -smp 3 -icount)
+  if(SYS_JIT)
+    parallax_test(sys ${name}_4_jit 120 ${run} -accel jit -smp 4)
+  endif()
 endfunction()
-smp_kvm_run(2 -accel interp -smp 2)
-smp_kvm_run(turns -accel interp -smp 3 -icount)
-if(SYS_JIT)
-  smp_kvm_run(4_jit -accel jit -smp 4)
-endif()
+smp_pv_test(smp_kvm kvm "pv-unhalt pv-tlb-flush pv-send-ipi pv-sched-yield steal-time")
+smp_pv_test(smp_hyperv hyperv,+ex-masks
+  "hypercall vp-index tlb-flush ipi ex-masks spin-wait guest-idle ref-tsc ref-counter stimer-direct")

@@ -1,0 +1,14 @@
+#!/bin/sh
+# smp_pv.sh "FEATURE..." PARALLAX TEST.elf [OPTION...]: as run.sh, and the counters say that each feature
+# of the personality (an option) worked.
+set -u
+features=$1
+shift
+out=$(sh "$(dirname "$0")/run.sh" "$@" -stats)
+code=$?
+printf '%s\n' "$out"
+[ "$code" -eq 0 ] || exit "$code"
+for feature in $features; do
+    printf '%s\n' "$out" | grep -q "^feature $feature  *on  used [1-9]" ||
+        { echo "feature $feature was not used"; exit 1; }
+done
