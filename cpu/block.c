@@ -8,6 +8,7 @@
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 #include "cpu/smp.h"
+#include "cpu/tap.h"
 #include "mmu/smc.h"
 #include <stdlib.h>
 
@@ -165,6 +166,24 @@ static void block_kill(struct cpu *cpu, struct block *b)
         jit_kill(cpu, b);
     for (unsigned i = 0; i <= b->count; i++)
         b->insn[i].fn = op_block_died;
+}
+
+void block_stop_after_insn(struct cpu *cpu)
+{
+    if (cpu->block && !cpu->block->dead)
+        block_kill(cpu, cpu->block);
+}
+
+void block_split_at(struct cpu *cpu, u64 page_offset)
+{
+    struct block *next;
+    for (unsigned i = 0; i < HASH_SLOTS; i++)
+        for (struct block *b = cpu->blocks->hash[i]; b; b = next) {
+            next = b->hash_next;
+            if (overlaps(b, (b->gpa & PAGE_MASK) + page_offset, 1) ||
+                (b->gpa2 != ~0ull && overlaps(b, b->gpa2 + page_offset, 1)))
+                block_kill(cpu, b);
+        }
 }
 
 /* Kills the blocks in [gpa, gpa + len) of one page; returns their number. */
@@ -611,6 +630,26 @@ static void make_checked(struct block *b, const u8 *bytes)
     b->hits = BLOCK_HOT; /* not for the translator */
 }
 
+/* ---- breakpoints ----------------------------------------------------------------------------- */
+
+/* First record of a block that begins where a breakpoint may be. */
+static const struct insn *op_tapped(struct cpu *cpu, const struct insn *in)
+{
+    if (likely(!tap_code(cpu, cpu->gpr[REG_RIP])))
+        return cpu->block->tapped_fn(cpu, in);
+    cpu->rip = insn_rip(cpu, in);
+    return NULL;
+}
+
+/* Single instructions are looked at by the run loop. */
+static void make_tapped(struct cpu *cpu, struct block *b)
+{
+    if (!tap_may_be_code(cpu->taps, b->gpa) || b->key & KEY_SINGLE)
+        return;
+    b->tapped_fn = b->insn[0].fn;
+    b->insn[0].fn = op_tapped;
+}
+
 /* ---- building -------------------------------------------------------------------------------- */
 
 /* How much a block may hold. */
@@ -672,6 +711,8 @@ static bool decode_block(struct cpu *cpu, struct block *b, gva_t lin, const stru
     while (open && b->count < limits.insns && b->bytes < limits.bytes) {
         struct insn *in = &b->insn[b->count];
         gpa_t second;
+        if (b->count && tap_may_be_code(cpu->taps, lin + b->bytes))
+            break;
         if (!decode_at(cpu, in, lin, f, b->bytes, &second, crossing))
             break;
         if (b->count && b->bytes + in->len > limits.bytes)
@@ -722,6 +763,7 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
     struct fetch from = take_snapshot(cpu, f, &bytes);
     bool cacheable = decode_block(cpu, b, lin, &from, limits, bytes.crossing);
     bind_block(cpu, b);
+    make_tapped(cpu, b);
     b->insn[b->count] = (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
     TRACE(block_build, b->gpa, lin, (unsigned)b->count, b->key);
     if (!cacheable) /* stays dead: nobody may remember it */

@@ -34,6 +34,7 @@ struct block {
     bool dead;
     u8 hits;       /* times entered by the interpreter, up to the translator's threshold */
     insn_fn first_fn;        /* of insn[0], when translated */
+    insn_fn tapped_fn;       /* of insn[0], when a breakpoint may be there (tap.h); or NULL */
     struct jit_block *jit;   /* translations, one per linear address */
     struct block_link link[2];
     struct block *hash_next;
@@ -72,6 +73,11 @@ bool block_address_is_flat(u32 key, const struct insn *in);
 bool block_ends_after(const struct insn *in);
 /* Drops everything: mapping of RAM changed, gates changed. Not while a block runs. */
 void block_flush_all(struct cpu *cpu);
+/* The running block ends after the current instruction. */
+void block_stop_after_insn(struct cpu *cpu);
+/* Breakpoints at addresses with this offset in their page came or went: no block may have one in its
+ * middle. While no block runs. */
+void block_split_at(struct cpu *cpu, u64 page_offset);
 /* Kills the blocks that overlap [gpa, gpa + len); when one of them is running, it stops after the
  * current instruction. */
 void block_invalidate(struct cpu *cpu, gpa_t gpa, u64 len);

@@ -9,6 +9,7 @@
 #include "cpu/fpu.h"
 #include "cpu/model.h"
 #include "cpu/smp.h"
+#include "cpu/tap.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,6 +234,8 @@ void cpu_update_key(struct cpu *cpu)
         m = cpu->cr4 & CR4_SMAP && cpu->eflags & EFLAGS_AC ? TLB_KERNEL_AC : TLB_KERNEL;
     cpu->data = &cpu->tlb.l1[m];
     cpu->key = key | m << KEY_TLB_SHIFT;
+    if (unlikely(cpu->taps != NULL))
+        tap_mode(cpu);
 }
 
 void cpu_update_mode(struct cpu *cpu)

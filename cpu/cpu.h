@@ -198,6 +198,7 @@ struct tsc_pace {
 struct cpu_model;
 struct block;
 struct smp;
+struct taps;
 
 /* Why cpu_run returned. */
 enum cpu_stop {
@@ -205,6 +206,7 @@ enum cpu_stop {
     STOP_HALTED,  /* HLT (or waiting for SIPI) with nothing pending */
     STOP_REQUEST, /* REQ_EXIT, REQ_INIT or REQ_SIPI, which the caller serves */
     STOP_TRIPLE_FAULT,
+    STOP_STEPPED, /* cpu->stepping: one instruction is done, or what came instead of it */
     STOP_ERROR, /* reserved for front ends */
 };
 
@@ -285,6 +287,10 @@ struct cpu {
     u16 pauses;      /* how many, for that */
     bool alone;      /* smp_stop was called by the running instruction */
     struct smp *smp; /* NULL: a CPU alone (smp.h) */
+
+    const struct taps *taps; /* what a debugger wants to hear of (tap.h); NULL: nothing */
+    u8 tapped;               /* TAPPED_*: it said stop */
+    bool stepping;           /* cpu_run stops after an instruction */
 
     struct block_cache *blocks;
     u32 block_gen; /* changes when blocks go away whose addresses may be remembered */

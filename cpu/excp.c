@@ -4,6 +4,7 @@
 #include "cpu/debug.h"
 #include "cpu/exec.h"
 #include "cpu/seg.h"
+#include "cpu/tap.h"
 #include "cpu/task.h"
 
 /* ---- raising --------------------------------------------------------------------------------- */
@@ -295,12 +296,14 @@ void excp_trap(struct cpu *cpu, unsigned vector)
     cpu->excp = (struct pending_excp){.vector = (u8)vector};
     cpu->fault_chain_len = 0;
     excp_deliver(cpu);
+    tap_excp(cpu, vector, true);
 }
 
 void excp_interrupt(struct cpu *cpu, unsigned vector)
 {
     struct entry e = {.vector = vector, .ext = 1, .rip = cpu->rip, .eflags = cpu_get_eflags(cpu)};
     enter_handler(cpu, &e);
+    tap_excp(cpu, vector, true);
 }
 
 /* INT n of virtual-8086 mode with VME: through the 8086 vector table when the TSS's bitmap says so
@@ -354,4 +357,5 @@ void excp_soft_int(struct cpu *cpu, const struct insn *in, unsigned vector, enum
     cpu->left -= in->idx;
     enter_handler(cpu, &e);
     cpu->left -= 1;
+    tap_excp(cpu, vector, true);
 }

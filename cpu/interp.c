@@ -12,6 +12,7 @@
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
 #include "cpu/smp.h"
+#include "cpu/tap.h"
 
 static const struct insn *enter(struct cpu *cpu, struct block *b)
 {
@@ -187,6 +188,25 @@ static void run_single(struct cpu *cpu)
         cpu_kick(cpu);
 }
 
+/* What an instruction raised. False: cpu_run returns *why. */
+static bool deliver_fault(struct cpu *cpu, enum cpu_stop *why)
+{
+    bool restarts = !cpu->delivering, stop = false;
+    if (unlikely(cpu->taps != NULL)) {
+        if (cpu->tapped == TAPPED_BY_DATA) /* it completed no access */
+            cpu->tapped = TAPPED_NO;
+        stop = !cpu->triple_fault && tap_excp(cpu, cpu->excp.vector, !restarts);
+    }
+    *why = STOP_REQUEST;
+    if (unlikely(stop && restarts))
+        return false;
+    *why = STOP_TRIPLE_FAULT;
+    if (!excp_deliver(cpu))
+        return false;
+    *why = STOP_STEPPED;
+    return !cpu->stepping;
+}
+
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
 {
     cpu->slice = cpu->left = (s64)insns;
@@ -201,9 +221,10 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
         jit_unwound(cpu);
         cpu_update_key(cpu);
         cpu->shadow = 0;
-        if (!excp_deliver(cpu)) {
+        enum cpu_stop why;
+        if (!deliver_fault(cpu, &why)) {
             cpu_end_slice(cpu);
-            return STOP_TRIPLE_FAULT;
+            return why;
         }
     }
     enum cpu_stop why;
@@ -228,9 +249,14 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
             why = STOP_BUDGET;
             break;
         }
-        if (unlikely(cpu->shadow || cpu->debug_active)) {
+        if (unlikely(cpu->shadow || cpu->debug_active || cpu->stepping)) {
+            if (tap_code(cpu, linear_ip(cpu)))
+                continue;
             run_single(cpu);
-            continue;
+            if (!cpu->stepping)
+                continue;
+            why = STOP_STEPPED;
+            break;
         }
         cpu->from_block = NULL;
         const struct insn *in = enter(cpu, block_find(cpu, linear_ip(cpu)));

@@ -4,6 +4,7 @@
 #include "cpu/debug.h"
 #include "cpu/exec.h"
 #include "cpu/smp.h"
+#include "cpu/tap.h"
 
 u64 ea_offset(const struct cpu *cpu, const struct insn *in)
 {
@@ -122,6 +123,8 @@ static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsig
         excp_fault_err(cpu, in, EXC_AC, 0);
     if (unlikely(cpu->dr[7] & 0xff))
         debug_check_data(cpu, va, size, kind == ACCESS_WRITE);
+    if (unlikely(cpu->taps != NULL))
+        tap_data(cpu, va, size, kind == ACCESS_WRITE);
 }
 
 static void count_mmio(struct cpu *cpu, gpa_t gpa, u64 since)
@@ -330,6 +333,8 @@ void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned si
     m->size = size;
     m->buffered = true;
     m->locked = false;
+    if (unlikely(cpu->taps != NULL)) /* it reads, too */
+        tap_data(cpu, va, size, false);
     struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
     if (!s.len[1] && s.part[0].host && !cpu->alone) {
         m->buffered = false;
@@ -396,6 +401,8 @@ static u8 *locked_host(struct cpu *cpu, const struct insn *in, gva_t va, unsigne
     m->told = false;
     if (likely(p != NULL))
         return p;
+    if (unlikely(cpu->taps != NULL))
+        tap_data(cpu, va, size, false);
     struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
     if (s.len[1])
         return NULL;

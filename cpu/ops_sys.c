@@ -8,6 +8,7 @@
 #include "cpu/model.h"
 #include "cpu/seg.h"
 #include "cpu/sysregs.h"
+#include "cpu/tap.h"
 #include "cpu/task.h"
 
 #define HANDLER(name) static const struct insn *name(struct cpu *cpu, const struct insn *in)
@@ -330,6 +331,8 @@ HANDLER(op_rdmsr)
     u64 t = host_cycles(), v;
     if (!msr_read(cpu, reg32(cpu, RCX), &v))
         excp_gp(cpu, in, 0);
+    if (unlikely(cpu->taps != NULL))
+        tap_msr(cpu, reg32(cpu, RCX), v, false);
     set_reg32(cpu, RAX, (u32)v);
     set_reg32(cpu, RDX, (u32)(v >> 32));
     stat_count(&cpu->stats, STAT_RDMSR, SERVED_LEAF);
@@ -342,8 +345,10 @@ OPS(rdmsr)
 
 HANDLER(op_wrmsr)
 {
-    u64 t = host_cycles();
-    if (!msr_write(cpu, reg32(cpu, RCX), (u64)reg32(cpu, RDX) << 32 | reg32(cpu, RAX)))
+    u64 t = host_cycles(), v = (u64)reg32(cpu, RDX) << 32 | reg32(cpu, RAX);
+    if (unlikely(cpu->taps != NULL))
+        tap_msr(cpu, reg32(cpu, RCX), v, true);
+    if (!msr_write(cpu, reg32(cpu, RCX), v))
         excp_gp(cpu, in, 0);
     stat_count(&cpu->stats, STAT_WRMSR, SERVED_EXIT);
     cpu->stats.cycles[STAT_WRMSR] += host_cycles() - t;

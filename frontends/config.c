@@ -302,6 +302,27 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
     return true;
 }
 
+/* What is debugged is one machine that runs on. */
+static bool parse_debugging(struct config *c, const struct options *o, struct err *e)
+{
+    c->paused = o->given[OPT_S];
+    c->gdb = o->given[OPT_GDB_1234] ? "tcp::1234" : o->value[OPT_GDB];
+    if (o->given[OPT_GDB_1234] && o->given[OPT_GDB])
+        return err_usage(e, "-s is -gdb tcp::1234: give one of them");
+    if (c->check && (c->paused || c->gdb))
+        return err_usage(e, "-check has two machines: it does not go with %s", c->gdb ? "-gdb" : "-S");
+    if (c->paused && !c->gdb) {
+        err_usage(e, "-S: nobody is there who could start the guest");
+        return err_hint(e, "add -s or -gdb");
+    }
+    if (c->gdb && !strcmp(c->gdb, "stdio") && is_stdio(c->serial)) {
+        if (o->given[OPT_SERIAL])
+            return err_usage(e, "-gdb and -serial cannot share the terminal");
+        c->serial = "null";
+    }
+    return true;
+}
+
 static bool parse_stats(struct config *c, const struct options *o, struct err *e)
 {
     const char *v = o->value[OPT_STATS];
@@ -384,9 +405,8 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
 {
     *c = (struct config){0};
     if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
-        !parse_guest(c, o, e) ||
-        !parse_time(c, o, e) || !parse_streams(c, o, e) || !parse_stats(c, o, e) ||
-        !parse_traces(o, e))
+        !parse_guest(c, o, e) || !parse_time(c, o, e) || !parse_streams(c, o, e) ||
+        !parse_debugging(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
         return false;
     c->name = o->value[OPT_NAME] ? o->value[OPT_NAME]
               : c->vm.kernel     ? file_of(c->vm.kernel)

@@ -27,6 +27,8 @@ struct config {
     bool display_implied; /* nobody asked for it */
     const char *vnc;      /* where; NULL: no VNC */
     bool check;           /* both engines in lockstep */
+    bool paused;          /* -S */
+    const char *gdb;      /* stream of the gdb stub; NULL: none */
     bool perfmap; /* name translated code for perf */
     bool stats, stats_json;
     const char *stats_file; /* NULL: standard error */

@@ -7,7 +7,9 @@
 #include "base/trace.h"
 #include "devices/backend/chardev.h"
 #include "frontends/config.h"
+#include "frontends/debugger.h"
 #include "frontends/display.h"
+#include "frontends/gdb.h"
 #include "frontends/report.h"
 #include "frontends/screen.h"
 #include "frontends/signals.h"
@@ -25,6 +27,8 @@ struct run {
     struct display *display, *vnc; /* NULL: none */
     struct until until_serial, until_debugcon;
     bool seen; /* the -until text */
+    struct debugger debugger;
+    struct gdb *gdb; /* or NULL */
 };
 
 static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
@@ -87,6 +91,29 @@ static void set_tap(struct run *r, struct chardev *c, struct until *u,
     c->tap_opaque = r;
 }
 
+/* Does a stop of the machine mean its end? */
+static bool is_over(void *opaque)
+{
+    const struct run *r = opaque;
+
+    return r->seen || signals_asked();
+}
+
+static bool create_debuggers(struct run *r, struct err *e)
+{
+    debugger_init(&r->debugger, r->vm);
+    r->debugger.over = is_over;
+    r->debugger.opaque = r;
+    if (r->config.gdb) {
+        r->gdb = gdb_open(&r->debugger, r->config.gdb, e);
+        if (!r->gdb)
+            return false;
+    }
+    if (r->config.paused)
+        debugger_stop(&r->debugger);
+    return true;
+}
+
 /* The streams come last: the terminal turns raw only when everything else is known to be right. */
 static bool create(struct run *r, struct err *e)
 {
@@ -146,6 +173,7 @@ static bool open_display(struct run *r, struct err *e)
 static void destroy(struct run *r)
 {
     signals_set_vm(NULL);
+    gdb_close(r->gdb);
     display_close(r->display);
     display_close(r->vnc);
     if (r->vm)
@@ -229,7 +257,7 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
 
     signals_set_vm(r->vm);
     if (!r->config.check)
-        why = vm_run(r->vm, r->config.timeout_ns);
+        why = debugger_run(&r->debugger, r->config.timeout_ns);
     else if (!check_run(r->vm, r->config.timeout_ns, &why, stderr, e))
         return e->exit_code;
     wall = host_now_ns() - wall;
@@ -264,7 +292,7 @@ int run_command(const struct options *o, int argc, char **argv)
     if (create(&r, &e)) {
         if (o->given[OPT_EXPLAIN])
             vm_explain(r.vm, stdout);
-        else if (open_display(&r, &e))
+        else if (open_display(&r, &e) && create_debuggers(&r, &e))
             code = run_vm(&r, argc, argv, &e);
     }
     destroy(&r);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static struct vm *volatile running;
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught, quit;
 
 static void end(int sig)
 {
@@ -31,6 +31,7 @@ static void wake(int sig)
     struct vm *vm = running;
 
     (void)sig;
+    quit = 1;
     if (vm)
         vm_stop(vm);
 }
@@ -62,6 +63,11 @@ void signals_set_vm(struct vm *vm)
 int signals_caught(void)
 {
     return caught;
+}
+
+bool signals_asked(void)
+{
+    return caught || quit;
 }
 
 void signals_quit(void *unused)

@@ -14,5 +14,7 @@ void signals_init(void);
 void signals_set_vm(struct vm *vm);
 /* The signal that came, 0: none. */
 int signals_caught(void);
+/* Did a signal come, or was signals_quit called? */
+bool signals_asked(void);
 /* From any thread: stops the machine as a signal would, and wakes it from waiting. */
 void signals_quit(void *unused);

@@ -9,6 +9,7 @@
  */
 #include "base/host.h"
 #include "devices/backend/chardev.h"
+#include "machine/debug.h"
 #include "machine/vm_impl.h"
 #include <unistd.h>
 
@@ -218,9 +219,10 @@ static struct cpu *next_cpu(struct vm *vm)
 {
     for (unsigned i = 0; i < vm->cpus; i++) {
         unsigned n = (vm->turn + i) % vm->cpus;
-        if (vm_can_run(vm->vcpu[n].cpu)) {
+        struct cpu *cpu = vm->vcpu[n].cpu;
+        if (vm_can_run(cpu) && (!vm->only || vm->only == cpu)) {
             vm->turn = n;
-            return vm->vcpu[n].cpu;
+            return cpu;
         }
     }
     return NULL;
@@ -234,6 +236,25 @@ static bool can_be_woken(const struct vm *vm)
             return true;
     }
     return false;
+}
+
+/* This thread runs the CPU, for all of them or (vm_step) for the one that has a thread else. */
+static void enter(struct vm *vm, struct cpu *cpu)
+{
+    if (!vm->threads) {
+        smp_set_current(cpu);
+        return;
+    }
+    smp_restart(&vm->smp);
+    smp_enter(cpu);
+}
+
+static void leave(struct vm *vm, struct cpu *cpu)
+{
+    if (vm->threads)
+        smp_leave(cpu);
+    else
+        smp_set_current(NULL);
 }
 
 bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
@@ -252,14 +273,24 @@ bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
     if (cpu->wait_sipi)
         return false;
     u64 insns = slice_length(vm);
-    smp_set_current(cpu);
+    enter(vm, cpu);
     pv_enter(vm->pv, cpu);
     enum cpu_stop s = cpu_run(cpu, insns < max_insns ? insns : max_insns);
     pv_leave(vm->pv, cpu, cpu->halted);
-    smp_set_current(NULL);
+    leave(vm, cpu);
+    if (unlikely(cpu->tapped)) {
+        debug_report_stop(vm, &vm->vcpu[cpu->id]);
+        *why = VM_DEBUG;
+        return true;
+    }
     if (s != STOP_REQUEST) /* the others' turn; a deadline that changed ends none */
         vm->turn = (vm->turn + 1) % vm->cpus;
     vm->blamed = cpu;
+    if (unlikely(s == STOP_STEPPED)) {
+        debug_report_step(vm, cpu);
+        *why = VM_DEBUG;
+        return true;
+    }
     *why = VM_TRIPLE_FAULT;
     return s == STOP_TRIPLE_FAULT;
 }
@@ -272,12 +303,9 @@ bool vm_stop_asked(struct vm *vm, enum vm_stop *why)
     return stop || late;
 }
 
-enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
+static enum vm_stop run_turns(struct vm *vm)
 {
     enum vm_stop why;
-    vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
-    if (vm->threads)
-        return vm_run_threads(vm);
     for (;;) {
         if (vm_stop_asked(vm, &why))
             return why;
@@ -285,4 +313,28 @@ enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
         if (vm_turn(vm, ~0ull, &why))
             return why;
     }
+}
+
+enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
+{
+    vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
+    if (debug_resume(vm))
+        return VM_DEBUG;
+    return vm->threads ? vm_run_threads(vm) : run_turns(vm);
+}
+
+enum vm_stop vm_step(struct vm *vm, unsigned n, bool hold, u64 limit_ns)
+{
+    struct cpu *cpu = vm->vcpu[n].cpu;
+    vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
+    if (debug_resume(vm))
+        return VM_DEBUG;
+    if (hold && !cpu->halted && !cpu->shadow)
+        cpu->shadow = SHADOW_STI;
+    vm->only = cpu;
+    cpu->stepping = true;
+    enum vm_stop why = run_turns(vm);
+    cpu->stepping = false;
+    vm->only = NULL;
+    return why;
 }

@@ -52,6 +52,15 @@ static void shut_down(struct vm *vm, struct cpu *cpu)
     vm_wake(vm);
 }
 
+static void stop_for_debugger(struct vm *vm)
+{
+    vm_lock(vm);
+    vm->tapped = true;
+    smp_pause_soon(&vm->smp);
+    vm_unlock(vm);
+    vm_wake(vm);
+}
+
 /* One slice. False: the vCPU is in shutdown. */
 static bool run_slice(struct vm *vm, struct cpu *cpu)
 {
@@ -75,7 +84,9 @@ static void *run_vcpu(void *opaque)
     while (smp_enter(cpu)) {
         bool alive = run_slice(v->vm, cpu);
         smp_leave(cpu);
-        if (!alive)
+        if (unlikely(cpu->tapped))
+            stop_for_debugger(v->vm);
+        else if (!alive)
             shut_down(v->vm, cpu);
         else if (!vm_can_run(cpu))
             smp_sleep(cpu, vm_can_run);
@@ -123,13 +134,26 @@ static bool is_hung(struct vm *vm, u64 deadline)
     return smp_all_asleep(&vm->smp, hopeless);
 }
 
+/* The first of those that came to a point; the others are reported when the machine shall go on. */
+static enum vm_stop report_tapped(struct vm *vm)
+{
+    unsigned n = 0;
+    while (n < vm->cpus && !vm->vcpu[n].cpu->tapped)
+        n++;
+    if (n < vm->cpus)
+        debug_report_stop(vm, &vm->vcpu[n]);
+    return VM_DEBUG;
+}
+
 /* What chips asked for, with all vCPUs outside. True: the machine stops. */
 static bool serve_requests(struct vm *vm, enum vm_stop *why)
 {
     smp_pause(&vm->smp);
-    bool stops = vm->dead || vm_board_requests(vm, why);
+    bool stops = vm->dead || vm->tapped || vm_board_requests(vm, why);
     if (vm->dead)
         *why = VM_TRIPLE_FAULT;
+    else if (vm->tapped)
+        *why = report_tapped(vm);
     if (!stops)
         smp_unpause(&vm->smp);
     return stops;
@@ -142,7 +166,7 @@ static bool serve_events(struct vm *vm, u64 *wait_ns, enum vm_stop *why)
     vm_lock(vm);
     vm_tick(vm);
     clock_run_timers(&vm->clock);
-    bool asked = vm->dead || r->reset || r->poweroff || r->exit;
+    bool asked = vm->dead || vm->tapped || r->reset || r->poweroff || r->exit;
     u64 deadline = clock_next_deadline_ns(&vm->clock), now = clock_now_ns(&vm->clock);
     bool hung = !asked && is_hung(vm, deadline);
     u64 wait = deadline > now ? deadline - now : 0;
@@ -159,7 +183,7 @@ static bool serve_events(struct vm *vm, u64 *wait_ns, enum vm_stop *why)
 enum vm_stop vm_run_threads(struct vm *vm)
 {
     enum vm_stop why;
-    vm->dead = false;
+    vm->dead = vm->tapped = false;
     if (!start_threads(vm))
         return VM_NO_THREADS;
     while (!vm_stop_asked(vm, &why)) {

@@ -33,6 +33,8 @@ static u32 hook_io_read(void *opaque, u16 port, unsigned size)
     vm_lock(v->vm);
     u32 value = iobus_read(v->vm->board.env.io, port, size);
     vm_unlock(v->vm);
+    if (unlikely(v->vm->debug.io))
+        debug_io(v, port, size, value, false);
     return value;
 }
 
@@ -42,6 +44,8 @@ static void hook_io_write(void *opaque, u16 port, u32 value, unsigned size)
     vm_lock(v->vm);
     iobus_write(v->vm->board.env.io, port, value, size);
     vm_unlock(v->vm);
+    if (unlikely(v->vm->debug.io))
+        debug_io(v, port, size, value, true);
 }
 
 static void hook_mmio_begin(void *opaque)
@@ -140,9 +144,12 @@ static bool hook_pv_msr_write(void *opaque, u32 msr, u64 value, bool *handled)
 static bool hook_pv_hypercall(void *opaque, struct cpu *cpu)
 {
     struct vcpu *v = opaque;
+    u64 nr = cpu->gpr[RAX];
     vm_lock(v->vm);
     bool ok = pv_hypercall(v->vm->pv, cpu);
     vm_unlock(v->vm);
+    if (unlikely(v->vm->debug.hypercall))
+        debug_hypercall(v, nr);
     return ok;
 }
 
@@ -397,6 +404,7 @@ struct vm *vm_create(const struct vm_config *cfg, struct err *e)
     vm->wake_fd[0] = vm->wake_fd[1] = -1;
     vm->drives_fd = -1;
     smp_init(&vm->smp);
+    debug_init(&vm->debug);
     pthread_mutex_init(&vm->devices, NULL);
     if (!phys_init(&vm->phys, cfg->ram_bytes, e)) {
         smp_destroy(&vm->smp);
@@ -432,6 +440,7 @@ void vm_destroy(struct vm *vm)
             close(vm->wake_fd[i]);
     smp_destroy(&vm->smp);
     pthread_mutex_destroy(&vm->devices);
+    debug_destroy(&vm->debug);
     phys_destroy(&vm->phys);
     rom_free(&vm->rom);
     free(vm);
@@ -531,6 +540,13 @@ bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque)
         return false;
     vm->fds[vm->fd_count++] = (struct vm_fd){fd, ready, opaque};
     return true;
+}
+
+void vm_remove_fd(struct vm *vm, int fd)
+{
+    for (unsigned i = 0; i < vm->fd_count; i++)
+        if (vm->fds[i].fd == fd)
+            vm->fds[i--] = vm->fds[--vm->fd_count];
 }
 
 void vm_set_tick(struct vm *vm, u64 period_ns, void (*fn)(void *opaque), void *opaque)

@@ -75,6 +75,7 @@ enum vm_stop {
     VM_STOPPED,    /* vm_stop was called */
     VM_TIMEOUT,    /* vm_run's limit was reached */
     VM_NO_THREADS, /* the host gives no thread to a vCPU */
+    VM_DEBUG,      /* a point of the debugger: debug_last_stop (debug.h) */
     VM_HUNG,       /* HLT with interrupts off and nothing that could wake it */
 };
 
@@ -92,6 +93,7 @@ void vm_stop(struct vm *vm);
 /* Polled by the event loop every few milliseconds of guest execution; may be NULL. Extra fds of
  * front ends go through vm_add_fd. */
 bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque);
+void vm_remove_fd(struct vm *vm, int fd); /* not while vm_run runs */
 
 int vm_exit_code(const struct vm *vm, enum vm_stop why); /* the program's exit code, README */
 /* Presses the ACPI power button, from a callback of vm_add_fd or vm_set_tick. False: the guest has not

@@ -5,6 +5,7 @@
 #include "bios/pcbios.h"
 #include "bios/rom.h"
 #include "machine/board_pc.h"
+#include "machine/debug_impl.h"
 #include "machine/vm.h"
 #include "pv/pv.h"
 
@@ -27,6 +28,7 @@ struct vcpu {
     struct vm *vm;
     struct cpu *cpu;
     pthread_t thread; /* while vm_run runs, with threads */
+    struct debug_cpu debug;
 };
 
 struct vm {
@@ -56,6 +58,9 @@ struct vm {
     int wake_fd[2];          /* a pipe that ends the wait of the thread that called vm_run */
     u64 sleeps_until_ns;     /* virtual time until which that thread waits; 0: it does not */
     bool dead;               /* a vCPU is in shutdown: `blamed` */
+    bool tapped;             /* a vCPU came to a point of the debugger, with threads */
+    struct cpu *only;        /* the others stand still (vm_step); NULL: all run */
+    struct debug debug;
     u64 warp_ns;             /* icount: time skipped while halted */
     u64 host_deadline_ns;    /* 0: none */
     struct vm_tick tick;

@@ -548,6 +548,21 @@ static void walk_cached(struct tlb *t, struct phys *p, const struct paging_state
         *d = (struct tlb_dir){tag, r->table};
 }
 
+/* Does the region of 1 << shift bytes around va have something that is watched? */
+static bool is_watched(const struct tlb_watch *w, gva_t va, unsigned shift)
+{
+    for (unsigned i = 0; w && i < w->count; i++)
+        if (w->first[i] >> shift <= va >> shift && va >> shift <= w->last[i] >> shift)
+            return true;
+    return false;
+}
+
+static void l2_forget(struct tlb *t, const struct tlb2_entry *e)
+{
+    bool large = e >= t->large && e < t->large + TLB_LARGE_SLOTS;
+    (large ? &t->large[e - t->large] : &t->l2[e - t->l2])->tag = EMPTY_TAG;
+}
+
 /* The rights that decide about an access. */
 static enum tlb_mode rights_mode(struct walk_access wa)
 {
@@ -577,8 +592,10 @@ void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gv
     bool writable = kind != ACCESS_EXEC && plain_store(t, &w, who);
     if (kind == ACCESS_EXEC)
         itlb_fill(t, va, &w, mode == TLB_USER);
-    else if (w.host && mode != TLB_CHECKED)
+    else if (w.host && mode != TLB_CHECKED && !is_watched(t->watch, va, PAGE_SHIFT))
         l1_fill(t, va & PAGE_MASK, w.host, writable, w.rights & L2_GLOBAL, mode);
+    if (unlikely(is_watched(t->watch, va, TLB_LARGE_SHIFT)))
+        l2_forget(t, e);
     u64 off = va & ~PAGE_MASK;
     bool plain = w.host && (kind != ACCESS_WRITE || writable);
     *out = (struct tlb_fill){.ok = true, .gpa = w.gpa | off, .host = plain ? w.host + off : NULL};

@@ -100,6 +100,13 @@ struct tlb_space {
     u32 code[TLB_CODE_SLOTS];    /* numbers of the program's pages, by address; 0: not known */
 };
 
+/* Linear addresses whose accesses shall all be seen: their pages are never cached. */
+#define TLB_WATCH_MAX 32u
+struct tlb_watch {
+    unsigned count;
+    gva_t first[TLB_WATCH_MAX], last[TLB_WATCH_MAX];
+};
+
 struct tlb_stats {
     u64 refill;     /* misses of the first level that the second answered by itself */
     u64 miss, walk; /* the others; those of them that the second level had not */
@@ -126,6 +133,7 @@ struct tlb {
     unsigned current;
     u16 writer;           /* bit of the CPU in page_desc.writers; 0: no other CPU has a thread */
     unsigned modes_used; /* bit m: l1[m] may hold something; bit 8 + m: something not global */
+    const struct tlb_watch *watch; /* NULL: nothing is watched; flush when it changes */
     bool pieces;         /* parts of large pages are among the 4 KiB ones */
     bool never_hit; /* for tests: the first level stays empty, every access goes the slow way */
     u64 large_2m[64], large_1g; /* which regions had parts of large pages filled: hashed bitmaps */

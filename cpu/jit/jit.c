@@ -299,7 +299,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
 
 void jit_translate(struct cpu *cpu, struct block *b)
 {
-    if (b->jit || b->dead || !translatable(b->key) || !b->count)
+    if (b->jit || b->dead || b->tapped_fn || !translatable(b->key) || !b->count)
         return;
     jit_make_room(cpu->jit);
     translate_at(cpu, b, cpu->gpr[REG_RIP]);

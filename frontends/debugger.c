@@ -1,0 +1,161 @@
+/* debugger.c: see debugger.h. */
+#include "frontends/debugger.h"
+
+#include "base/host.h"
+
+#include <poll.h>
+
+#define LOOK_MS 100 /* how often a stopped machine looks whether somebody ended it otherwise */
+
+void debugger_init(struct debugger *d, struct vm *vm)
+{
+    *d = (struct debugger){.vm = vm, .running = true};
+}
+
+bool debugger_add(struct debugger *d, const struct debugger_port *p)
+{
+    if (d->ports == DEBUGGER_PORTS)
+        return false;
+    d->port[d->ports++] = *p;
+    return true;
+}
+
+void debugger_stop(struct debugger *d)
+{
+    d->running = d->step = false;
+}
+
+void debugger_continue(struct debugger *d)
+{
+    d->running = true;
+    d->step = false;
+}
+
+void debugger_step(struct debugger *d, unsigned cpu, bool hold)
+{
+    d->running = d->step = true;
+    d->step_cpu = cpu;
+    d->hold = hold;
+}
+
+void debugger_quit(struct debugger *d)
+{
+    d->quit = true;
+}
+
+/* ---- serving --------------------------------------------------------------------------------- */
+
+/* Waits for input of ports, and serves those that have some. */
+static void serve(struct debugger *d, int timeout_ms)
+{
+    struct pollfd p[DEBUGGER_PORTS];
+
+    for (unsigned i = 0; i < d->ports; i++)
+        p[i] = (struct pollfd){.fd = d->port[i].fd(d->port[i].opaque), .events = POLLIN};
+    if (poll(p, d->ports, timeout_ms) <= 0)
+        return;
+    for (unsigned i = 0; i < d->ports; i++)
+        if (p[i].revents)
+            d->port[i].ready(d->port[i].opaque);
+}
+
+static void tell(struct debugger *d, enum vm_stop why, bool ended)
+{
+    for (unsigned i = 0; i < d->ports; i++)
+        d->port[i].stopped(d->port[i].opaque, why, ended);
+}
+
+static bool anybody(const struct debugger *d)
+{
+    for (unsigned i = 0; i < d->ports; i++)
+        if (d->port[i].attached(d->port[i].opaque))
+            return true;
+    return false;
+}
+
+/* In the event loop of vm_run: the port is served when no guest code runs. */
+static void note_input(void *opaque)
+{
+    struct debugger *d = opaque;
+
+    d->wanted = true;
+    vm_stop(d->vm);
+}
+
+static enum vm_stop run(struct debugger *d, u64 limit_ns)
+{
+    int fds[DEBUGGER_PORTS];
+    enum vm_stop why;
+
+    for (unsigned i = 0; i < d->ports; i++) {
+        fds[i] = d->port[i].fd(d->port[i].opaque);
+        if (fds[i] >= 0)
+            vm_add_fd(d->vm, fds[i], note_input, d);
+    }
+    clock_start(vm_clock(d->vm));
+    why = d->step ? vm_step(d->vm, d->step_cpu, d->hold, limit_ns) : vm_run(d->vm, limit_ns);
+    clock_stop(vm_clock(d->vm));
+    for (unsigned i = 0; i < d->ports; i++)
+        if (fds[i] >= 0)
+            vm_remove_fd(d->vm, fds[i]);
+    return why;
+}
+
+/* The machine cannot go on. Who debugs it may look at it first. */
+static bool keeps_the_dead(struct debugger *d, enum vm_stop why)
+{
+    if (d->dead || (why != VM_TRIPLE_FAULT && why != VM_HUNG && why != VM_RESET) || !anybody(d))
+        return false;
+    d->dead = true;
+    d->why = why;
+    debugger_stop(d);
+    tell(d, why, false);
+    return true;
+}
+
+/* What is left of a time limit; 1 when nothing is. */
+static u64 left(u64 end_ns)
+{
+    u64 now = host_now_ns();
+
+    return now < end_ns ? end_ns - now : 1;
+}
+
+enum vm_stop debugger_run(struct debugger *d, u64 limit_ns)
+{
+    u64 end_ns = limit_ns ? host_now_ns() + limit_ns : 0;
+    enum vm_stop why = VM_STOPPED;
+
+    if (!d->ports)
+        return vm_run(d->vm, limit_ns);
+    for (;;) {
+        if (d->quit || (d->over && d->over(d->opaque)))
+            why = VM_STOPPED;
+        else if (end_ns && host_now_ns() >= end_ns)
+            why = VM_TIMEOUT;
+        else if (!d->running) {
+            serve(d, LOOK_MS);
+            continue;
+        } else if (d->dead)
+            why = d->why;
+        else {
+            why = run(d, end_ns ? left(end_ns) : 0);
+            if (why == VM_STOPPED && d->wanted) {
+                d->wanted = false;
+                serve(d, 0);
+                continue;
+            }
+            if (why == VM_DEBUG) {
+                debugger_stop(d);
+                tell(d, why, false);
+                continue;
+            }
+            if (why == VM_STOPPED && !(d->over && d->over(d->opaque)))
+                continue;
+            if (keeps_the_dead(d, why))
+                continue;
+        }
+        tell(d, why, true);
+        return why;
+    }
+}

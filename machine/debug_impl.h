@@ -1,0 +1,39 @@
+/* debug_impl.h: what the VM has of the debugger (debug.h), for the files of machine/ only. */
+#pragma once
+
+#include "cpu/tap.h"
+#include "machine/debug.h"
+
+/* What one CPU has to do with it. */
+struct debug_cpu {
+    struct debug_stop stop; /* what stopped it, and nobody was told yet while cpu->tapped */
+    u64 passed_icount;      /* when it is there, what follows does not stop: it did already */
+    gva_t passed;           /* points at this address */
+    u64 passed_excp;        /* this vector + 1 */
+    u32 mode;               /* as it was last seen */
+};
+
+struct debug {
+    struct taps taps;
+    struct debug_point *points; /* by id */
+    unsigned last_id;
+    bool io, hypercall; /* there are points for them */
+    bool changed;       /* the taps are to be made anew before anything runs */
+    struct debug_stop last;
+};
+
+struct vm;
+struct vcpu;
+
+void debug_init(struct debug *d);
+void debug_destroy(struct debug *d);
+/* Before guest code runs: what was set and removed takes effect, and no CPU stops again where it
+ * stands. True: a CPU stopped together with the one that was reported last, and is still to be. */
+bool debug_resume(struct vm *vm);
+/* A CPU came back with `tapped` set: that is why the VM stops. */
+void debug_report_stop(struct vm *vm, struct vcpu *v);
+/* It has done its step. */
+void debug_report_step(struct vm *vm, struct cpu *cpu);
+/* After an access to ports, and a hypercall, by a CPU. */
+void debug_io(struct vcpu *v, u16 port, unsigned size, u64 value, bool write);
+void debug_hypercall(struct vcpu *v, u64 nr);
