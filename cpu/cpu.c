@@ -45,7 +45,7 @@ static void memory_changed(void *opaque)
 struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct clock *clock,
                        const struct cpu_hooks *hooks, void *vm, struct err *e)
 {
-    struct cpu *cpu = aligned_alloc(64, align_up(sizeof *cpu, 64));
+    struct cpu *cpu = aligned_alloc(4096, align_up(sizeof *cpu, 4096));
     if (!cpu) {
         err_host(e, "out of memory for a CPU");
         return NULL;

@@ -30,8 +30,24 @@ static void l1_empty(struct tlb_l1 *l, unsigned i)
     l->neg_r[i] = l->neg_w[i] = -empty_tag(i);
 }
 
+static void forget_streams(struct tlb *t, bool global)
+{
+    u64 *known = t->streams_known[global];
+    for (unsigned w = 0; w < TLB_STREAMS / 64; w++)
+        for (; known[w]; known[w] &= known[w] - 1)
+            t->stream[64 * w + (unsigned)__builtin_ctzll(known[w])].limit = 0;
+}
+
+void tlb_forget_streams(struct tlb *t)
+{
+    forget_streams(t, false);
+    forget_streams(t, true);
+    memset(t->stream_pages, 0, sizeof t->stream_pages);
+}
+
 static void l1_clear(struct tlb *t)
 {
+    tlb_forget_streams(t);
     for (unsigned m = 0; m < TLB_MODES; m++)
         if (t->modes_used & USED(m))
             for (unsigned i = 0; i < TLB_SLOTS; i++)
@@ -41,6 +57,7 @@ static void l1_clear(struct tlb *t)
 
 static void l1_clear_nonglobal(struct tlb *t)
 {
+    forget_streams(t, false);
     for (unsigned m = 0; m < TLB_MODES; m++) {
         struct tlb_l1 *l = &t->l1[m];
         if (t->modes_used & USED_NONGLOBAL(m))
@@ -54,6 +71,8 @@ static void l1_clear_nonglobal(struct tlb *t)
 static void l1_drop_page(struct tlb *t, gva_t va)
 {
     unsigned i = tlb_index(va);
+    if (t->stream_pages[i])
+        tlb_forget_streams(t);
     for (unsigned m = 0; m < TLB_MODES; m++)
         if (t->modes_used & USED(m))
             l1_empty(&t->l1[m], i);
@@ -62,6 +81,7 @@ static void l1_drop_page(struct tlb *t, gva_t va)
 /* Drops what lies in the region of 1 << shift bytes around va. */
 static void l1_drop_region(struct tlb *t, gva_t va, unsigned shift)
 {
+    tlb_forget_streams(t);
     for (unsigned m = 0; m < TLB_MODES; m++) {
         struct tlb_l1 *l = &t->l1[m];
         if (!(t->modes_used & USED(m)))
@@ -89,6 +109,7 @@ static void l1_fill(struct tlb *t, gva_t page, u8 *host, bool writable, bool glo
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa)
 {
     const u8 *page = phys_host(p, gpa & PAGE_MASK);
+    tlb_forget_streams(t);
     for (unsigned m = 0; m < TLB_MODES; m++) {
         struct tlb_l1 *l = &t->l1[m];
         for (unsigned i = 0; i < TLB_SLOTS; i++)

@@ -26,6 +26,7 @@
 #define TLB_LARGE_SHIFT 21
 #define TLB_SPACES 8u
 #define TLB_DIRS 64u
+#define TLB_STREAMS 4096u
 #define ITLB_SLOTS 64u
 #define TLB_CODE_SLOT_BITS 10
 #define TLB_CODE_SLOTS (1u << TLB_CODE_SLOT_BITS)
@@ -52,6 +53,22 @@ struct tlb2_entry {
     u8 *host;                     /* of its first byte when it is RAM or ROM */
     struct page_desc *desc;       /* of its first page; NULL: beyond the described space */
     gpa_t gpa;                    /* before A20; low bits: L2_* */
+};
+
+/*
+ * The page that the accesses of one place in translated code went to last: found by the place, not
+ * by the address (cpu/jit/streams.c), which takes no lookup:
+ *
+ *     va + neg < limit   =>   address = host + (va + neg) = va + delta
+ *
+ * Filled from the first level. limit is 0 when nothing is known: no address is below that. Whatever
+ * takes a tag from the first level forgets all streams, for they are not looked up by address.
+ */
+struct tlb_stream {
+    u64 neg;   /* minus the page, and what the owner wants */
+    u64 limit; /* 4097 minus the bytes that must lie in the page */
+    u8 *host;
+    u64 delta;
 };
 
 /* Rights, in the low bits of tlb2_entry.gpa. Changing what they follow from (CR0.WP, CR4.SMAP ...)
@@ -138,6 +155,10 @@ struct tlb {
     bool never_hit; /* for tests: the first level stays empty, every access goes the slow way */
     u64 large_2m[64], large_1g; /* which regions had parts of large pages filled: hashed bitmaps */
     struct tlb_fetched fetched_global;
+    struct tlb_stream stream[TLB_STREAMS];
+    u64 streams_known[2][TLB_STREAMS / 64]; /* bitmaps: may have a limit; of global pages apart */
+    bool stream_pages[TLB_SLOTS];           /* by tlb_index: streams may know such a page */
+    s32 stream_patience[TLB_STREAMS]; /* changes of page that are left until the owner is asked */
     struct tlb_stats stats;
 };
 
@@ -150,6 +171,8 @@ static inline unsigned tlb_index(gva_t va)
 bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va);
 
 void tlb_init(struct tlb *t);
+/* Forgets all streams. */
+void tlb_forget_streams(struct tlb *t);
 /* Everything, global too. */
 void tlb_flush_all(struct tlb *t);
 /* INVPCID type 3: all spaces, but not global pages. */

@@ -127,10 +127,69 @@ static void careful_check(struct tr *t, unsigned size, bool write, struct jit_si
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
 }
 
+/* op r15, [rbp + disp] */
+static void op_state(struct asmbuf *a, unsigned opcode, s32 disp)
+{
+    put_rex(a, 1, H_R15, 0, H_RBP, false);
+    put8(a, opcode);
+    put_mem(a, H_R15, H_RBP, disp);
+}
+
+#define STREAM_FIELD(m, member) jit_stream_field(m, offsetof(struct tlb_stream, member))
+
+void jit_emit_stream_check(struct tr *t, const struct jit_stream *m, u32 before, unsigned idx)
+{
+    struct asmbuf *a = &t->a;
+    op_state(a, 0x03, STREAM_FIELD(m, neg));   /* add */
+    op_state(a, 0x3b, STREAM_FIELD(m, limit)); /* cmp */
+    u8 *after = x_jcc(a, 3, a->p);             /* jae */
+    t->cold[t->colds++] = (struct cold){.from = after,
+                                        .idx = idx,
+                                        .quick = true,
+                                        .vec_live = t->vec_live,
+                                        .flags = t->flags,
+                                        .stream = m,
+                                        .before = before,
+                                        .mode = (u8)t->mode};
+    t->flags_spent = true;
+}
+
+/* The check of an access that belongs to a stream of the trace; false: it does not. */
+static bool stream_access(struct tr *t, unsigned size, bool write, unsigned idx)
+{
+    struct asmbuf *a = &t->a;
+    struct jit_streams *s = t->streams;
+    if (!s || s->of[t->at] == STREAM_NONE)
+        return false;
+    struct jit_stream *m = &s->stream[s->of[t->at]];
+    s32 at = s->at[t->at];
+    if (size > s->size[t->at] && write) /* several PUSHes at once: the last one is the first byte */
+        at -= (s32)size - s->size[t->at];
+    if (at < m->low || at + (s32)size > m->high || write > m->write)
+        return false;
+    if (m->checked && t->may_spend) {
+        op_state(a, 0x03, STREAM_FIELD(m, delta)); /* add */
+        t->flags_spent = true;
+    } else if (m->checked) {
+        x_load(a, 1, H_R14, H_RBP, STREAM_FIELD(m, delta));
+        x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
+    } else if (t->may_spend) {
+        jit_emit_stream_check(t, m, (u32)(at - m->low), idx);
+        op_state(a, 0x03, STREAM_FIELD(m, host)); /* add */
+        t->cold[t->colds - 1].hit = a->p;
+        m->checked = !m->alone;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
                         unsigned idx)
 {
     struct cold *c = &t->cold[t->colds];
+    if (stream_access(t, size, write, idx))
+        return;
     if (t->may_spend)
         quick_check(t, size, write, site, idx);
     else

@@ -96,6 +96,7 @@ void jit_cache_init(struct jit *j)
     j->chunk_bytes = bytes / j->chunks & ~15ull;
     memset(j->chunk_list, 0, sizeof j->chunk_list);
     jit_record_cancel(j);
+    jit_streams_init(j);
     open_chunk(j, 0);
 }
 

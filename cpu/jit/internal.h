@@ -102,6 +102,7 @@ struct jit_block {
     u32 end_key;              /* KEY_* after it */
     struct flag_source flags; /* at its end */
     bool global;              /* lies in a global page at this address */
+    u64 lone, stray;          /* by instruction: how its accesses are checked: streams.c */
 };
 
 struct row_traits {
@@ -138,6 +139,31 @@ struct jit_chunk {
 #define TRACE_INSNS 120u
 #define TRACE_PAGES 4u
 
+/* Accesses of a trace that go to the same page: streams.c. */
+struct jit_stream {
+    u16 base, index; /* their address: origins of registers, */
+    u8 scale, seg;   /* FS, GS or 0 */
+    gva_t page;      /* or a constant, */
+    s32 low, high;   /* and what is added: the bytes [low, high) */
+    u16 slot;        /* in tlb.stream */
+    bool write;      /* the page must be writable */
+    bool alone;      /* it is one access */
+    bool shared;     /* it is several */
+    bool invariant;  /* the address is the same each time round the loop */
+    bool checked;    /* code that comes next is behind its check */
+};
+
+#define STREAM_NONE 0xff
+#define STREAM_SPAN 512 /* bytes */
+
+struct jit_streams {
+    unsigned count;
+    struct jit_stream stream[TRACE_INSNS];
+    u8 of[TRACE_INSNS]; /* by instruction of the trace; STREAM_NONE */
+    s32 at[TRACE_INSNS];
+    u8 size[TRACE_INSNS];
+};
+
 /* A way through several blocks: trace.c. Lies in the JIT's data. */
 struct jit_trace {
     struct jit_link *link; /* that enters it; NULL: it is dropped */
@@ -149,10 +175,18 @@ struct jit_trace {
         struct jit_block *jb;
         u8 side;              /* that it is left by; SIDE_COMPUTED */
     } step[TRACE_BLOCKS + 1]; /* one more for the block that the link belongs to */
-    u8 *code; /* writable view */
+    u8 *code;                 /* writable view */
     u32 bytes;
     unsigned misses;
     u64 first_miss; /* instruction count */
+    bool grouped;   /* some streams are */
+    unsigned streams;
+    struct trace_stream {
+        u16 slot;
+        bool grouped; /* shared or invariant */
+        u64 since;    /* instruction count when its patience began */
+    } * stream;
+    u8 *stream_of; /* by instruction, as in struct jit_streams */
 };
 
 #define SIDE_COMPUTED 2
@@ -181,10 +215,13 @@ struct jit {
     struct jit_chunk chunk_list[CHUNKS_MAX];
     u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter, *stub_x87_enter;
     u8 *stub_system,
-        *stub_refill[TLB_CHECKED][2][2]; /* by mode, for writing, for the quick check */
-    const void *targets[TARGETS];        /* entries, executable view; by target_slot */
-    const u8 *mxcsr_masks;               /* a constant in code memory */
-    u8 *last;                            /* entry of the block emitted last */
+        *stub_refill[TLB_CHECKED][2][2], /* by mode, for writing, for the quick check */
+        *stub_stream[TLB_CHECKED][2];
+    u16 stream_free[TLB_STREAMS]; /* entries of tlb.stream that no trace has */
+    unsigned streams_free;
+    const void *targets[TARGETS]; /* entries, executable view; by target_slot */
+    const u8 *mxcsr_masks;        /* a constant in code memory */
+    u8 *last;                     /* entry of the block emitted last */
     struct row_traits *rows;
     bool fcomi_keeps_c1; /* a habit of the host */
     bool bmi2;           /* of the host, and not forbidden by a test */
@@ -299,6 +336,8 @@ struct cold {
     u16 size; /* of the access; 0: it is no access check */
     u8 mode;  /* its enum tlb_mode */
     bool write;
+    const struct jit_stream *stream; /* that was checked; NULL: by address */
+    u32 before;                      /* bytes of it in front of the access */
 };
 
 struct tr {
@@ -313,6 +352,7 @@ struct tr {
     bool x87_live; /* and its x87 */
     struct x87_notes notes;
     struct jit_trace *trace;       /* what is emitted is one, not a block; or NULL */
+    struct jit_streams *streams;   /* of the trace; or NULL */
     u32 note[BLOCK_MAX_INSNS];     /* by instruction: where its note lies; 0: none yet */
     const struct insn *const *seq; /* the instructions of this piece of code */
     unsigned seq_count, at;
@@ -417,6 +457,8 @@ void jit_emit_give_back(struct asmbuf *a, unsigned n);
 
 /* ---- traces: trace.c ------------------------------------------------------------------------- */
 
+/* Does everything in the block fit into a trace? */
+bool jit_block_fits_trace(const struct jit *j, const struct jit_block *jb);
 /* Does a trace begin with this link, when it is hot? */
 bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
                          const struct jit_block *to);
@@ -428,6 +470,33 @@ bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from,
 void jit_trace_drop(struct jit *j, struct jit_trace *trace);
 /* Translated code left a trace for the interpreter in the middle of a block. */
 void jit_trace_missed(struct cpu *cpu);
+
+/* ---- streams: streams.c -----------------------------------------------------------------------
+ */
+
+/* Finds the streams of a trace through these blocks, and gives each a slot. */
+void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *const *way,
+                      unsigned steps, bool loop);
+struct insn jit_stream_first(const struct jit_stream *m);
+/* All slots are free. */
+void jit_streams_init(struct jit *j);
+/* What the trace remembers of its streams; false: no room, and the slots are free again. */
+bool jit_streams_keep(struct jit *j, struct jit_trace *trace, const struct jit_streams *s,
+                      unsigned insns);
+void jit_streams_release(struct jit *j, struct jit_trace *trace);
+/* Is a stream's patience over? Then: does one stray, so that the trace is to be made again? */
+bool jit_streams_impatient(const struct jit *j, const struct jit_trace *trace);
+bool jit_streams_stray(struct jit *j, struct jit_trace *trace, u64 now);
+/* The accesses of its groups are lone ones, when it is made again. */
+void jit_streams_part(struct jit_trace *trace);
+/* Where members of a stream's slot lie from rbp. */
+static inline s32 jit_stream_field(const struct jit_stream *m, size_t member)
+{
+    return STATE(tlb.stream) + (s32)(m->slot * sizeof(struct tlb_stream) + member);
+}
+/* Goes to cold code (t->cold) unless the stream's page is known and holds it; r15: address of a
+ * byte with `before` bytes of it in front; becomes the offset that `host` is to be added to. */
+void jit_emit_stream_check(struct tr *t, const struct jit_stream *m, u32 before, unsigned idx);
 
 /* Tells which rows run on the host's vector registers. */
 void jit_vec_rows_init(struct jit *j);
@@ -491,4 +560,9 @@ void jit_emit_misaligned_misses(struct asmbuf *a, unsigned size);
 /* guest register = host register */
 void jit_store_reg(struct tr *t, unsigned guest, unsigned from);
 /* General registers that a template changes, as bits; all when it is not known. */
-u32 jit_written(const struct tr *t, const struct insn *in);
+u32 jit_written(const struct jit *j, const struct insn *in);
+/* Bytes of the memory operand of a row that runs on the vector registers. */
+static inline unsigned jit_vec_bytes(const struct row_traits *r, const struct insn *in)
+{
+    return r->vec_by_osz ? in->osz : (unsigned)r->vec_size << (r->vec_scales && in->vex_l);
+}

@@ -214,10 +214,10 @@ static bool emit_careful_link(struct tr *t, unsigned side, const struct jit_bloc
 }
 
 /*
- * A block that jumps to itself gets its code a second time, as a loop: there the flags at the top
- * are known to come from its own end, so that every access check is the quick one, and the way back
- * is the slice check alone. Other ways out go through the jump of the first copy. False: it does
- * not make the flags the same way each time, or there is no room.
+ * A block that jumps to itself and does not fit into a trace gets its code a second time, as a
+ * loop: there the flags at the top are known to come from its own end, so that every access check
+ * is the quick one, and the way back is the slice check alone. Other ways out go through the jump
+ * of the first copy. False: it does not make the flags the same way each time, or there is no room.
  */
 static bool emit_loop(struct tr *t, unsigned side)
 {
@@ -285,7 +285,8 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     const struct insn *seq[BLOCK_MAX_INSNS];
     bool jcc = row_template(insn_row(&t.b->insn[t.b->count - 1])) == T_JCC;
 
-    if (from == to && same_page && jcc && t.flags.kind != SRC_NONE) {
+    bool itself = from == to && same_page && jcc && t.flags.kind != SRC_NONE;
+    if (itself && (from->link[side].heat < 0 || !jit_block_fits_trace(j, from))) {
         struct tr loop = t;
         jit_set_sequence(&loop, seq);
         from->path[side] = path;

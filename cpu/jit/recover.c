@@ -65,9 +65,9 @@ static u32 written(const struct insn *in, const struct insn_row *r, const struct
     return m;
 }
 
-u32 jit_written(const struct tr *t, const struct insn *in)
+u32 jit_written(const struct jit *j, const struct insn *in)
 {
-    return written(in, insn_row(in), &t->j->rows[in->row]);
+    return written(in, insn_row(in), &j->rows[in->row]);
 }
 
 static bool constant_shift(const struct insn *in, const struct insn_row *r)

@@ -53,6 +53,8 @@ static void op_table(struct asmbuf *a, unsigned op, unsigned reg, s32 disp)
 #define ENTRY(member) ((s32)offsetof(struct tlb2_entry, member))
 #define JNE 5
 #define JE 4
+#define JAE 3
+#define JS 8
 #define JA 7
 
 /* Jumps to the same place from several. */
@@ -219,6 +221,16 @@ static void push_pop(struct asmbuf *a, unsigned reg, bool push)
     put8(a, (push ? 0x50 : 0x58) | reg);
 }
 
+/* Lets the return go behind the jump that follows the call. */
+static void emit_skip_jump(struct asmbuf *a)
+{
+    put8(a, 0x48); /* add qword [rsp], 5 */
+    put8(a, 0x83);
+    put8(a, 0x04);
+    put8(a, 0x24);
+    put8(a, 5);
+}
+
 /* Called with r15 = the address, r14d = size - 1, flags free. Returns with r15 = host address; if
  * the second level does not know, behind the jump that follows the call, r15 gone. */
 static void emit_quick_stub(struct asmbuf *a, unsigned mode, bool write)
@@ -233,11 +245,7 @@ static void emit_quick_stub(struct asmbuf *a, unsigned mode, bool write)
     exits_here(a, &fail);
     for (unsigned r = H_RDX + 1; r-- > H_RAX;)
         push_pop(a, r, false);
-    put8(a, 0x48); /* add qword [rsp], 5 */
-    put8(a, 0x83);
-    put8(a, 0x04);
-    put8(a, 0x24);
-    put8(a, 5);
+    emit_skip_jump(a);
     put8(a, 0xc3);
 }
 
@@ -264,19 +272,145 @@ static void emit_careful_stub(struct asmbuf *a, unsigned mode, bool write, const
     put8(a, 0xc3);
     if (!a->full)
         x_patch(missed, a->p);
-    put8(a, 0x48); /* add qword [rsp], 5 */
-    put8(a, 0x83);
-    put8(a, 0x04);
-    put8(a, 0x24);
-    put8(a, 5);
+    emit_skip_jump(a);
     jit_emit_restore_flags(a);
     put8(a, 0xc3);
 }
+
+#define STREAM(member) (STATE(tlb.stream) + (s32)offsetof(struct tlb_stream, member))
+
+/* How many low bits of `packed` are the bytes less one, how many the stream; the rest is `low`. */
+#define PACK_BYTES 10
+#define PACK_STREAM 12
+_Static_assert(1u << PACK_STREAM >= TLB_STREAMS && 1u << PACK_BYTES >= STREAM_SPAN, "packed");
+
+static void load_packed(struct asmbuf *a, unsigned reg, unsigned shift)
+{
+    put8(a, 0x8b); /* mov reg, [rsp] */
+    put8(a, 0x04 | reg << 3);
+    put8(a, 0x24);
+    shift_ri(a, 0, false, reg, shift);
+}
+
+/* rax: a stream, rcx: slot of the first level that it is filled from. What flushes want to know. */
+static void emit_note_stream(struct asmbuf *a, unsigned mode)
+{
+    put8(a, 0xc6); /* mov byte [rbp + rcx + stream_pages], 1 */
+    put_sib(a, 0, H_RBP, H_RCX, 0, STATE(tlb.stream_pages));
+    put8(a, 1);
+    push_pop(a, H_RDX, true);
+    put8(a, 0x0f); /* movzx edx, byte [rbp + rcx + global] */
+    put8(a, 0xb6);
+    put_sib(a, H_RDX, H_RBP, H_RCX, 0, jit_tlb_field(mode, offsetof(struct tlb_l1, global)));
+    shift_ri(a, 0, true, H_RDX, PACK_STREAM);
+    op_rr(a, 0, ADD, H_RDX, H_RAX);
+    put8(a, 0x48); /* bts [rbp + streams_known], rdx */
+    put8(a, 0x0f);
+    put8(a, 0xab);
+    put_mem(a, H_RDX, H_RBP, STATE(tlb.streams_known));
+    push_pop(a, H_RDX, false);
+}
+_Static_assert(1u << PACK_STREAM == TLB_STREAMS, "one bitmap follows the other");
+
+/* r14: the stream's entry, rcx: slot of the first level, rdx: limit. Fills the stream; r15: from
+ * its first byte's address to the host address of the access. Clobbers rax, rcx, rdx. */
+static void emit_fill_stream(struct asmbuf *a, unsigned mode, unsigned tag)
+{
+    x_store(a, 1, H_RDX, H_R14, STREAM(limit));
+    load_packed(a, H_RDX, PACK_BYTES + PACK_STREAM); /* rdx = low */
+    op_table(a, 0x8b, H_RAX, jit_tlb_field(mode, tag));
+    op_table(a, 0x8b, H_RCX, jit_tlb_field(mode, offsetof(struct tlb_l1, host)));
+    op_rr(a, 1, SUB, H_RAX, H_RDX);
+    x_store(a, 1, H_RAX, H_R14, STREAM(neg));
+    op_rr(a, 1, ADD, H_RCX, H_RDX);
+    x_store(a, 1, H_RCX, H_R14, STREAM(host));
+    op_rr(a, 1, ADD, H_RCX, H_RAX);
+    x_store(a, 1, H_RCX, H_R14, STREAM(delta));
+    op_rr(a, 1, ADD, H_R15, H_RDX);
+    op_rr(a, 1, ADD, H_R15, H_RCX);
+}
+
+/*
+ * From the check of a stream: r15 = the address of the access, r14d packed: bytes that the stream
+ * must have in its page less one, its number, and how many of them come before the access. Returns
+ * as the quick stub does; also without an answer when the stream's patience is over.
+ */
+static void emit_stream_stub(struct asmbuf *a, unsigned mode, bool write)
+{
+    unsigned tag = write ? offsetof(struct tlb_l1, neg_w) : offsetof(struct tlb_l1, neg_r);
+    struct exits fail = {0}, no_patience = {0}, miss = {0};
+    for (unsigned r = H_RAX; r <= H_RDX; r++)
+        push_pop(a, r, true);
+    put8(a, 0x41); /* push r14 */
+    put8(a, 0x56);
+    load_packed(a, H_RAX, PACK_BYTES + PACK_STREAM);
+    op_rr(a, 1, SUB, H_R15, H_RAX); /* the first byte */
+    const u8 *probe = a->p;
+    put8(a, 0x44); /* mov r14d, [rsp] */
+    put8(a, 0x8b);
+    put8(a, 0x34);
+    put8(a, 0x24);
+    op_ri(a, 0, AND, H_R14, (1u << PACK_BYTES) - 1);
+    x_mov_imm(a, H_RDX, PAGE_SIZE);
+    op_rr(a, 0, SUB, H_RDX, H_R14);
+    x_mov(a, 0, H_RCX, H_R15);
+    shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
+    x_movzx8(a, H_RCX, H_RCX);
+    op_table(a, 0x8b, H_RAX, jit_tlb_field(mode, tag));
+    op_rr(a, 1, ADD, H_RAX, H_R15);
+    op_rr(a, 1, CMP, H_RAX, H_RDX);
+    exit_if(a, &miss, JAE);
+    load_packed(a, H_RAX, PACK_BYTES);
+    op_ri(a, 0, AND, H_RAX, (1u << PACK_STREAM) - 1);
+    x_mov(a, 0, H_R14, H_RAX);
+    shift_ri(a, 0, true, H_R14, 5);
+    op_rr(a, 1, ADD, H_R14, H_RBP);
+    put8(a, 0x49); /* cmp qword [r14 + limit], 0 */
+    put8(a, 0x83);
+    put_mem(a, 7, H_R14, STREAM(limit));
+    put8(a, 0);
+    u8 *forgotten = x_jcc(a, JE, a->p);
+    put8(a, 0x83); /* sub dword [rbp + rax * 4 + stream_patience], 1 */
+    put_sib(a, 5, H_RBP, H_RAX, 2, STATE(tlb.stream_patience));
+    put8(a, 1);
+    exit_if(a, &no_patience, JS);
+    if (!a->full)
+        x_patch(forgotten, a->p);
+    emit_note_stream(a, mode);
+    emit_fill_stream(a, mode, tag);
+    put8(a, 0x41); /* pop r14 */
+    put8(a, 0x5e);
+    for (unsigned r = H_RDX + 1; r-- > H_RAX;)
+        push_pop(a, r, false);
+    put8(a, 0xc3);
+
+    exits_here(a, &miss);
+    put8(a, 0x41); /* push r15 */
+    put8(a, 0x57);
+    emit_lookup(a, mode, write, &fail);
+    put8(a, 0x41); /* pop r15 */
+    put8(a, 0x5f);
+    x_jmp(a, probe);
+
+    exits_here(a, &fail);
+    put8(a, 0x41); /* pop r15 */
+    put8(a, 0x5f);
+    exits_here(a, &no_patience);
+    put8(a, 0x41); /* pop r14 */
+    put8(a, 0x5e);
+    for (unsigned r = H_RDX + 1; r-- > H_RAX;)
+        push_pop(a, r, false);
+    emit_skip_jump(a);
+    put8(a, 0xc3);
+}
+_Static_assert(sizeof(struct tlb_stream) == 32, "streams are found by a shift");
 
 void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a)
 {
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++)
         for (unsigned write = 0; write < 2; write++) {
+            j->stub_stream[mode][write] = a->p;
+            emit_stream_stub(a, mode, write);
             j->stub_refill[mode][write][1] = a->p;
             emit_quick_stub(a, mode, write);
             j->stub_refill[mode][write][0] = a->p;
@@ -284,9 +418,25 @@ void jit_emit_refill_stubs(struct jit *j, struct asmbuf *a)
         }
 }
 
+static void emit_refill_stream(struct tr *t, const struct cold *c)
+{
+    struct asmbuf *a = &t->a;
+    u32 bytes = c->stream->high - c->stream->low;
+    op_rm(a, 1, SUB, H_R15, H_RBP, jit_stream_field(c->stream, offsetof(struct tlb_stream, neg)));
+    x_mov_imm(a, H_R14,
+              (bytes - 1) | (u32)c->stream->slot << PACK_BYTES |
+                  c->before << (PACK_BYTES + PACK_STREAM));
+    x_call(a, t->j->stub_stream[c->mode][c->stream->write]);
+    x_jmp(a, c->hit);
+}
+
 void jit_emit_refill(struct tr *t, const struct cold *c)
 {
     struct asmbuf *a = &t->a;
+    if (c->stream) {
+        emit_refill_stream(t, c);
+        return;
+    }
     if (!c->size || t->j->test.tlb_miss)
         return;
     unsigned tag = c->write ? offsetof(struct tlb_l1, neg_w) : offsetof(struct tlb_l1, neg_r);

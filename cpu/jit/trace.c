@@ -6,7 +6,8 @@
  * does not belong into a trace. Their code is emitted in a row: the slice is checked once, the
  * jumps between them are gone, and the flags are known from their source all the way, so that
  * access checks are the quick ones. Jumps that go elsewhere than recorded leave to the block's own
- * jump; they are counted from then on, and may begin a trace of their own.
+ * jump; they are counted from then on, and may begin a trace of their own. Which accesses share a
+ * check, streams.c says.
  *
  * A trace never calls a handler: an access that misses gives the instructions back that it took
  * from the slice and leaves to the interpreter in the middle of the block. So nothing can change
@@ -20,9 +21,12 @@
 #include "cpu/exec.h"
 #include "cpu/jit/internal.h"
 
-#define MISSES_MAX 1024u /* in so many instructions, before a trace is given up: */
-#define MISSES_INSNS 2000000u
-#define HEAT_AGAIN 5000 /* jumps, until a trace that lost a block is made again */
+#define MISSES_MAX                                                                                 \
+    1024u /* before a trace is given up, when there is one in so many instructions: */
+#define INSNS_PER_MISS 2000u
+#define MISSES_GROUPED 64u /* before it is made again without groups of accesses */
+#define HEAT_AGAIN 5000    /* jumps, until a trace that lost a block is made again */
+#define HEAT_BETTER 100    /* until one that is to become better is */
 
 /* ---- what belongs into a trace --------------------------------------------------------------- */
 
@@ -46,6 +50,14 @@ static bool insn_fits(const struct jit *j, const struct insn *in)
     enum insn_template own = row_template(insn_row(in));
     return tr->template_ok || tr->bmi || (own >= T_LEA && own <= T_DIV) ||
            (tr->vec_ok && tr->vec_xmm && !tr->vec_mmx && !tr->vec_guards);
+}
+
+bool jit_block_fits_trace(const struct jit *j, const struct jit_block *jb)
+{
+    for (unsigned i = 0; i + 1u < jb->block->count; i++)
+        if (!insn_fits(j, &jb->block->insn[i]))
+            return false;
+    return true;
 }
 
 bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
@@ -74,12 +86,16 @@ struct plan {
 
 struct emission {
     struct tr t;
+    struct jit_streams streams;
     const struct plan *plan;
     const struct insn *seq[TRACE_INSNS];
     unsigned total, done[TRACE_BLOCKS]; /* instructions: of all, before each step */
     struct side_exit exit[TRACE_BLOCKS];
     unsigned exits, step;
+    struct flag_source at_top;
 };
+
+#define STEP_TOP 0xff /* in front of the first */
 
 enum outcome { MADE, NEEDS_SAVED, FAILED };
 
@@ -104,6 +120,8 @@ static void prepare(struct emission *e)
     e->total = n;
     t->seq = e->seq;
     t->seq_count = n;
+    jit_streams_find(&e->streams, t->j, p->way->block, p->count, p->loop);
+    t->streams = &e->streams;
 }
 
 static void set_step(struct emission *e, unsigned s)
@@ -240,6 +258,38 @@ static bool emit_step_end(struct emission *e, const struct jit_block *next)
     return ok && t->colds + 4 <= ARRAY_SIZE(t->cold);
 }
 
+/* Checks, in front of a loop, the streams that do not change in it. */
+static void emit_invariants(struct emission *e)
+{
+    struct tr *t = &e->t;
+    for (unsigned i = 0; i < e->streams.count; i++) {
+        struct jit_stream *m = &e->streams.stream[i];
+        struct insn first = jit_stream_first(m);
+        if (!m->invariant)
+            continue;
+        if (first.base == REG_NONE && first.index == REG_NONE)
+            x_mov_imm(&t->a, H_R15, m->page + (gva_t)m->low);
+        else
+            jit_emit_address(t, &first);
+        jit_emit_stream_check(t, m, 0, 0);
+        t->cold[t->colds - 1].hit = t->a.p;
+        t->cold[t->colds - 1].step = STEP_TOP;
+        m->checked = true;
+    }
+}
+
+/* One of those checks failed: back to in front of the link's jump, which the interpreter runs. */
+static void emit_leave_top(struct emission *e, struct jit_trace *trace)
+{
+    struct tr *t = &e->t;
+    const struct jit_link *l = e->plan->link;
+    jit_emit_give_back(&t->a, l->from->block->count + e->total);
+    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)trace);
+    x_store(&t->a, 1, H_R14, H_RBP, STATE(jit_missed));
+    jit_emit_flags(t, &e->at_top);
+    x_jmp(&t->a, l->from->unlinked[l->side]);
+}
+
 /* Leaves to the interpreter, which goes on with record i. */
 static void emit_leave_record(struct emission *e, unsigned s, unsigned i)
 {
@@ -274,9 +324,13 @@ static void emit_ways_out(struct emission *e, struct jit_trace *trace)
     }
     for (unsigned i = 0; i < t->colds && !a->full; i++) {
         const struct cold *c = &t->cold[i];
-        set_step(e, c->step);
         x_patch(c->from, a->p);
         jit_emit_refill(t, c);
+        if (c->step == STEP_TOP) {
+            emit_leave_top(e, trace);
+            continue;
+        }
+        set_step(e, c->step);
         if (c->quick)
             jit_emit_flags(t, &c->flags);
         else
@@ -316,6 +370,7 @@ static enum outcome emit_steps(struct emission *e, unsigned *bad)
         for (unsigned i = 0; i < n; i++) {
             unsigned run = jit_stack_run(t, i, n), colds = t->colds;
             if (run) {
+                t->at = e->done[s] + i;
                 jit_emit_stack_run(t, i, run);
                 mark_colds(e, colds);
                 i += run - 1;
@@ -362,15 +417,17 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     t->key = from->block->key;
     t->is64 = t->key & KEY_CODE64;
     t->mode = KEY_TLB_MODE(t->key);
-    t->a = jit_asmbuf(j, j->next);
     struct asmbuf *a = &t->a;
-    u8 *path = a->p, *vec_off = NULL, *late[2], *stale[TRACE_PAGES];
+    u8 *path = j->next, *vec_off = NULL, *late[2], *stale[TRACE_PAGES];
 
     prepare(&e);
+    if (!jit_streams_keep(j, trace, &e.streams, e.total))
+        return FAILED;
+    t->a = jit_asmbuf(j, path);
     if (!p->saved)
         t->flags = from->flags;
     jit_flags_save(t);
-    struct flag_source at_top = t->flags;
+    e.at_top = t->flags;
     emit_page_guards(t, p->way, stale);
     if (t->vec_live && !from->vec_live) {
         put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
@@ -380,12 +437,13 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     }
     unsigned n = from->block->count + e.total; /* the link has not counted its block yet */
     jit_emit_count(t, n, late);
+    emit_invariants(&e);
     const u8 *top = a->p;
     t->flags_spent = true;
     if (emit_steps(&e, bad) != MADE)
         return FAILED;
     if (p->loop) {
-        if (!jit_same_source(&t->flags, &at_top)) {
+        if (!jit_same_source(&t->flags, &e.at_top)) {
             if (!p->saved)
                 return NEEDS_SAVED;
             jit_want_flags(t);
@@ -400,7 +458,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
         x_patch(vec_off, a->p);
     for (unsigned i = 0; i < p->way->pages && !a->full; i++)
         x_patch(stale[i], a->p);
-    jit_emit_flags(t, &at_top);
+    jit_emit_flags(t, &e.at_top);
     x_jmp(a, from->path[p->link->side]);
     emit_ways_out(&e, trace);
     if (a->full)
@@ -460,26 +518,41 @@ void jit_trace_drop(struct jit *j, struct jit_trace *trace)
         jit_node_remove(&trace->step[i].in_block);
     jit_node_remove(&trace->in_chunk);
     trace->link = NULL;
+    jit_streams_release(j, trace);
     j->stats.traces_dropped++;
 }
 
 void jit_trace_missed(struct cpu *cpu)
 {
+    struct jit *j = cpu->jit;
     struct jit_trace *trace = cpu->jit_missed;
     struct jit_link *l = trace->link;
     u64 now = cpu_icount(cpu);
     cpu->jit_missed = NULL;
     if (!l)
         return;
+    if (jit_streams_impatient(j, trace)) {
+        if (jit_streams_stray(j, trace, now)) {
+            jit_trace_drop(j, trace);
+            l->heat = HEAT_BETTER;
+        }
+        return;
+    }
     if (!trace->misses++)
         trace->first_miss = now;
-    if (trace->misses < MISSES_MAX)
+    unsigned max = trace->grouped ? MISSES_GROUPED : MISSES_MAX;
+    if (trace->misses < max)
         return;
     trace->misses = 0;
-    if (now - trace->first_miss < MISSES_INSNS) {
-        jit_trace_drop(cpu->jit, trace);
-        l->heat = -1;
-    }
+    if (now - trace->first_miss >= (u64)max * INSNS_PER_MISS)
+        return;
+    bool grouped = trace->grouped;
+    if (grouped)
+        jit_streams_part(trace);
+    jit_trace_drop(j, trace);
+    l->heat = grouped ? HEAT_BETTER : -1;
+    if (!grouped && l->from == l->to)
+        jit_unlink(j, l);
 }
 
 static void make(struct jit *j, bool loop)
@@ -492,6 +565,8 @@ static void make(struct jit *j, bool loop)
     r->link->heat = -1;
     while (trace && p.count && (p.loop || p.count > 1)) {
         enum outcome o = emit(j, trace, &p, &bad);
+        if (o != MADE)
+            jit_streams_release(j, trace);
         if (o == MADE) {
             attach(j, trace, &p);
             break;
@@ -506,7 +581,10 @@ static void make(struct jit *j, bool loop)
         p.count = bad;
     }
     j->stats.cycles += host_cycles() - cycles;
+    struct jit_link *l = r->link;
     r->link = NULL;
+    if (!l->trace && l->from == l->to)
+        jit_unlink(j, l); /* next time it is a loop without trace: link.c */
 }
 
 /* ---- recording ------------------------------------------------------------------------------- */

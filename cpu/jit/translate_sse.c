@@ -388,8 +388,7 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
     unsigned reg = r->modrm & MRM_HAS_REG ? in->modrm >> 3 & 7 : in->reg, rm = in->rm;
     bool gpr_e = tr->vec_gpr == VEC_GPR_E && !in->mem, gpr_g = tr->vec_gpr == VEC_GPR_G;
 
-    unsigned size =
-        tr->vec_by_osz ? in->osz : (unsigned)tr->vec_size << (tr->vec_scales && in->vex_l);
+    unsigned size = jit_vec_bytes(tr, in);
 
     if (!(t->b->key & (in->vex       ? KEY_AVX
                        : tr->vec_xmm ? KEY_SSE

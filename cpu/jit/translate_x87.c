@@ -242,7 +242,7 @@ void jit_notes_before(struct tr *t, const struct insn *in)
     if (!mem)
         return;
     u32 used = (mem->base < 16 ? BIT(mem->base) : 0) | (mem->index < 16 ? BIT(mem->index) : 0);
-    if (jit_written(t, in) & used) {
+    if (jit_written(t->j, in) & used) {
         jit_emit_notes(t, &(struct x87_notes){.mem = mem});
         t->notes.mem = NULL;
     }
