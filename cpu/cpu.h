@@ -155,6 +155,13 @@ union vec { /* a vector register; element 0 is the lowest (little-endian hosts o
 #define REQ_INIT BIT(4)
 #define REQ_SIPI BIT(5)
 
+/* What a personality makes of an access to a port that it claimed. */
+enum pv_port {
+    PV_PORT_ORDINARY,
+    PV_PORT_OPEN, /* any CPL may make it, whatever IOPL and the I/O bitmap say */
+    PV_PORT_DONE, /* it was a call, and is done */
+};
+
 /* What the CPU needs of the board; each takes the opaque of struct cpu. Set by machine/. */
 struct cpu_hooks {
     u32 (*io_read)(void *vm, u16 port, unsigned size);
@@ -172,6 +179,10 @@ struct cpu_hooks {
     bool (*pv_msr_read)(void *vm, u32 msr, u64 *value, bool *handled);
     bool (*pv_msr_write)(void *vm, u32 msr, u64 value, bool *handled);
     bool (*pv_hypercall)(void *vm, struct cpu *cpu);
+    /* An access to cpu.pv_port or the one after it, before any is made. string: INS or OUTS. */
+    enum pv_port (*pv_port)(void *vm, struct cpu *cpu, u16 port, unsigned size, bool string);
+    /* RDPMC; false: no counter of the personality. May be NULL. */
+    bool (*pv_pmc)(void *vm, struct cpu *cpu, u32 index, u64 *value);
     /* Around accesses to MMIO: the lock of the devices. May be NULL. */
     void (*mmio_begin)(void *vm);
     void (*mmio_end)(void *vm);
@@ -283,6 +294,7 @@ struct cpu {
     u8 sipi_vector;  /* with REQ_SIPI */
     u8 package_cpus; /* how many there are; 0: one */
     bool shared;     /* other threads run CPUs of the same machine */
+    u16 pv_port;     /* this one and the next are a personality's; 0: none */
     bool yields;     /* spins with PAUSE: let others run */
     u16 pauses;      /* how many, for that */
     bool alone;      /* smp_stop was called by the running instruction */

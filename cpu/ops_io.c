@@ -13,6 +13,23 @@ static void check_permission(struct cpu *cpu, const struct insn *in, u16 port, u
         excp_gp(cpu, in, 0);
 }
 
+/* Before the permission of an access is looked at: a personality may see it otherwise. */
+static enum pv_port ask_personality(struct cpu *cpu, u16 port, unsigned size, bool string)
+{
+    if (!cpu->pv_port || (u16)(port - cpu->pv_port) > 1)
+        return PV_PORT_ORDINARY;
+    return cpu->hooks->pv_port(cpu->vm, cpu, port, size, string);
+}
+
+/* False: it was a call, and is done. */
+static bool may_access(struct cpu *cpu, const struct insn *in, u16 port, unsigned size, bool string)
+{
+    enum pv_port how = ask_personality(cpu, port, size, string);
+    if (how == PV_PORT_ORDINARY)
+        check_permission(cpu, in, port, size);
+    return how != PV_PORT_DONE;
+}
+
 static u32 port_read(struct cpu *cpu, u16 port, unsigned size)
 {
     u64 t = host_cycles();
@@ -36,15 +53,19 @@ static void port_write(struct cpu *cpu, u16 port, u32 v, unsigned size)
 
 static const struct insn *do_in(struct cpu *cpu, const struct insn *in, u16 port, unsigned size)
 {
-    check_permission(cpu, in, port, size);
-    reg_set(cpu, RAX, port_read(cpu, port, size), size);
+    if (may_access(cpu, in, port, size, false))
+        reg_set(cpu, RAX, port_read(cpu, port, size), size);
+    else
+        stat_count(&cpu->stats, STAT_IN, SERVED_EXIT);
     return LEAVE_NEXT(cpu, in);
 }
 
 static const struct insn *do_out(struct cpu *cpu, const struct insn *in, u16 port, unsigned size)
 {
-    check_permission(cpu, in, port, size);
-    port_write(cpu, port, (u32)reg_get(cpu, RAX, size), size);
+    if (may_access(cpu, in, port, size, false))
+        port_write(cpu, port, (u32)reg_get(cpu, RAX, size), size);
+    else
+        stat_count(&cpu->stats, STAT_OUT, SERVED_EXIT);
     return LEAVE_NEXT(cpu, in);
 }
 
@@ -127,7 +148,7 @@ static const struct insn *string_io(struct cpu *cpu, const struct insn *in, unsi
                                     void (*one)(struct cpu *, const struct insn *, u16, unsigned))
 {
     u16 port = reg16(cpu, RDX);
-    check_permission(cpu, in, port, size);
+    may_access(cpu, in, port, size, true); /* no string is a call */
     if (!(in->pfx & (PFX_REP | PFX_REPNE))) {
         one(cpu, in, port, size);
         return LEAVE_NEXT(cpu, in);

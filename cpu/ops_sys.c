@@ -394,8 +394,13 @@ OPS(rdpid)
 /* No model advertises performance counters: every index is beyond the last. */
 HANDLER(op_rdpmc)
 {
+    u64 v;
     stat_count(&cpu->stats, STAT_RDPMC, SERVED_LEAF);
-    excp_gp(cpu, in, 0);
+    if (!cpu->hooks->pv_pmc || !cpu->hooks->pv_pmc(cpu->vm, cpu, reg32(cpu, RCX), &v))
+        excp_gp(cpu, in, 0);
+    set_reg32(cpu, RAX, (u32)v);
+    set_reg32(cpu, RDX, (u32)(v >> 32));
+    NEXT;
 }
 OPS(rdpmc)
 

@@ -25,6 +25,10 @@ static const struct {
      "clocksource hyperv_clocksource_tsc_page",
      {"Switched to clocksource hyperv_clocksource_tsc_page",
       "current_clocksource: hyperv_clocksource_tsc_page"}},
+    {"vmware",
+     "gethz",
+     "vmware: TSC freq read from hypervisor",
+     {"vmware: TSC freq read from hypervisor", "Hypervisor detected: VMware"}},
 };
 
 static bool is_personality(const char *spec, const char *name)
@@ -208,9 +212,9 @@ static bool check_end(const struct measure_job *job, const struct measured *m, s
 static bool missing(const char *pv, const char *what, struct err *e)
 {
     err_host(e, "%s: no evidence that the guest used it: %s", pv, what);
-    err_hint(e,
-             "does the guest support it (Linux: CONFIG_KVM_GUEST, CONFIG_HYPERV), and does -until let it run far "
-             "enough?");
+    err_hint(e, "does the guest support it (Linux: CONFIG_KVM_GUEST, CONFIG_HYPERV), and does "
+                "-until let it "
+                "run far enough?");
     if (e)
         e->exit_code = 1;
     return false;

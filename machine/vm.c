@@ -153,6 +153,24 @@ static bool hook_pv_hypercall(void *opaque, struct cpu *cpu)
     return ok;
 }
 
+static enum pv_port hook_pv_port(void *opaque, struct cpu *cpu, u16 port, unsigned size, bool string)
+{
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    enum pv_port how = pv_port(v->vm->pv, cpu, port, size, string);
+    vm_unlock(v->vm);
+    return how;
+}
+
+static bool hook_pv_pmc(void *opaque, struct cpu *cpu, u32 index, u64 *value)
+{
+    struct vcpu *v = opaque;
+    vm_lock(v->vm);
+    bool ok = pv_pmc(v->vm->pv, cpu, index, value);
+    vm_unlock(v->vm);
+    return ok;
+}
+
 static void hook_ferr(void *opaque, bool level)
 {
     struct vcpu *v = opaque;
@@ -185,6 +203,8 @@ static const struct cpu_hooks hooks = {
     .pv_msr_read = hook_pv_msr_read,
     .pv_msr_write = hook_pv_msr_write,
     .pv_hypercall = hook_pv_hypercall,
+    .pv_port = hook_pv_port,
+    .pv_pmc = hook_pv_pmc,
     .ferr = hook_ferr,
     .tsc_changed = hook_tsc_changed,
 };

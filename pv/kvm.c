@@ -248,7 +248,7 @@ static void kvm_reset(struct pv *pv)
 
     k->wall_clock = 0;
     for (unsigned n = 0; n < SMP_MAX; n++)
-        k->vcpu[n] = (struct kvm_vcpu){ .k = k, .n = n, .poll_control = 1 };
+        k->vcpu[n] = (struct kvm_vcpu){ .k = k, .n = n, .poll_control = 1, .steal.clock = pv->env.clock };
     kvm_irq_attach(k);
 }
 

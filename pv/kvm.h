@@ -7,6 +7,7 @@
 #pragma once
 
 #include "pv/lazy_eoi.h"
+#include "pv/steal.h"
 
 #define KVM_CPUID_SIGNATURE 0x40000000u
 #define KVM_CPUID_FEATURES 0x40000001u
@@ -68,10 +69,7 @@ struct kvm_vcpu {
     u64 clock_updated_ns;
     s64 clock_tsc_offset;
 
-    u64 steal_ns;
-    u64 stolen_inside_ns; /* within the last slice, not yet told */
-    bool left_halted;
-    u64 entered_ns, entered_cpu_ns, left_ns;
+    struct steal steal;
 
     struct lazy_eoi eoi;
 

@@ -2,16 +2,12 @@
  * kvm_sched.c: what the host's scheduling of the vCPU tells the guest: steal time, the preempted
  * flag and the TLB flush that rides on it, kicks and yields.
  *
- * Stolen is the time in which the vCPU wanted to run and did not: between two slices of the run
- * loop (unless it was halted), and, when virtual time follows the host's, within a slice the time
- * that the host gave to someone else (wall time less the thread's CPU time). With CLOCK_ICOUNT the
- * host does not exist for the guest, and the second part is 0.
+ * Not here: what is stolen (steal.c).
  *
  * Specification: Linux Documentation/virt/kvm/x86/msr.rst (MSR_KVM_STEAL_TIME), hypercalls.rst
  * (KVM_HC_KICK_CPU, KVM_HC_SCHED_YIELD).
  */
 #include "base/bits.h"
-#include "base/host.h"
 #include "devices/lapic.h"
 #include "mmu/dma.h"
 #include "pv/kvm.h"
@@ -28,11 +24,6 @@ static gpa_t steal_gpa(const struct kvm_vcpu *v)
     return v->steal_time & ~(KVM_MSR_ENABLED | STEAL_RESERVED);
 }
 
-static struct clock *clock_of(const struct kvm_vcpu *v)
-{
-    return v->k->pv.env.clock;
-}
-
 static void write_steal(struct kvm_vcpu *v)
 {
     struct phys *p = v->k->pv.env.phys;
@@ -45,18 +36,10 @@ static void write_steal(struct kvm_vcpu *v)
     odd = ld_le32(area + KVM_STEAL_VERSION) | 1;
     dma_write32(p, gpa + KVM_STEAL_VERSION, odd);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    dma_write64(p, gpa, v->steal_ns);
+    dma_write64(p, gpa, v->steal.ns);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     dma_write32(p, gpa + KVM_STEAL_VERSION, odd + 1);
     pv_used(&v->k->pv, KVM_F_STEAL_TIME);
-}
-
-/* Starts to account from now on. */
-static void open_account(struct kvm_vcpu *v)
-{
-    v->entered_cpu_ns = clock_of(v)->mode == CLOCK_HOST ? host_thread_cpu_ns() : 0;
-    v->entered_ns = clock_now_ns(clock_of(v));
-    v->left_ns = v->entered_ns;
 }
 
 bool kvm_sched_write_steal_time(struct kvm_vcpu *v, u64 value)
@@ -65,7 +48,7 @@ bool kvm_sched_write_steal_time(struct kvm_vcpu *v, u64 value)
         return false;
     v->steal_time = value;
     if (is_recording(v)) {
-        open_account(v);
+        steal_open(&v->steal);
         write_steal(v);
     }
     return true;
@@ -98,36 +81,26 @@ static bool take_kick(struct kvm_vcpu *v)
 
 void kvm_sched_enter(struct kvm_vcpu *v)
 {
-    u64 left = v->left_ns, before = v->steal_ns;
+    bool stolen;
 
     if (kvm_cpu(v)->halted)
         take_kick(v);
     if (!is_recording(v))
         return;
-    v->steal_ns += v->stolen_inside_ns;
-    v->stolen_inside_ns = 0;
-    open_account(v);
-    if (!v->left_halted)
-        v->steal_ns += v->entered_ns - left;
+    stolen = steal_enter(&v->steal);
     clear_preempted(v);
-    if (v->steal_ns != before)
+    if (stolen)
         write_steal(v);
 }
 
 void kvm_sched_leave(struct kvm_vcpu *v, bool halted)
 {
-    u64 ran, cpu_ns;
     u8 mark;
 
-    v->left_halted = halted && !take_kick(v);
+    halted = halted && !take_kick(v);
     if (!is_recording(v))
         return;
-    v->left_ns = clock_now_ns(clock_of(v));
-    if (clock_of(v)->mode == CLOCK_HOST) {
-        ran = v->left_ns - v->entered_ns;
-        cpu_ns = host_thread_cpu_ns() - v->entered_cpu_ns;
-        v->stolen_inside_ns += ran > cpu_ns ? ran - cpu_ns : 0;
-    }
+    steal_leave(&v->steal, halted);
     dma_exchange8(v->k->pv.env.phys, steal_gpa(v) + KVM_STEAL_PREEMPTED, KVM_VCPU_PREEMPTED, &mark);
 }
 

@@ -270,6 +270,16 @@ bool pv_hypercall(struct pv *pv, struct cpu *cpu)
     return pv->p->hypercall && pv->p->hypercall(pv, cpu);
 }
 
+enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string)
+{
+    return pv->p->port ? pv->p->port(pv, cpu, port, size, string) : PV_PORT_ORDINARY;
+}
+
+bool pv_pmc(struct pv *pv, struct cpu *cpu, u32 index, u64 *value)
+{
+    return pv->p->pmc && pv->p->pmc(pv, cpu, index, value);
+}
+
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu)
 {
     if (pv->p->tsc_changed)

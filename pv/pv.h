@@ -51,6 +51,9 @@ struct pv_personality {
     bool (*msr_write)(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *gp);
     /* Decodes the registers by its ABI and dispatches; false: #UD. */
     bool (*hypercall)(struct pv *pv, struct cpu *cpu);
+    /* Of a personality that sets cpu.pv_port: what an access to one of its ports is. */
+    enum pv_port (*port)(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string);
+    bool (*pmc)(struct pv *pv, struct cpu *cpu, u32 index, u64 *value); /* RDPMC; false: not ours */
     void (*enter)(struct pv *pv, struct cpu *cpu); /* before the vCPU runs a slice: time pages */
     void (*leave)(struct pv *pv, struct cpu *cpu, bool halted); /* steal time, preempted */
     void (*tsc_changed)(struct pv *pv, struct cpu *cpu); /* the guest wrote the TSC */
@@ -119,6 +122,9 @@ bool pv_msr_read(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value, bool *hand
 bool pv_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *handled);
 /* VMCALL and VMMCALL alike, at any CPL and in any mode; false: #UD. The CPU advances RIP. */
 bool pv_hypercall(struct pv *pv, struct cpu *cpu);
+/* See struct cpu_hooks. */
+enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string);
+bool pv_pmc(struct pv *pv, struct cpu *cpu, u32 index, u64 *value);
 /* The guest wrote IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST. */
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu);
 
