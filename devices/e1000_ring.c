@@ -391,30 +391,13 @@ struct rx_sums {
 /* IPv4, and TCP or UDP within it, unless it is a fragment (3.2.9). */
 static void check_sums(const struct e1000 *s, const u8 *frame, size_t len, struct rx_sums *r)
 {
-    const u8 *ip = frame + ETH_HEADER, *l4;
-    size_t header, total;
-    u32 sum;
+    unsigned found = net_check_sums(frame, len);
+    bool ip = found & NET_IP_CHECKED && s->rxcsum & RXCSUM_IPOFL;
+    bool l4 = found & NET_IP_CHECKED && found & NET_L4_CHECKED && s->rxcsum & RXCSUM_TUOFL;
 
-    r->status = RX_IXSM;
-    if (len < ETH_HEADER + 20 || frame[AT_TYPE] != 0x08 || frame[AT_TYPE + 1] || ip[0] >> 4 != 4)
-        return;
-    header = 4u * (ip[0] & 15);
-    total = (size_t)(ip[2] << 8 | ip[3]);
-    if (header < 20 || total < header || total > len - ETH_HEADER)
-        return;
-    if (s->rxcsum & RXCSUM_IPOFL) {
-        r->status = RX_IPCS;
-        if (net_sum_fold(net_sum(ip, header, 0)) != 0xffff)
-            r->errors |= RX_IPE;
-    }
-    l4 = ip + header;
-    if (!(s->rxcsum & RXCSUM_TUOFL) || (ip[6] & 0x3f) || ip[7] || (ip[9] != 6 && ip[9] != 17) ||
-        total - header < 8 || (ip[9] == 17 && !l4[6] && !l4[7]))
-        return;
-    sum = net_sum(ip + 12, 8, ip[9] + (u32)(total - header));
-    r->status = (u8)((r->status & RX_IPCS) | RX_TCPCS);
-    if (net_sum_fold(net_sum(l4, total - header, sum)) != 0xffff)
-        r->errors |= RX_TCPE;
+    r->status = ip || l4 ? (u8)((ip ? RX_IPCS : 0) | (l4 ? RX_TCPCS : 0)) : RX_IXSM;
+    r->errors =
+        (u8)((ip && found & NET_IP_BAD ? RX_IPE : 0) | (l4 && found & NET_L4_BAD ? RX_TCPE : 0));
 }
 
 /* ---- receive: descriptors -------------------------------------------------------------------- */

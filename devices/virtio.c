@@ -157,16 +157,19 @@ static bool split_pop(struct virtio *v, struct virtqueue *q, struct virtio_chain
     return split_chain(v, q, c) || broken(v);
 }
 
-static void split_push(struct virtio *v, struct virtqueue *q, u16 id, u32 written)
+static void split_push(struct virtio *v, struct virtqueue *q, const struct virtio_used *u,
+                       unsigned count)
 {
-    u8 entry[8];
+    for (unsigned i = 0; i < count; i++, q->used++) {
+        u8 entry[8];
 
-    st_le32(entry, id);
-    st_le32(entry + 4, written);
-    dma_write(memory(v), q->device + 4 + 8u * (q->used & (q->size - 1u)), entry, sizeof entry);
+        st_le32(entry, u[i].id);
+        st_le32(entry + 4, u[i].written);
+        dma_write(memory(v), q->device + 4 + 8u * (q->used & (q->size - 1u)), entry, sizeof entry);
+    }
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    dma_write16(memory(v), q->device + 2, ++q->used);
-    q->since++;
+    dma_write16(memory(v), q->device + 2, q->used);
+    q->since = (u16)(q->since + count);
 }
 
 static bool split_wants_interrupt(struct virtio *v, const struct virtqueue *q)
@@ -234,19 +237,32 @@ static bool packed_pop(struct virtio *v, struct virtqueue *q, struct virtio_chai
 }
 
 /* Written with its flags last: they make it the driver's (2.8.14). */
-static void packed_push(struct virtio *v, struct virtqueue *q, u16 id, u16 descriptors, u32 written)
+static void packed_write(struct virtio *v, u64 at, bool wrap, const struct virtio_used *u)
 {
-    u64 at = packed_place(q, q->used);
     u8 entry[6];
 
-    st_le32(entry, written);
-    st_le16(entry + 4, id);
+    st_le32(entry, u->written);
+    st_le16(entry + 4, u->id);
     dma_write(memory(v), at + 8, entry, sizeof entry);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     dma_write16(memory(v), at + 14,
-                (u16)((q->used_wrap ? DESC_AVAIL | DESC_USED : 0) | (written ? DESC_WRITE : 0)));
-    packed_advance(&q->used, &q->used_wrap, descriptors, q->size);
-    q->since = (u16)(q->since + descriptors);
+                (u16)((wrap ? DESC_AVAIL | DESC_USED : 0) | (u->written ? DESC_WRITE : 0)));
+}
+
+/* The driver looks at the first: it comes last. */
+static void packed_push(struct virtio *v, struct virtqueue *q, const struct virtio_used *u,
+                        unsigned count)
+{
+    u64 first = packed_place(q, q->used);
+    bool first_wrap = q->used_wrap;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (i)
+            packed_write(v, packed_place(q, q->used), q->used_wrap, &u[i]);
+        packed_advance(&q->used, &q->used_wrap, u[i].descriptors, q->size);
+        q->since = (u16)(q->since + u[i].descriptors);
+    }
+    packed_write(v, first, first_wrap, &u[0]);
 }
 
 static bool packed_wants_interrupt(struct virtio *v, const struct virtqueue *q)
@@ -276,14 +292,32 @@ bool virtio_pop(struct virtio *v, unsigned queue, struct virtio_chain *c)
     return virtio_has(v, VIRTIO_F_RING_PACKED) ? packed_pop(v, q, c) : split_pop(v, q, c);
 }
 
-void virtio_push(struct virtio *v, unsigned queue, u16 id, u16 descriptors, u32 written)
+void virtio_push_all(struct virtio *v, unsigned queue, const struct virtio_used *u, unsigned count)
 {
     struct virtqueue *q = &v->queue[queue];
 
+    if (!count)
+        return;
     if (virtio_has(v, VIRTIO_F_RING_PACKED))
-        packed_push(v, q, id, descriptors, written);
+        packed_push(v, q, u, count);
     else
-        split_push(v, q, id, written);
+        split_push(v, q, u, count);
+}
+
+void virtio_push(struct virtio *v, unsigned queue, u16 id, u16 descriptors, u32 written)
+{
+    virtio_push_all(v, queue, &(struct virtio_used){id, descriptors, written}, 1);
+}
+
+struct virtio_place virtio_place(const struct virtio *v, unsigned queue)
+{
+    return (struct virtio_place){v->queue[queue].next, v->queue[queue].next_wrap};
+}
+
+void virtio_rewind(struct virtio *v, unsigned queue, struct virtio_place p)
+{
+    v->queue[queue].next = p.next;
+    v->queue[queue].next_wrap = p.wrap;
 }
 
 void virtio_interrupt(struct virtio *v, unsigned queue)

@@ -92,6 +92,19 @@ bool virtio_pop(struct virtio *v, unsigned queue, struct virtio_chain *c);
 /* Gives a request back, `written` bytes of it filled; the driver hears of it by virtio_interrupt.
  */
 void virtio_push(struct virtio *v, unsigned queue, u16 id, u16 descriptors, u32 written);
+/* The same of several that belong together: the driver sees all of them or none. */
+struct virtio_used {
+    u16 id, descriptors;
+    u32 written;
+};
+void virtio_push_all(struct virtio *v, unsigned queue, const struct virtio_used *u, unsigned count);
+/* Back to before the requests that were taken since: they are there again. */
+struct virtio_place {
+    u16 next;
+    bool wrap;
+};
+struct virtio_place virtio_place(const struct virtio *v, unsigned queue);
+void virtio_rewind(struct virtio *v, unsigned queue, struct virtio_place p);
 void virtio_interrupt(struct virtio *v, unsigned queue);
 /* Copies from the readable, or to the writable bytes of a request, from offset `off`. False: beyond
  * their end, or not RAM. */

@@ -15,6 +15,7 @@
 #define TYPE_IPV6 0x86ddu
 #define TYPE_VLAN 0x8100u
 #define PROTOCOL_TCP 6u
+#define PROTOCOL_UDP 17u
 #define TCP_FIN BIT(0)
 #define TCP_PSH BIT(3)
 #define TCP_CWR BIT(7)
@@ -152,4 +153,53 @@ bool net_segment(const u8 *frame, size_t len, u16 size, u8 *scratch,
         sequence += (u32)n;
     }
     return true;
+}
+
+/* ---- judging --------------------------------------------------------------------------------- */
+
+/* TCP or UDP of `bytes` bytes; a UDP sum of 0 says that there is none, which IPv4 allows. */
+static unsigned check_l4(const u8 *l4, size_t bytes, u8 protocol, u32 addresses, bool may_lack)
+{
+    bool udp = protocol == PROTOCOL_UDP;
+
+    if ((protocol != PROTOCOL_TCP && !udp) || bytes < (udp ? 8 : 20) ||
+        (udp && may_lack && !l4[6] && !l4[7]))
+        return 0;
+    return NET_L4_CHECKED | (udp ? NET_UDP : 0) |
+           (net_sum_fold(net_sum(l4, bytes, addresses + protocol + (u32)bytes)) == 0xffff
+                ? 0
+                : NET_L4_BAD);
+}
+
+static unsigned check_ipv4(const u8 *ip, size_t len)
+{
+    size_t header = 4u * (ip[0] & 15), total = ld_be16(ip + 2);
+    unsigned r = NET_IP_CHECKED;
+
+    if (ip[0] >> 4 != 4 || header < 20 || total < header || total > len)
+        return 0;
+    if (net_sum_fold(net_sum(ip, header, 0)) != 0xffff)
+        r |= NET_IP_BAD;
+    if (ld_be16(ip + 6) & 0x3fff) /* a fragment */
+        return r;
+    return r | check_l4(ip + header, total - header, ip[9], net_sum(ip + 12, 8, 0), true);
+}
+
+unsigned net_check_sums(const u8 *frame, size_t len)
+{
+    size_t at = 12;
+    u16 type;
+
+    while (at < 20 && at + 2 <= len && ld_be16(frame + at) == TYPE_VLAN)
+        at += 4;
+    if (at + 2 + 20 > len)
+        return 0;
+    type = ld_be16(frame + at);
+    frame += at + 2;
+    len -= at + 2;
+    if (type == TYPE_IPV4)
+        return check_ipv4(frame, len);
+    if (type != TYPE_IPV6 || len < 40 || ld_be16(frame + 4) > len - 40)
+        return 0;
+    return check_l4(frame + 40, ld_be16(frame + 4), frame[6], net_sum(frame + 8, 32, 0), false);
 }

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "devices/backend/net_kinds.h"
 #include "devices/e1000.h"
+#include "devices/virtio_net.h"
 #include "mmu/dma.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -16,6 +17,8 @@
 #define RING 0x10000u /* where rings are, more often than not */
 #define MMIO_BASE 0xe0000000u
 #define PORTS 0xc000u
+
+enum { E1000, VIRTIO, PACKED };
 
 struct input {
     const u8 *data;
@@ -40,6 +43,7 @@ struct board {
     struct nets nets;
     struct dev_env env;
     struct dev *bus, *dev;
+    unsigned kind;
 };
 
 static void wire_send(struct net *n, const u8 *frame, size_t len)
@@ -61,7 +65,12 @@ static void board_open(struct board *b, unsigned kind, bool large)
                                            .mem_end = MMIO_BASE + MIB,
                                            .io_base = PORTS,
                                            .io_end = PORTS + 0x1000};
-    static const struct dev_class *const classes[] = {&e1000_class};
+    static const struct {
+        const struct dev_class *cls;
+        const char *props;
+    } kinds[] = {[E1000] = {&e1000_class, "netdev=n"},
+                 [VIRTIO] = {&virtio_net_class, "netdev=n"},
+                 [PACKED] = {&virtio_net_class, "netdev=n,packed=on"}};
     struct err e = {0};
 
     memset(b, 0, sizeof *b);
@@ -77,7 +86,8 @@ static void board_open(struct board *b, unsigned kind, bool large)
                               .nets = &b->nets};
     b->bus = dev_create(&pci_class, &b->env, NULL, &e);
     b->env.pci = (struct pci_bus *)(void *)b->bus;
-    b->dev = dev_create(classes[kind % ARRAY_SIZE(classes)], &b->env, "netdev=n", &e);
+    b->kind = kind % ARRAY_SIZE(kinds);
+    b->dev = dev_create(kinds[b->kind].cls, &b->env, kinds[b->kind].props, &e);
     BUG_ON(!b->dev || !pci_setup_bus(b->env.pci, &setup, &e));
 }
 
@@ -202,6 +212,95 @@ static void e1000_step(struct board *b, struct input *in, u64 what)
         e1000_register(b, in);
 }
 
+/* ---- virtio-net ------------------------------------------------------------------------------ */
+
+#define QUEUE_BYTES 0x800u /* from one queue's rings to the next's */
+
+static u64 virtio_base(const struct board *b)
+{
+    return ((const struct virtio *)b->dev)->pci.bar[4].base;
+}
+
+static void virtio_start(struct board *b, struct input *in)
+{
+    const struct virtio *v = (const struct virtio *)b->dev;
+    u64 at = virtio_base(b), features = (VIRTIO_F_VERSION_1 | take(in, 5)) & v->features;
+
+    if (!at)
+        return;
+    phys_write(&b->phys, at + 0x14, 0, 1);
+    for (unsigned word = 0; word < 2; word++) {
+        phys_write(&b->phys, at + 0x08, word, 4);
+        phys_write(&b->phys, at + 0x0c, features >> 32 * word & 0xffffffff, 4);
+    }
+    phys_write(&b->phys, at + 0x14, 0x0b, 1);
+    for (unsigned q = 0; q < 3; q++) {
+        phys_write(&b->phys, at + 0x16, q, 2);
+        phys_write(&b->phys, at + 0x18, 8, 2);
+        phys_write(&b->phys, at + 0x20, RING + QUEUE_BYTES * q, 8);
+        phys_write(&b->phys, at + 0x28, RING + QUEUE_BYTES * q + 0x200, 8);
+        phys_write(&b->phys, at + 0x30, RING + QUEUE_BYTES * q + 0x400, 8);
+        phys_write(&b->phys, at + 0x1c, 1, 2);
+    }
+    phys_write(&b->phys, at + 0x14, 0x0f, 1);
+}
+
+/* A buffer of a queue, of one descriptor or with one behind it, and mostly a header that means
+ * something. */
+static void virtio_buffer(struct board *b, struct input *in)
+{
+    const struct virtio *v = (const struct virtio *)b->dev;
+    u64 what = take(in, 1), place = RING + 0x8000 + take(in, 1) * 64;
+    unsigned queue = (unsigned)(what % 3);
+    const struct virtqueue *q = &v->queue[queue];
+    u64 at = RING + QUEUE_BYTES * queue;
+    u16 index = dma_read16(&b->phys, at + 0x202), n = b->kind == PACKED ? q->next % 8u : index % 8u;
+    u16 write = queue == 0 ? 2 : 0, more = what & 4 ? 1 : 0;
+    u16 ready = q->next_wrap ? 0x80 : 0x8000;
+
+    if (what & 8)
+        dma_write64(&b->phys, place, take(in, 8));
+    dma_write32(&b->phys, place + 8, (u32)take(in, 2));
+    for (unsigned i = 0; i <= more; i++) {
+        u64 d = at + 16 * ((n + i) % 8);
+
+        dma_write64(&b->phys, d, i ? take(in, 3) : place);
+        dma_write32(&b->phys, d + 8, (u32)take(in, what & 16 ? 1 : 2));
+        dma_write16(&b->phys, d + 12, b->kind == PACKED ? (u16)n : write | (more && !i));
+        dma_write16(&b->phys, d + 14,
+                    b->kind == PACKED ? ready | write | (more && !i) : (u16)((n + 1) % 8));
+        if (i == 1 && queue == 2)
+            dma_write16(&b->phys, d + (b->kind == PACKED ? 14 : 12),
+                        b->kind == PACKED ? ready | 2 : 2);
+    }
+    dma_write16(&b->phys, at + 0x204 + 2u * n, n);
+    dma_write16(&b->phys, at + 0x202, (u16)(index + 1));
+    if (what & 32)
+        phys_write(&b->phys, virtio_base(b) + 0x3000 + 4 * queue, queue, 2);
+}
+
+static void virtio_register(struct board *b, struct input *in)
+{
+    const struct virtio *v = (const struct virtio *)b->dev;
+    u64 what = take(in, 1), at = v->pci.bar[what & 1 ? 4 : 1].base + take(in, 2) % 0x4000;
+    unsigned size = 1u << (what >> 1) % 4;
+
+    if (what & 0x40)
+        phys_read(&b->phys, at, size);
+    else
+        phys_write(&b->phys, at, any_value(in, what, size), size);
+}
+
+static void virtio_step(struct board *b, struct input *in, u64 what)
+{
+    if (what % 8 == 0)
+        virtio_start(b, in);
+    else if (what % 8 < 6)
+        virtio_buffer(b, in);
+    else
+        virtio_register(b, in);
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static void step(struct board *b, struct input *in)
@@ -225,7 +324,11 @@ static void step(struct board *b, struct input *in)
     case 6:
     case 7:
     case 8: frame_in(b, in); return;
-    default: e1000_step(b, in, what >> 4); return;
+    default:
+        if (b->kind == E1000)
+            e1000_step(b, in, what >> 4);
+        else
+            virtio_step(b, in, what >> 4);
     }
 }
 
@@ -236,7 +339,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     struct board b;
 
     board_open(&b, (unsigned)(kind >> 1), kind & 1);
-    e1000_start(&b, &in);
+    if (b.kind == E1000)
+        e1000_start(&b, &in);
+    else
+        virtio_start(&b, &in);
     for (unsigned n = 0; n < STEPS && in.left; n++)
         step(&b, &in);
     pass_time(&b, NS_PER_SEC);

@@ -27,7 +27,7 @@ cat /proc/net/dev
 dmesg | grep -E 'NETDEV WATCHDOG|Unit Hang|BUG|WARNING|timed out'
 END
 run -m 256 -accel "$accel" -kernel "$guests/vmlinuz-$kernel" -initrd initrd "$@" \
-    -nic "user,model=$model" -append "console=ttyS0 panic=-1 plx.cmd=/job" -no-reboot -timeout 200
+    -nic "user,model=$model" -append "console=ttyS0 panic=-1 plx.cmd=/job" -no-reboot -timeout 120
 grep -q libslirp errors && { cat errors; exit 77; }
 expect_code 0
 expect 'lease 10.0.2.15 router 10.0.2.2 dns 10.0.2.3'
