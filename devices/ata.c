@@ -844,8 +844,27 @@ bool ata_init(struct ata *a, struct drives *drives, const char *id, const struct
     return true;
 }
 
+void ata_unplug(struct ata *a)
+{
+    if (!a->drive)
+        return;
+    ata_reset(a, true);
+    a->parked = a->drive;
+    a->drive = NULL;
+    a->status = 0;
+}
+
+void ata_plug(struct ata *a)
+{
+    if (!a->parked)
+        return;
+    a->drive = a->parked;
+    a->parked = NULL;
+}
+
 void ata_destroy(struct ata *a)
 {
+    ata_plug(a);
     drive_release(a->drive);
     free(a->dma_buf);
     a->drive = NULL;

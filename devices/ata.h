@@ -72,6 +72,7 @@ enum ata_phase {
 
 struct ata {
     struct drive *drive; /* NULL: nothing is plugged in */
+    struct drive *parked; /* unplugged: the drive that comes back at the next reset */
     const struct ata_host *host;
     void *host_opaque;
     unsigned unit;
@@ -108,6 +109,9 @@ struct ata {
 bool ata_init(struct ata *a, struct drives *drives, const char *id, const struct ata_host *host,
               void *opaque, unsigned unit, struct err *e);
 void ata_destroy(struct ata *a);
+/* The disk seems to be gone, until ata_plug; its requests are waited for. */
+void ata_unplug(struct ata *a);
+void ata_plug(struct ata *a);
 /* Power-on or hardware reset; a software reset keeps settings. */
 void ata_reset(struct ata *a, bool hard);
 void ata_loaded(struct ata *a);

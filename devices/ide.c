@@ -363,11 +363,31 @@ static void ide_destroy(struct dev *d)
     pci_func_destroy(&s->pci);
 }
 
+void ide_unplug_disks(struct ide *s, struct drive *disk[IDE_DRIVES])
+{
+    for (unsigned i = 0; i < IDE_DRIVES; i++) {
+        if (!s->drive[i].atapi)
+            ata_unplug(&s->drive[i]);
+        disk[i] = s->drive[i].parked;
+    }
+    s->unplugged = true;
+    for (unsigned n = 0; n < IDE_CHANNELS; n++)
+        drive_line(s, n);
+}
+
+static void plug_disks(struct ide *s)
+{
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        ata_plug(&s->drive[i]);
+    s->unplugged = false;
+}
+
 /* Both channels are on, as firmware leaves them. */
 static void ide_reset(struct dev *d)
 {
     struct ide *s = (struct ide *)d;
 
+    plug_disks(s);
     memset(s->pci.config + IDETIM, 0, 5);
     for (unsigned n = 0; n < IDE_CHANNELS; n++) {
         struct irq irq = s->channel[n].irq;
@@ -390,9 +410,16 @@ static void ide_loaded(struct dev *d)
 {
     struct ide *s = (struct ide *)d;
 
+    bool unplugged = s->unplugged;
+
     pci_func_loaded(&s->pci);
+    plug_disks(s);
     for (unsigned i = 0; i < IDE_DRIVES; i++)
         ata_loaded(&s->drive[i]);
+    if (unplugged) {
+        struct drive *ignored[IDE_DRIVES];
+        ide_unplug_disks(s, ignored);
+    }
     for (unsigned n = 0; n < IDE_CHANNELS; n++)
         drive_line(s, n);
 }
@@ -425,6 +452,7 @@ static const struct dev_field ide_fields[] = {
     ATA_FIELDS(struct ide, drive[1]),
     ATA_FIELDS(struct ide, drive[2]),
     ATA_FIELDS(struct ide, drive[3]),
+    DEV_FIELD(struct ide, unplugged, 0, 1, "hard disks are unplugged"),
     DEV_FIELD_END,
 };
 /* clang-format on */

@@ -27,6 +27,11 @@ struct ide {
     char *drive_id[IDE_DRIVES]; /* properties */
     struct ide_channel channel[IDE_CHANNELS];
     struct ata drive[IDE_DRIVES];
+    bool unplugged; /* its disks are somebody else's until the next reset */
 };
 
 extern const struct dev_class ide_class;
+
+/* Takes the hard disks off the channels until the next reset; disk[n] is the drive that was there,
+ * NULL: none. CD-ROMs stay. */
+void ide_unplug_disks(struct ide *s, struct drive *disk[IDE_DRIVES]);

@@ -279,6 +279,12 @@ static bool is_stdio(const char *stream)
     return stream && (!strcmp(stream, "stdio") || !strcmp(stream, "mon:stdio"));
 }
 
+/* How many of the streams beside COM1 want the terminal. */
+static int stdio_streams(const struct config *c)
+{
+    return is_stdio(c->debugcon) + is_stdio(c->bios_debug) + is_stdio(c->xen_console);
+}
+
 static bool parse_streams(struct config *c, const struct options *o, struct err *e)
 {
     bool shown = (o->given[OPT_DISPLAY] || o->given[OPT_VNC]) && !o->given[OPT_NOGRAPHIC];
@@ -286,17 +292,18 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
 
     c->debugcon = o->value[OPT_DEBUGCON];
     c->bios_debug = o->value[OPT_BIOS_DEBUG];
-    if ((is_stdio(c->debugcon) || is_stdio(c->bios_debug)) && !o->given[OPT_NOGRAPHIC])
+    c->xen_console = o->value[OPT_XEN_CONSOLE];
+    if (stdio_streams(c) && !o->given[OPT_NOGRAPHIC])
         implied = "null";
     c->serial = o->value[OPT_SERIAL] ? o->value[OPT_SERIAL] : implied;
     if (!strcmp(c->serial, "none")) /* QEMU's word for a port with nothing at it */
         c->serial = "null";
-    if (c->display == DISPLAY_TERM && (is_stdio(c->serial) || is_stdio(c->debugcon) || is_stdio(c->bios_debug))) {
+    if (c->display == DISPLAY_TERM && (is_stdio(c->serial) || stdio_streams(c))) {
         err_usage(e, "-display term has the terminal: no stream can be stdio");
         return err_hint(e, "send it to file:PATH or to a pty");
     }
-    if (is_stdio(c->serial) + is_stdio(c->debugcon) + is_stdio(c->bios_debug) > 1) {
-        err_usage(e, "-serial, -debugcon and -bios-debug cannot share the terminal");
+    if (is_stdio(c->serial) + stdio_streams(c) > 1) {
+        err_usage(e, "-serial, -debugcon, -bios-debug and -xen-console cannot share the terminal");
         return err_hint(e, "send the others to file:PATH");
     }
     return true;

@@ -22,7 +22,7 @@ struct config {
     const char *screendump; /* file of the last screen; NULL: none */
     u64 timeout_ns;       /* 0: none */
     const char *serial;   /* stream of COM1; never NULL */
-    const char *debugcon, *bios_debug; /* NULL: none */
+    const char *debugcon, *bios_debug, *xen_console; /* NULL: none */
     enum display_kind display;
     bool display_implied; /* nobody asked for it */
     const char *vnc;      /* where; NULL: no VNC */

@@ -60,6 +60,7 @@ static bool set_if(struct vm_drive *d, const char *value, struct err *e)
     static const struct text_value words[] = {{"ide", VM_DRIVE_IDE},
                                               {"floppy", VM_DRIVE_FLOPPY},
                                               {"virtio", VM_DRIVE_VIRTIO},
+                                              {"xen", VM_DRIVE_XEN},
                                               {"none", VM_DRIVE_NONE},
                                               {NULL, 0}};
     int v = 0;

@@ -22,10 +22,10 @@
 
 struct run {
     struct config config;
-    struct chardev *serial, *debugcon, *bios_debug;
+    struct chardev *serial, *debugcon, *bios_debug, *xen_console;
     struct vm *vm;
     struct display *display, *vnc; /* NULL: none */
-    struct until until_serial, until_debugcon;
+    struct until until_serial, until_debugcon, until_xen;
     bool seen; /* the -until text */
     struct debugger debugger;
     struct gdb *gdb; /* or NULL */
@@ -68,6 +68,13 @@ static void tap_debugcon(void *opaque, const u8 *buf, size_t len)
     struct run *r = opaque;
 
     watch(r, &r->until_debugcon, buf, len);
+}
+
+static void tap_xen(void *opaque, const u8 *buf, size_t len)
+{
+    struct run *r = opaque;
+
+    watch(r, &r->until_xen, buf, len);
 }
 
 static struct chardev *open_stream(const char *what, const char *spec, struct err *e)
@@ -124,6 +131,11 @@ static bool create(struct run *r, struct err *e)
         if (!r->debugcon)
             return false;
     }
+    if (c->xen_console) {
+        r->xen_console = open_stream("hvc0", c->xen_console, e);
+        if (!r->xen_console)
+            return false;
+    }
     if (c->bios_debug) {
         r->bios_debug = open_stream("the stream of port 0x402", c->bios_debug, e);
         if (!r->bios_debug)
@@ -135,11 +147,13 @@ static bool create(struct run *r, struct err *e)
     c->vm.serial = r->serial;
     c->vm.debugcon = r->debugcon;
     c->vm.bios_debug = r->bios_debug;
+    c->vm.xen_console = r->xen_console;
     r->vm = vm_create(&c->vm, e);
     if (!r->vm)
         return false;
     set_tap(r, r->serial, &r->until_serial, tap_serial);
     set_tap(r, r->debugcon, &r->until_debugcon, tap_debugcon);
+    set_tap(r, r->xen_console, &r->until_xen, tap_xen);
     return true;
 }
 
@@ -181,6 +195,7 @@ static void destroy(struct run *r)
     chardev_close(r->serial);
     chardev_close(r->debugcon);
     chardev_close(r->bios_debug);
+    chardev_close(r->xen_console);
 }
 
 static bool report(struct run *r, u64 wall_ns, u64 cpu_ns, int argc, char **argv, struct err *e)
@@ -246,6 +261,7 @@ static bool output_is_whole(const struct run *r, struct err *e)
 {
     return stream_is_whole("COM1", r->serial, e) &&
            stream_is_whole("the stream of port 0xe9", r->debugcon, e) &&
+           stream_is_whole("the stream of hvc0", r->xen_console, e) &&
            stream_is_whole("the stream of port 0x402", r->bios_debug, e) && trace_finish(e);
 }
 

@@ -76,6 +76,20 @@ static bool open_virtio(struct board *b, const struct vm_drive *v, struct err *e
     return d != NULL;
 }
 
+static bool open_xen(struct board *b, const struct vm_drive *v, struct err *e)
+{
+    char name[32];
+    const struct drive *d;
+
+    if (b->xen_count == ARRAY_SIZE(b->xen_drives))
+        return err_usage(e, "if=xen: there are more than %u drives", b->xen_count);
+    snprintf(name, sizeof name, "xen%u", b->xen_count);
+    d = open_drive(b, v, name, e);
+    if (d)
+        b->xen_drives[b->xen_count++] = d->id;
+    return d != NULL;
+}
+
 static bool open_for_device(struct board *b, const struct vm_drive *v, struct err *e)
 {
     if (!v->id) {
@@ -92,6 +106,7 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
         bool ok = v->bus == VM_DRIVE_IDE      ? open_ide(b, v, e)
                   : v->bus == VM_DRIVE_FLOPPY ? open_floppy(b, v, e)
                   : v->bus == VM_DRIVE_VIRTIO ? open_virtio(b, v, e)
+                  : v->bus == VM_DRIVE_XEN    ? open_xen(b, v, e)
                                               : open_for_device(b, v, e);
 
         if (!ok)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 /* Numbers of the sources of a shared ISA line. */
+enum { INTR_LAPIC, INTR_PV };
 enum { SOURCE_CHIP, SOURCE_HPET, SOURCE_PIIX3, SOURCE_SCI, SOURCE_TESTDEV };
 
 /* ---- wires ----------------------------------------------------------------------------------- */
@@ -131,6 +132,11 @@ static u64 cpu_tsc_read(void *cpu)
     return cpu_tsc(cpu);
 }
 
+void board_pv_intr(struct board *b, unsigned cpu, bool level)
+{
+    irqline_set(&b->cpu_intr[cpu], INTR_PV, level);
+}
+
 int board_intr_ack(struct board *b, unsigned cpu)
 {
     struct lapic *l = b->cpu[cpu].lapic;
@@ -168,7 +174,7 @@ static bool add_lapic(struct board *b, unsigned n, struct err *e)
     apic_bus_add_cpu(&b->apic_bus, l);
     l->out = (struct lapic_out){.opaque = c, .nmi = cpu_nmi, .init = cpu_init, .sipi = cpu_sipi};
     l->tsc = (struct lapic_tsc){.opaque = c->cpu, .read = cpu_tsc_read, .khz = c->cpu->tsc_khz};
-    irq_connect(&l->intr, set_cpu_intr, b, n);
+    irq_connect(&l->intr, irqline_set, &b->cpu_intr[n], INTR_LAPIC);
     return true;
 }
 
@@ -183,7 +189,7 @@ static bool add_apics(struct board *b, struct err *e)
     b->ioapic->deliver = ioapic_deliver;
     b->ioapic->opaque = b;
     if (!model_has(m, CPUID_1_EDX, F1D_APIC)) {
-        irq_connect(&b->pic->intr, set_cpu_intr, b, 0);
+        irq_connect(&b->pic->intr, irqline_set, &b->cpu_intr[0], INTR_LAPIC);
         if (b->cpus == 1)
             return true;
         err_usage(e, "-smp %u: -cpu %s has no local APIC, without which there is one CPU", b->cpus,
@@ -349,8 +355,10 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
 {
     memset(b, 0, sizeof *b);
     b->cpus = c->cpus;
-    for (unsigned n = 0; n < c->cpus; n++)
+    for (unsigned n = 0; n < c->cpus; n++) {
         b->cpu[n] = (struct board_cpu){.board = b, .cpu = c->cpu[n]};
+        irq_connect(&b->cpu_intr[n].out, set_cpu_intr, b, n);
+    }
     b->attention = c->attention;
     b->opaque = c->opaque;
     b->env = (struct dev_env){.phys = c->phys,
@@ -369,6 +377,8 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_floppies(b, e) ||
         !add_pci(b, c, e) ||
         !add_bios_debug(b, c->vm->bios_debug, e))
+        return false;
+    if (c->xen && !(b->xen_platform = add(b, &xen_platform_class, NULL, e)))
         return false;
     wire(b);
     wire_control(b);

@@ -35,6 +35,7 @@
 #include "devices/uart.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
+#include "devices/xen_platform.h"
 
 #define ISA_LINES 16
 
@@ -52,6 +53,7 @@ struct board_config {
     struct cpu *const *cpu; /* by number */
     unsigned cpus;
     u64 rtc_base; /* seconds since 1970; 0: the host's clock */
+    bool xen;     /* with Xen's platform device */
     struct drives *drives;
     struct nets *nets;
     const struct vm_config *vm; /* streams, drives, -device arguments */
@@ -92,6 +94,10 @@ struct board {
     struct drive *floppies[FDC_DRIVES];   /* the same */
     const char *virtio_drives[32]; /* names of drives that get a virtio-blk-pci of their own */
     unsigned virtio_count;
+    const char *xen_drives[16]; /* names of drives that the personality presents */
+    unsigned xen_count;
+    struct xen_platform *xen_platform; /* NULL: none */
+    struct irqline cpu_intr[SMP_MAX];  /* local APIC, personality */
     struct irqline isa[ISA_LINES];
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */
@@ -107,5 +113,7 @@ void board_destroy(struct board *b);
 void board_reset(struct board *b);
 /* What firmware sets up before it starts a kernel, for one that is loaded without. */
 bool board_setup(struct board *b, struct err *e);
+/* The personality's interrupt of a CPU, beside that of its local APIC. */
+void board_pv_intr(struct board *b, unsigned cpu, bool level);
 /* Interrupt acknowledge of a CPU: vector, -1 for none. */
 int board_intr_ack(struct board *b, unsigned cpu);

@@ -19,7 +19,7 @@
 
 struct machine {
     struct vm *vm;
-    struct chardev *serial, *debugcon;
+    struct chardev *serial, *debugcon, *xen_console;
 };
 
 static void destroy(struct machine *m)
@@ -29,6 +29,8 @@ static void destroy(struct machine *m)
         chardev_close(m->serial);
     if (m->debugcon)
         chardev_close(m->debugcon);
+    if (m->xen_console)
+        chardev_close(m->xen_console);
 }
 
 /* A machine like the user's whose streams go nowhere. */
@@ -39,11 +41,13 @@ static bool create(struct machine *m, const struct vm_config *like, const char *
     *m = (struct machine){0};
     m->serial = chardev_open("null", e);
     m->debugcon = chardev_open("null", e);
-    if (!m->serial || !m->debugcon)
+    m->xen_console = chardev_open("null", e);
+    if (!m->serial || !m->debugcon || !m->xen_console)
         return false;
     cfg.accel = accel;
     cfg.serial = like->serial ? m->serial : NULL;
     cfg.debugcon = like->debugcon ? m->debugcon : NULL;
+    cfg.xen_console = like->xen_console ? m->xen_console : NULL;
     m->vm = vm_create(&cfg, e);
     if (!m->vm)
         return false;
@@ -267,7 +271,7 @@ bool check_run(struct vm *vm, u64 limit_ns, enum vm_stop *why, FILE *out, struct
 {
     struct machine second;
     struct check c = {0};
-    struct tee serial = {0}, debugcon = {0};
+    struct tee serial = {0}, debugcon = {0}, xen_console = {0};
     bool typed = false, same;
 
     if (!create(&second, &vm->cfg, "jit", e)) {
@@ -278,10 +282,12 @@ bool check_run(struct vm *vm, u64 limit_ns, enum vm_stop *why, FILE *out, struct
     c.vm[1] = second.vm;
     tee_insert(&serial, vm->cfg.serial, second.serial, &typed);
     tee_insert(&debugcon, vm->cfg.debugcon, second.debugcon, &typed);
+    tee_insert(&xen_console, vm->cfg.xen_console, second.xen_console, &typed);
     vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
     run_in_step(&c, why);
     tee_remove(&serial);
     tee_remove(&debugcon);
+    tee_remove(&xen_console);
     same = !c.what;
     if (!same) {
         chardev_restore_terminal();

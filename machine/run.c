@@ -23,10 +23,10 @@
 
 static struct chardev *chardevs(const struct vm *vm, unsigned i)
 {
-    return i == 0 ? vm->cfg.serial : i == 1 ? vm->cfg.debugcon : NULL;
+    return i == 0 ? vm->cfg.serial : i == 1 ? vm->cfg.debugcon : i == 2 ? vm->cfg.xen_console : NULL;
 }
 
-#define CHARDEVS 2
+#define CHARDEVS 3
 
 static bool wants_input(const struct chardev *c)
 {

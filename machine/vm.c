@@ -64,7 +64,9 @@ static int hook_intr_ack(void *opaque)
 {
     struct vcpu *v = opaque;
     vm_lock(v->vm);
-    int vector = board_intr_ack(&v->vm->board, v->cpu->id);
+    int vector = pv_intr_ack(v->vm->pv, v->cpu);
+    if (vector < 0)
+        vector = board_intr_ack(&v->vm->board, v->cpu->id);
     vm_unlock(v->vm);
     return vector;
 }
@@ -348,6 +350,7 @@ static bool create_board(struct vm *vm, u64 wall, struct err *e)
                               .drives = &vm->drives,
                               .nets = &vm->nets,
                               .vm = cfg,
+                              .xen = pv_spec_is(cfg->pv, "xen"),
                               .attention = board_attention,
                               .opaque = vm};
     return board_create(&vm->board, &bc, e) && load_firmware(vm, e);
@@ -378,6 +381,37 @@ static void report_pv(void *opaque, const struct err *e)
         vm->cfg.report(e);
 }
 
+static void poweroff_by_pv(void *opaque)
+{
+    struct vm *vm = opaque;
+    vm->board.requests.poweroff = true;
+    board_attention(vm);
+}
+
+static void raise_by_pv(void *opaque, unsigned n, bool level)
+{
+    struct vm *vm = opaque;
+    board_pv_intr(&vm->board, n, level);
+}
+
+static void unplug_disks(void *opaque, struct drive *disk[PV_IDE_DISKS])
+{
+    struct vm *vm = opaque;
+    _Static_assert(PV_IDE_DISKS == IDE_DRIVES, "the controller has as many");
+    ide_unplug_disks(vm->board.ide, disk);
+}
+
+/* What belongs to Xen's devices would do nothing without them. */
+static bool check_xen(const struct vm *vm, struct err *e)
+{
+    const char *what = vm->board.xen_count ? "-drive if=xen" : "-xen-console";
+
+    if (vm->board.xen_platform || !(vm->board.xen_count || vm->cfg.xen_console))
+        return true;
+    err_usage(e, "%s: only Xen's personality has such a device", what);
+    return err_hint(e, "add -pv xen");
+}
+
 static bool create_pv(struct vm *vm, u64 wall, struct err *e)
 {
     struct pv_env env = {.phys = &vm->phys,
@@ -386,6 +420,11 @@ static bool create_pv(struct vm *vm, u64 wall, struct err *e)
                          .cpus = vm->cpus,
                          .reset = reset_by_pv,
                          .report = report_pv,
+                         .poweroff = poweroff_by_pv,
+                         .raise_intr = raise_by_pv,
+                         .console = vm->cfg.xen_console,
+                         .drives = &vm->drives,
+                         .unplug_disks = unplug_disks,
                          .yield_to = vm->cpus > 1 ? yield_to : NULL,
                          .opaque = vm,
                          .wall_base_ns = wall * NS_PER_SEC};
@@ -393,6 +432,12 @@ static bool create_pv(struct vm *vm, u64 wall, struct err *e)
         env.cpu[n] = vm->vcpu[n].cpu;
         env.lapic[n] = vm->board.cpu[n].lapic;
     }
+    if (!check_xen(vm, e))
+        return false;
+    for (unsigned i = 0; i < vm->board.xen_count; i++)
+        env.disk[i] = vm->board.xen_drives[i];
+    if (vm->board.xen_platform)
+        env.platform_hook = &vm->board.xen_platform->hook;
     vm->pv = pv_create(vm->cfg.pv ? vm->cfg.pv : "none", &env, e);
     return vm->pv != NULL;
 }

@@ -21,6 +21,7 @@ enum vm_drive_bus {
     VM_DRIVE_IDE,
     VM_DRIVE_FLOPPY,
     VM_DRIVE_VIRTIO, /* a virtio-blk-pci of its own */
+    VM_DRIVE_XEN,    /* a block device of the personality's */
     VM_DRIVE_NONE, /* for a -device that names it */
 };
 
@@ -53,6 +54,7 @@ struct vm_config {
     bool no_reboot;             /* a reset request stops the machine */
     struct chardev *serial;     /* COM1; may be NULL */
     struct chardev *debugcon;   /* port 0xE9; may be NULL */
+    struct chardev *xen_console; /* of the personality; may be NULL */
     struct chardev *bios_debug; /* port 0x402, SeaBIOS' messages; may be NULL */
     const char *const *devices; /* -device arguments, NULL-terminated; may be NULL */
     const struct vm_drive *drives;

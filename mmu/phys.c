@@ -8,6 +8,8 @@
 
 #define VGA_HOLE_BASE 0xa0000ull
 #define VGA_HOLE_END 0xc0000ull
+/* Described beyond the last RAM: a guest of Xen's lets grant tables appear in such a place. */
+#define ROOM_ABOVE GIB
 
 bool phys_init(struct phys *p, u64 ram_bytes, struct err *e)
 {
@@ -18,7 +20,7 @@ bool phys_init(struct phys *p, u64 ram_bytes, struct err *e)
     p->addr_bits = 40;
     pthread_mutex_init(&p->marks, NULL);
 
-    u64 top = 4 * GIB + (ram_bytes - p->ram_low_bytes);
+    u64 top = 4 * GIB + (ram_bytes - p->ram_low_bytes) + ROOM_ABOVE;
     p->page_count = top >> PAGE_SHIFT;
     p->ram = host_map(ram_bytes, e);
     if (!p->ram) {

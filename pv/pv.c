@@ -168,6 +168,14 @@ struct pv *pv_create(const char *spec, const struct pv_env *env, struct err *e)
     return pv;
 }
 
+bool pv_spec_is(const char *spec, const char *name)
+{
+    size_t n = strlen(name);
+
+    spec = spec ? spec : "none";
+    return !strncmp(spec, name, n) && (!spec[n] || spec[n] == ',');
+}
+
 void pv_destroy(struct pv *pv)
 {
     if (!pv)
@@ -278,6 +286,11 @@ enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bo
 bool pv_pmc(struct pv *pv, struct cpu *cpu, u32 index, u64 *value)
 {
     return pv->p->pmc && pv->p->pmc(pv, cpu, index, value);
+}
+
+int pv_intr_ack(struct pv *pv, struct cpu *cpu)
+{
+    return pv->p->intr_ack ? pv->p->intr_ack(pv, cpu) : -1;
 }
 
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu)

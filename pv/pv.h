@@ -14,8 +14,12 @@
 #include <stdio.h>
 
 struct pv;
+struct chardev;
+struct drive;
+struct drives;
 struct iobus;
 struct lapic;
+struct xen_platform_hook;
 
 /* A feature: what -pv NAME,-FEATURE switches, what is counted, a column of the ablation table. */
 struct pv_feature {
@@ -57,7 +61,12 @@ struct pv_personality {
     void (*enter)(struct pv *pv, struct cpu *cpu); /* before the vCPU runs a slice: time pages */
     void (*leave)(struct pv *pv, struct cpu *cpu, bool halted); /* steal time, preempted */
     void (*tsc_changed)(struct pv *pv, struct cpu *cpu); /* the guest wrote the TSC */
+    /* The CPU takes an interrupt that pv_env.raise_intr announced: its vector; -1: none. */
+    int (*intr_ack)(struct pv *pv, struct cpu *cpu);
 };
+
+#define PV_DISKS 16u
+#define PV_IDE_DISKS 4u
 
 /* What a personality may use of the machine. The struct is copied by pv_create. */
 struct pv_env {
@@ -73,6 +82,16 @@ struct pv_env {
     /* Gives the host's processor away, if it can to vCPU n; NULL: there is no other vCPU. */
     void (*yield_to)(void *opaque, unsigned n);
     void (*reset)(void *opaque); /* asks for a reset of the machine; NULL: none comes */
+    void (*poweroff)(void *opaque); /* the same for its end; may be NULL */
+    /* Interrupts CPU n past its local APIC until intr_ack has nothing more; may be NULL. */
+    void (*raise_intr)(void *opaque, unsigned n, bool level);
+    /* For personalities with devices of their own; may be NULL. */
+    struct chardev *console;
+    struct drives *drives;
+    const char *disk[PV_DISKS]; /* drives that are for it, by name; NULL ends the list */
+    struct xen_platform_hook *platform_hook; /* the platform device's */
+    /* Takes the emulated IDE disks away until the next reset, and says which they were. */
+    void (*unplug_disks)(void *opaque, struct drive *disk[PV_IDE_DISKS]);
     /* What the user should know while the guest runs; may be NULL. */
     void (*report)(void *opaque, const struct err *e);
     void *opaque;
@@ -98,6 +117,8 @@ struct pv *pv_create(const char *spec, const struct pv_env *env, struct err *e);
 void pv_destroy(struct pv *pv);
 void pv_reset(struct pv *pv);
 void pv_help(FILE *out); /* -pv help */
+/* Does such text choose the personality `name`? NULL is "none". */
+bool pv_spec_is(const char *spec, const char *name);
 
 static inline bool pv_has(const struct pv *pv, unsigned feature) { return pv->on >> feature & 1; }
 static inline void pv_used(struct pv *pv, unsigned feature) { pv->used[feature]++; }
@@ -125,6 +146,8 @@ bool pv_hypercall(struct pv *pv, struct cpu *cpu);
 /* See struct cpu_hooks. */
 enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string);
 bool pv_pmc(struct pv *pv, struct cpu *cpu, u32 index, u64 *value);
+/* Interrupt acknowledge, before the local APIC's: a vector, -1: none. */
+int pv_intr_ack(struct pv *pv, struct cpu *cpu);
 /* The guest wrote IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST. */
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu);
 
