@@ -267,7 +267,7 @@ void cpu_set_cr(struct cpu *cpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 
 u32 cpu_get_eflags(const struct cpu *cpu)
 {
-    return cpu->eflags | flags_get(&cpu->flags);
+    return cpu->eflags | (cpu->jit_flags_out ? cpu_jit_flags(cpu) : flags_get(&cpu->flags));
 }
 
 void cpu_set_eflags(struct cpu *cpu, u32 value)

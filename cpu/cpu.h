@@ -322,6 +322,7 @@ struct cpu {
         u64 jit_kept[2]; /* what flags are made from: jit/recover.c */
         u16 jit_saved; /* and flags themselves, as jit_flags */
         u16 jit_flags; /* LAHF's AH and OF, while crossing into or out of translated code */
+        bool jit_flags_out; /* that is where the flags are, not in `flags`: a handler needs none */
         u64 jit_rax; /* RAX while flags are kept in jit_flags */
         const void *jit_target; /* of an indirect CALL while its return address is pushed */
         u32 jit_vec_off; /* 0: the host's vector registers and MXCSR are the guest's (translated code) */
@@ -432,6 +433,12 @@ void cpu_update_mode(struct cpu *cpu);
 void cpu_update_key(struct cpu *cpu);
 /* Accounts for the instructions of the slice that ends. */
 void cpu_end_slice(struct cpu *cpu);
+
+/* jit_flags as bits of EFLAGS. */
+static inline u32 cpu_jit_flags(const struct cpu *cpu)
+{
+    return (u32)(cpu->jit_flags >> 8 & 0xd5) | (u32)(cpu->jit_flags & 1) << 11;
+}
 
 u32 cpu_get_eflags(const struct cpu *cpu);
 /* Sets all of EFLAGS without any checks; calls cpu_update_mode when needed. */

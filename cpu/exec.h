@@ -43,6 +43,33 @@ const struct insn *exec_jump(struct cpu *cpu, const struct insn *in, unsigned li
 /* The same for computed targets (RET, JMP r/m). */
 const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in);
 
+/*
+ * What a block relies on besides its bytes, for an instruction that mostly leaves it alone: an MSR, a
+ * port, a hypercall may change the mode or mapping, or have something to tell the run loop, but rarely do.
+ *
+ *     struct ground g = exec_ground(cpu);
+ *     ...
+ *     if (likely(exec_holds(cpu, &g)))
+ *         NEXT;
+ *     return LEAVE_NEXT(cpu, in);
+ */
+struct ground {
+    u64 epoch;
+    u32 key, gen;
+};
+
+static inline struct ground exec_ground(const struct cpu *cpu)
+{
+    return (struct ground){cpu->tlb.epoch, cpu->key, cpu->block_gen};
+}
+
+bool exec_block_lives(const struct cpu *cpu);
+static inline bool exec_holds(const struct cpu *cpu, const struct ground *g)
+{
+    return cpu->tlb.epoch == g->epoch && cpu->key == g->key && cpu->block_gen == g->gen &&
+           !(cpu_pending(cpu) | cpu->dr6_pending) && !cpu->halted && exec_block_lives(cpu);
+}
+
 /* ---- registers --------------------------------------------------------------------------------
  */
 
@@ -130,20 +157,28 @@ gva_t seg_addr(struct cpu *cpu, const struct insn *in, unsigned seg, u64 off, un
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size);
 void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size);
 
-static inline u8 *mem_fast_r(const struct cpu *cpu, gva_t va, unsigned size)
+static inline u8 *mem_hit_r(const struct tlb_l1 *t, gva_t va, unsigned size)
 {
-    const struct tlb_l1 *t = cpu->data;
     unsigned i = tlb_index(va);
     u64 off = va + t->neg_r[i];
     return likely(off <= PAGE_SIZE - size) ? t->host[i] + off : NULL;
 }
 
-static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
+static inline u8 *mem_hit_w(const struct tlb_l1 *t, gva_t va, unsigned size)
 {
-    const struct tlb_l1 *t = cpu->data;
     unsigned i = tlb_index(va);
     u64 off = va + t->neg_w[i];
     return likely(off <= PAGE_SIZE - size) ? t->host[i] + off : NULL;
+}
+
+static inline u8 *mem_fast_r(const struct cpu *cpu, gva_t va, unsigned size)
+{
+    return mem_hit_r(cpu->data, va, size);
+}
+
+static inline u8 *mem_fast_w(const struct cpu *cpu, gva_t va, unsigned size)
+{
+    return mem_hit_w(cpu->data, va, size);
 }
 
 #define MEM_ACCESSORS(bits)                                                                        \
@@ -243,8 +278,24 @@ u64 mem_read_phys(struct cpu *cpu, gpa_t gpa, unsigned size);
 void mem_write_phys(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size);
 
 /* Supervisor accesses whatever the CPL: descriptor tables, TSS. */
-u64 mem_read_sys(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size);
-void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size);
+u64 mem_read_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size);
+void mem_write_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size);
+
+static inline u64 mem_read_sys(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
+{
+    const u8 *p = mem_hit_r(&cpu->tlb.l1[TLB_KERNEL], va, size);
+    return likely(p != NULL) ? mem_ld(p, size) : mem_read_sys_slow(cpu, in, va, size);
+}
+
+static inline void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v,
+                                 unsigned size)
+{
+    u8 *p = mem_hit_w(&cpu->tlb.l1[TLB_KERNEL], va, size);
+    if (likely(p != NULL))
+        mem_st(p, v, size);
+    else
+        mem_write_sys_slow(cpu, in, va, v, size);
+}
 
 /* ---- general accessors, for handlers that serve every form (`any`) ------------------------------
  */

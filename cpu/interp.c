@@ -44,6 +44,11 @@ const struct insn *exec_leave_next(struct cpu *cpu, const struct insn *in)
     return NULL;
 }
 
+bool exec_block_lives(const struct cpu *cpu)
+{
+    return !cpu->block->dead;
+}
+
 /* Looks the target up and remembers it in the block that jumped. */
 static const struct insn *link_and_enter(struct cpu *cpu, struct block *from, unsigned n,
                                          gva_t from_lin, gva_t lin)

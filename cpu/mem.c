@@ -127,11 +127,15 @@ static void check_access(struct cpu *cpu, const struct insn *in, gva_t va, unsig
         tap_data(cpu, va, size, kind == ACCESS_WRITE);
 }
 
-static void count_mmio(struct cpu *cpu, gpa_t gpa, u64 since)
+/* The local APIC counts by register. */
+static bool is_apic(const struct cpu *cpu, gpa_t gpa)
 {
-    if ((gpa & PAGE_MASK) == (cpu->apic_base & PAGE_MASK)) /* counts by register */
-        return;
-    stat_count(&cpu->stats, STAT_MMIO, SERVED_EXIT);
+    return (gpa & PAGE_MASK) == (cpu->apic_base & PAGE_MASK);
+}
+
+static void count_mmio(struct cpu *cpu, u64 since)
+{
+    stat_count(&cpu->stats, STAT_MMIO, SERVED_IO);
     cpu->stats.cycles[STAT_MMIO] += host_cycles() - since;
 }
 
@@ -162,20 +166,22 @@ void mem_write_phys(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
 
 static u64 io_read(struct cpu *cpu, gpa_t gpa, unsigned size)
 {
+    if (is_apic(cpu, gpa))
+        return mem_read_phys(cpu, gpa, size);
     u64 t = host_cycles();
     u64 v = mem_read_phys(cpu, gpa, size);
-    count_mmio(cpu, gpa, t);
+    count_mmio(cpu, t);
     return v;
 }
 
 /* Stores that have no host pointer: MMIO, ROM, or RAM that holds code. */
 static void io_write(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
 {
-    bool mmio = !phys_host(cpu->phys, gpa);
-    u64 t = host_cycles();
+    bool counts = !phys_host(cpu->phys, gpa) && !is_apic(cpu, gpa);
+    u64 t = counts ? host_cycles() : 0;
     mem_write_phys(cpu, gpa, v, size);
-    if (mmio)
-        count_mmio(cpu, gpa, t);
+    if (counts)
+        count_mmio(cpu, t);
 }
 
 static bool crosses_page(gva_t va, unsigned size)
@@ -217,16 +223,16 @@ static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 
 }
 
 /* A first-level miss that the second level answers. */
-static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind)
+static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind, enum tlb_mode mode)
 {
     if (crosses_page(va, size))
         return NULL;
-    return tlb_refill(&cpu->tlb, cpu->phys, va, kind, data_mode(cpu));
+    return tlb_refill(&cpu->tlb, cpu->phys, va, kind, mode);
 }
 
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
-    const u8 *h = refill(cpu, va, size, ACCESS_READ);
+    const u8 *h = refill(cpu, va, size, ACCESS_READ, data_mode(cpu));
     if (likely(h != NULL))
         return mem_ld(h, size);
     check_access(cpu, in, va, size, ACCESS_READ);
@@ -235,7 +241,7 @@ u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned siz
 
 void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
 {
-    u8 *h = refill(cpu, va, size, ACCESS_WRITE);
+    u8 *h = refill(cpu, va, size, ACCESS_WRITE, data_mode(cpu));
     if (likely(h != NULL)) {
         mem_st(h, v, size);
         return;
@@ -244,13 +250,21 @@ void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, uns
     write_checked(cpu, in, va, v, size, false);
 }
 
-u64 mem_read_sys(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
+u64 mem_read_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
+    const u8 *h = refill(cpu, va, size, ACCESS_READ, TLB_KERNEL);
+    if (likely(h != NULL))
+        return mem_ld(h, size);
     return read_checked(cpu, in, va, size, true);
 }
 
-void mem_write_sys(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
+void mem_write_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
 {
+    u8 *h = refill(cpu, va, size, ACCESS_WRITE, TLB_KERNEL);
+    if (likely(h != NULL)) {
+        mem_st(h, v, size);
+        return;
+    }
     write_checked(cpu, in, va, v, size, true);
 }
 

@@ -34,7 +34,7 @@ static u32 port_read(struct cpu *cpu, u16 port, unsigned size)
 {
     u64 t = host_cycles();
     u32 v = cpu->hooks->io_read(cpu->vm, port, size);
-    stat_count(&cpu->stats, STAT_IN, SERVED_EXIT);
+    stat_count(&cpu->stats, STAT_IN, SERVED_IO);
     cpu->stats.cycles[STAT_IN] += host_cycles() - t;
     if (unlikely(cpu->dr[7] & 0xff))
         debug_check_io(cpu, port, size);
@@ -45,7 +45,7 @@ static void port_write(struct cpu *cpu, u16 port, u32 v, unsigned size)
 {
     u64 t = host_cycles();
     cpu->hooks->io_write(cpu->vm, port, v, size);
-    stat_count(&cpu->stats, STAT_OUT, SERVED_EXIT);
+    stat_count(&cpu->stats, STAT_OUT, SERVED_IO);
     cpu->stats.cycles[STAT_OUT] += host_cycles() - t;
     if (unlikely(cpu->dr[7] & 0xff))
         debug_check_io(cpu, port, size);
@@ -53,19 +53,25 @@ static void port_write(struct cpu *cpu, u16 port, u32 v, unsigned size)
 
 static const struct insn *do_in(struct cpu *cpu, const struct insn *in, u16 port, unsigned size)
 {
+    struct ground g = exec_ground(cpu);
     if (may_access(cpu, in, port, size, false))
         reg_set(cpu, RAX, port_read(cpu, port, size), size);
     else
         stat_count(&cpu->stats, STAT_IN, SERVED_EXIT);
+    if (likely(exec_holds(cpu, &g)))
+        NEXT;
     return LEAVE_NEXT(cpu, in);
 }
 
 static const struct insn *do_out(struct cpu *cpu, const struct insn *in, u16 port, unsigned size)
 {
+    struct ground g = exec_ground(cpu);
     if (may_access(cpu, in, port, size, false))
         port_write(cpu, port, (u32)reg_get(cpu, RAX, size), size);
     else
         stat_count(&cpu->stats, STAT_OUT, SERVED_EXIT);
+    if (likely(exec_holds(cpu, &g)))
+        NEXT;
     return LEAVE_NEXT(cpu, in);
 }
 

@@ -27,6 +27,17 @@ static void umip_check(struct cpu *cpu, const struct insn *in)
         excp_gp(cpu, in, 0);
 }
 
+/* The end of an instruction that mostly leaves the block's ground alone; counts it. */
+static const struct insn *go_on(struct cpu *cpu, const struct insn *in, const struct ground *g,
+                                enum stat_class c)
+{
+    bool holds = exec_holds(cpu, g);
+    stat_count(&cpu->stats, c, holds ? SERVED_LEAF : SERVED_EXIT);
+    if (likely(holds))
+        NEXT;
+    return LEAVE_NEXT(cpu, in);
+}
+
 static unsigned cr_size(const struct cpu *cpu)
 {
     return cpu->key & KEY_CODE64 ? 8 : 4;
@@ -84,10 +95,10 @@ OPS(mov_cr_r)
 
 HANDLER(op_clts)
 {
-    stat_count(&cpu->stats, STAT_MOV_TO_CR0, SERVED_EXIT);
+    struct ground g = exec_ground(cpu);
     cpu->cr0 &= ~CR0_TS;
     cpu_update_key(cpu);
-    return LEAVE_NEXT(cpu, in);
+    return go_on(cpu, in, &g, STAT_MOV_TO_CR0);
 }
 OPS(clts)
 
@@ -166,12 +177,12 @@ OPS(mov_dr_r)
 
 HANDLER(op_invlpg)
 {
-    stat_count(&cpu->stats, STAT_INVLPG, SERVED_EXIT);
+    struct ground g = exec_ground(cpu);
     u64 off = ea_offset(cpu, in);
     gva_t va = (off + cpu->seg[in->seg].base) & cpu->amask;
     if (cpu_canonical(cpu, va) || !(cpu->key & KEY_CODE64))
         tlb_flush_page(&cpu->tlb, va);
-    return LEAVE_NEXT(cpu, in);
+    return go_on(cpu, in, &g, STAT_INVLPG);
 }
 OPS(invlpg)
 
@@ -328,7 +339,7 @@ OPS(ltr)
 
 HANDLER(op_rdmsr)
 {
-    u64 t = host_cycles(), v;
+    u64 t = stat_sample_begin(&cpu->stats), v;
     if (!msr_read(cpu, reg32(cpu, RCX), &v))
         excp_gp(cpu, in, 0);
     if (unlikely(cpu->taps != NULL))
@@ -336,7 +347,7 @@ HANDLER(op_rdmsr)
     set_reg32(cpu, RAX, (u32)v);
     set_reg32(cpu, RDX, (u32)(v >> 32));
     stat_count(&cpu->stats, STAT_RDMSR, SERVED_LEAF);
-    cpu->stats.cycles[STAT_RDMSR] += host_cycles() - t;
+    stat_sample_end(&cpu->stats, STAT_RDMSR, t);
     if (unlikely(cpu->halted)) /* some MSR's read is a wait */
         return LEAVE_NEXT(cpu, in);
     NEXT;
@@ -345,15 +356,15 @@ OPS(rdmsr)
 
 HANDLER(op_wrmsr)
 {
-    u64 t = host_cycles(), v = (u64)reg32(cpu, RDX) << 32 | reg32(cpu, RAX);
+    struct ground g = exec_ground(cpu);
+    u64 t = stat_sample_begin(&cpu->stats), v = (u64)reg32(cpu, RDX) << 32 | reg32(cpu, RAX);
     if (unlikely(cpu->taps != NULL))
         tap_msr(cpu, reg32(cpu, RCX), v, true);
     if (!msr_write(cpu, reg32(cpu, RCX), v))
         excp_gp(cpu, in, 0);
-    stat_count(&cpu->stats, STAT_WRMSR, SERVED_EXIT);
-    cpu->stats.cycles[STAT_WRMSR] += host_cycles() - t;
     cpu_update_key(cpu);
-    return LEAVE_NEXT(cpu, in);
+    stat_sample_end(&cpu->stats, STAT_WRMSR, t);
+    return go_on(cpu, in, &g, STAT_WRMSR);
 }
 OPS(wrmsr)
 
@@ -406,7 +417,7 @@ OPS(rdpmc)
 
 HANDLER(op_cpuid)
 {
-    u64 t = host_cycles();
+    u64 t = stat_sample_begin(&cpu->stats);
     u32 r[4];
     cpuid_execute(cpu, reg32(cpu, RAX), reg32(cpu, RCX), r);
     set_reg32(cpu, RAX, r[0]);
@@ -414,7 +425,7 @@ HANDLER(op_cpuid)
     set_reg32(cpu, RCX, r[2]);
     set_reg32(cpu, RDX, r[3]);
     stat_count(&cpu->stats, STAT_CPUID, SERVED_LEAF);
-    cpu->stats.cycles[STAT_CPUID] += host_cycles() - t;
+    stat_sample_end(&cpu->stats, STAT_CPUID, t);
     NEXT;
 }
 OPS(cpuid)
@@ -494,11 +505,11 @@ OPS(hlt)
 
 HANDLER(op_vmcall)
 {
-    u64 t = host_cycles();
+    struct ground g = exec_ground(cpu);
+    u64 t = stat_sample_begin(&cpu->stats);
     if (!cpu->hooks->pv_hypercall(cpu->vm, cpu))
         excp_ud(cpu, in);
-    stat_count(&cpu->stats, STAT_HYPERCALL, SERVED_EXIT);
-    cpu->stats.cycles[STAT_HYPERCALL] += host_cycles() - t;
-    return LEAVE_NEXT(cpu, in);
+    stat_sample_end(&cpu->stats, STAT_HYPERCALL, t);
+    return go_on(cpu, in, &g, STAT_HYPERCALL);
 }
 OPS(vmcall)

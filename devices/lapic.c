@@ -710,7 +710,7 @@ static void count_service(struct lapic *l, enum stat_class s, u64 since)
 {
     struct stats *st = l->dev.env->stats;
     stat_count(st, s, SERVED_EXIT);
-    st->cycles[s] += host_cycles() - since;
+    stat_sample_end(st, s, since);
 }
 
 /* ---- xAPIC: the page ------------------------------------------------------------------------- */
@@ -750,7 +750,7 @@ static bool answers_in_page(const struct lapic *l)
 static u64 page_read(void *opaque, u64 off, unsigned size)
 {
     struct lapic *l = accessed_lapic(opaque);
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
     u32 value = 0;
 
     if (!answers_in_page(l))
@@ -765,7 +765,7 @@ static u64 page_read(void *opaque, u64 off, unsigned size)
 static void page_write(void *opaque, u64 off, u64 value, unsigned size)
 {
     struct lapic *l = accessed_lapic(opaque);
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
     unsigned reg = (unsigned)(off >> 4);
 
     u32 unused;
@@ -827,21 +827,21 @@ static bool x2apic_read(struct lapic *l, unsigned reg, u64 *value)
 
 void lapic_write_eoi(struct lapic *l)
 {
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
     write_eoi(l);
     count_service(l, STAT_APIC_EOI, since);
 }
 
 u64 lapic_read_icr(struct lapic *l)
 {
-    u64 since = host_cycles(), icr = (u64)l->icr_high << 32 | l->icr_low;
+    u64 since = stat_sample_begin(l->dev.env->stats), icr = (u64)l->icr_high << 32 | l->icr_low;
     count_service(l, STAT_APIC_READ, since);
     return icr;
 }
 
 void lapic_write_icr(struct lapic *l, u64 icr)
 {
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
     l->icr_high = (u32)(icr >> 32) & (in_x2apic_mode(l) ? ~0u : 0xff000000u);
     l->icr_low = (u32)icr & ICR_WRITABLE & ~LVT_STATUS;
     send_ipi(l);
@@ -850,14 +850,14 @@ void lapic_write_icr(struct lapic *l, u64 icr)
 
 u8 lapic_read_tpr(struct lapic *l)
 {
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
     count_service(l, STAT_APIC_READ, since);
     return l->tpr;
 }
 
 void lapic_write_tpr(struct lapic *l, u8 tpr)
 {
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
     write_tpr(l, tpr);
     count_service(l, STAT_APIC_TPR, since);
 }
@@ -904,7 +904,7 @@ static bool write_apic_base(struct lapic *l, u64 value)
 
 bool lapic_msr_read(struct lapic *l, u32 msr, u64 *value)
 {
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
 
     if (msr == MSR_IA32_APIC_BASE) {
         *value = l->apic_base;
@@ -923,7 +923,7 @@ bool lapic_msr_read(struct lapic *l, u32 msr, u64 *value)
 
 bool lapic_msr_write(struct lapic *l, u32 msr, u64 value)
 {
-    u64 since = host_cycles();
+    u64 since = stat_sample_begin(l->dev.env->stats);
 
     if (msr == MSR_IA32_APIC_BASE)
         return write_apic_base(l, value);

@@ -226,6 +226,7 @@ struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
     s->stop.fn = op_jit_stop;
     s->jb = t->jb;
     s->x87 = t->j->rows[in->row].x87_use;
+    s->flagless = !(insn_row(in)->fl_read | insn_row(in)->fl_write | insn_row(in)->fl_undef);
     return s;
 }
 
@@ -233,12 +234,6 @@ void jit_emit_handler_call(struct tr *t, struct jit_site *s)
 {
     x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)s);
     x_call(&t->a, t->j->stub_helper);
-}
-
-void jit_emit_system(struct tr *t, const struct insn *in, unsigned i)
-{
-    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)jit_new_site(t, in, i));
-    x_jmp(&t->a, t->j->stub_system);
 }
 
 /* Leaves to the interpreter, which goes on with record i. */

@@ -28,6 +28,7 @@ struct jit_site {
     struct insn in;   /* the record */
     struct insn stop; /* where its NEXT goes */
     bool x87;         /* reads or writes cpu->x87 */
+    bool flagless;    /* does not look at the six flags, nor change them */
     struct jit_block *jb;
 };
 
@@ -214,6 +215,7 @@ struct jit {
     unsigned chunks, chunk;
     struct jit_chunk chunk_list[CHUNKS_MAX];
     u8 *stub_enter, *stub_helper, *stub_exit_record, *stub_vec_enter, *stub_x87_enter;
+    u8 *stub_go[2]; /* to the target in r15, of a program if [1]: stubs.c */
     u8 *stub_system,
         *stub_refill[TLB_CHECKED][2][2], /* by mode, for writing, for the quick check */
         *stub_stream[TLB_CHECKED][2];
@@ -294,6 +296,8 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site);
 /* The run-time side of a record that ends its block: where translated code goes on, or NULL to
  * leave to the run loop. */
 const void *jit_run_system(struct cpu *cpu, struct jit_site *site);
+/* Where it goes on at RIP, after what was done in place; NULL: the interpreter's turn. */
+const void *jit_go(struct cpu *cpu);
 /*
  * What a jump from another page compares, so that it does not arrive where the mapping has changed.
  * The kernel's code in global pages is guarded by the epoch that MOV CR3 leaves alone; a program's

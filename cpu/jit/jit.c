@@ -26,7 +26,7 @@ static void flags_back_to_host(struct cpu *cpu, const struct flags *before)
 
 static void flags_from_host(struct cpu *cpu)
 {
-    flags_set(&cpu->flags, (u32)(cpu->jit_flags >> 8 & 0xd5) | (u32)(cpu->jit_flags & 1) << 11);
+    flags_set(&cpu->flags, cpu_jit_flags(cpu));
 }
 
 int jit_run_handler(struct cpu *cpu, struct jit_site *site)
@@ -34,16 +34,20 @@ int jit_run_handler(struct cpu *cpu, struct jit_site *site)
     struct block *b = site->jb->block;
     cpu->block = b;
     cpu->gpr[REG_RIP] = site->jb->lin;
-    flags_from_host(cpu);
+    cpu->jit_flags_out = site->flagless; /* jit_unwound takes them, if it faults */
+    if (!site->flagless)
+        flags_from_host(cpu);
+    struct flags before = cpu->flags;
     if (site->x87)
         jit_x87_leave(cpu);
-    struct flags before = cpu->flags;
     bool go_on = site->in.fn(cpu, &site->in);
     if (go_on && unlikely(b->dead)) { /* the instruction wrote into its own block */
         exec_leave_next(cpu, &site->in);
         go_on = false;
     }
-    flags_back_to_host(cpu, &before);
+    if (!site->flagless)
+        flags_back_to_host(cpu, &before);
+    cpu->jit_flags_out = false;
     return go_on;
 }
 
@@ -131,6 +135,9 @@ void jit_unwound(struct cpu *cpu)
         return;
     count_stay(cpu, 0);
     j->stats.left_exception++;
+    if (cpu->jit_flags_out)
+        flags_from_host(cpu);
+    cpu->jit_flags_out = false;
 }
 
 /* First record of a translated block. */
@@ -216,6 +223,13 @@ const void *jit_run_system(struct cpu *cpu, struct jit_site *site)
     const void *code = run_loop_wanted(cpu) ? NULL : code_here(cpu);
     flags_back_to_host(cpu, &before);
     return code;
+}
+
+const void *jit_go(struct cpu *cpu)
+{
+    cpu->from_block = NULL;
+    flags_from_host(cpu); /* the fetch may fault */
+    return code_here(cpu);
 }
 
 /* ---- linking --------------------------------------------------------------------------------- */

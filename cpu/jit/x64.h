@@ -174,7 +174,7 @@ static inline void x_lea_sib(struct asmbuf *a, unsigned w, unsigned reg, int bas
  */
 
 /* Shifts of 64 bits by an immediate: ModRM's /n. */
-enum { SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5 };
+enum { SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 
 /* mov dst, src; shift dst, n */
 static inline void x_shift_imm(struct asmbuf *a, unsigned op, unsigned dst, unsigned src,
