@@ -72,8 +72,9 @@ struct drives;
 struct iobus;
 struct nets;
 struct pci_bus;
+struct usb_bus;
 
-/* What a device may use of the machine. All are set but pci, drives and nets, which are NULL where there
+/* What a device may use of the machine. All are set but pci, usb, drives and nets, which are NULL where there
  * are none. */
 struct dev_env {
     struct phys *phys;
@@ -81,6 +82,7 @@ struct dev_env {
     struct clock *clock;
     struct stats *stats; /* of the (first) CPU: sensitive classes */
     struct pci_bus *pci;   /* where PCI functions plug in (pci.h) */
+    struct usb_bus *usb;   /* where USB devices do (usb.h) */
     struct drives *drives; /* disks, CD-ROMs and floppies, by name (block/drive.h) */
     struct nets *nets;     /* networks, by name (backend/net.h) */
 };

@@ -188,6 +188,7 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
         return false;
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];
+    c->vm.usb = o->given[OPT_USB];
     return true;
 }
 

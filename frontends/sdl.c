@@ -44,6 +44,7 @@ struct sdl {
     bool grabbed, full_screen, numbers, closing;
     bool stale; /* the window shows something old */
     unsigned buttons;
+    int x, y; /* of the pointer, in the picture */
     char title[160];
 };
 
@@ -168,7 +169,7 @@ static void present(struct sdl *s)
 static void grab(struct sdl *s, bool on)
 {
     s->grabbed = on;
-    SDL_SetRelativeMouseMode(on ? SDL_TRUE : SDL_FALSE);
+    SDL_SetRelativeMouseMode(on && !viewer_is_absolute(&s->viewer) ? SDL_TRUE : SDL_FALSE);
     SDL_SetWindowKeyboardGrab(s->window, on ? SDL_TRUE : SDL_FALSE);
     viewer_lock(&s->viewer);
     update_title(s);
@@ -213,19 +214,35 @@ static void take_key(struct sdl *s, const SDL_KeyboardEvent *ev)
         viewer_key(&s->viewer, (u8)ev->keysym.scancode, down);
 }
 
+/* A guest that takes places has the pointer without a grab. */
+static void tell_mouse(struct sdl *s, int dx, int dy, int dz)
+{
+    if (viewer_is_absolute(&s->viewer))
+        viewer_place(&s->viewer, s->x, s->y, s->width, s->height, dz, s->buttons);
+    else if (s->grabbed)
+        viewer_move(&s->viewer, dx, dy, dz, s->buttons);
+}
+
+static void take_motion(struct sdl *s, const SDL_MouseMotionEvent *ev)
+{
+    s->x = ev->x;
+    s->y = ev->y;
+    tell_mouse(s, ev->xrel, ev->yrel, 0);
+}
+
 static void take_button(struct sdl *s, const SDL_MouseButtonEvent *ev)
 {
     static const u8 bits[] = {
         [SDL_BUTTON_LEFT] = BIT(0), [SDL_BUTTON_RIGHT] = BIT(1), [SDL_BUTTON_MIDDLE] = BIT(2)};
     unsigned bit = ev->button < ARRAY_SIZE(bits) ? bits[ev->button] : 0;
 
-    if (!s->grabbed) {
+    if (!s->grabbed && !viewer_is_absolute(&s->viewer)) {
         if (ev->type == SDL_MOUSEBUTTONUP)
             grab(s, true);
         return;
     }
     s->buttons = ev->type == SDL_MOUSEBUTTONDOWN ? s->buttons | bit : s->buttons & ~bit;
-    viewer_move(&s->viewer, 0, 0, 0, s->buttons);
+    tell_mouse(s, 0, 0, 0);
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -266,16 +283,10 @@ static void take_event(struct sdl *s, const SDL_Event *ev)
     switch (ev->type) {
     case SDL_KEYDOWN:
     case SDL_KEYUP: take_key(s, &ev->key); break;
-    case SDL_MOUSEMOTION:
-        if (s->grabbed)
-            viewer_move(&s->viewer, ev->motion.xrel, ev->motion.yrel, 0, s->buttons);
-        break;
+    case SDL_MOUSEMOTION: take_motion(s, &ev->motion); break;
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP: take_button(s, &ev->button); break;
-    case SDL_MOUSEWHEEL:
-        if (s->grabbed)
-            viewer_move(&s->viewer, 0, 0, -ev->wheel.y, s->buttons);
-        break;
+    case SDL_MOUSEWHEEL: tell_mouse(s, 0, 0, -ev->wheel.y); break;
     case SDL_WINDOWEVENT: take_window_event(s, &ev->window); break;
     case SDL_QUIT: take_close(s); break;
     case SDL_RENDER_TARGETS_RESET:

@@ -157,7 +157,11 @@ static bool release_all(struct viewer *v)
 static bool tell(struct viewer *v, const struct viewer_event *ev)
 {
     if (ev->kind == VIEWER_MOVE) {
-        vm_mouse(v->vm, ev->dx, ev->dy, ev->dz, ev->buttons);
+        vm_mouse(v->vm, ev->x, ev->y, ev->dz, ev->buttons);
+        return true;
+    }
+    if (ev->kind == VIEWER_PLACE) {
+        vm_pointer(v->vm, (unsigned)ev->x, (unsigned)ev->y, ev->dz, ev->buttons);
         return true;
     }
     if (vm_key_room(v->vm) < KEY_BYTES_MAX)
@@ -194,13 +198,15 @@ static void look_at_events(void *opaque)
 
 /* ---- keys and pointer, from the user --------------------------------------------------------- */
 
-/* Movements add up until a button changes. */
+/* Movements add up, and places replace each other, until a button changes. */
 static bool merge(struct viewer_event *last, const struct viewer_event *ev)
 {
-    if (last->kind != VIEWER_MOVE || ev->kind != VIEWER_MOVE || last->buttons != ev->buttons)
+    bool adds = ev->kind == VIEWER_MOVE;
+
+    if (ev->kind == VIEWER_KEY || last->kind != ev->kind || last->buttons != ev->buttons)
         return false;
-    last->dx += ev->dx;
-    last->dy += ev->dy;
+    last->x = adds ? last->x + ev->x : ev->x;
+    last->y = adds ? last->y + ev->y : ev->y;
     last->dz += ev->dz;
     return true;
 }
@@ -250,8 +256,36 @@ void viewer_move(struct viewer *v, int dx, int dy, int dz, unsigned buttons)
 {
     viewer_lock(v);
     put(v, &(struct viewer_event){
-               .kind = VIEWER_MOVE, .dx = dx, .dy = dy, .dz = dz, .buttons = buttons});
+               .kind = VIEWER_MOVE, .x = dx, .y = dy, .dz = dz, .buttons = buttons});
     unlock_and_wake(v);
+}
+
+/* 0 for the first dot, VM_POINTER_MAX for the last. */
+static int scale(int at, unsigned dots)
+{
+    int last = dots > 1 ? (int)dots - 1 : 1;
+
+    return (at < 0 ? 0 : at > last ? last : at) * (int)VM_POINTER_MAX / last;
+}
+
+void viewer_place(struct viewer *v, int x, int y, unsigned width, unsigned height, int dz,
+                  unsigned buttons)
+{
+    viewer_lock(v);
+    put(v, &(struct viewer_event){.kind = VIEWER_PLACE,
+                                  .x = scale(x, width),
+                                  .y = scale(y, height),
+                                  .dz = dz,
+                                  .buttons = buttons});
+    unlock_and_wake(v);
+}
+
+bool viewer_is_absolute(struct viewer *v)
+{
+    viewer_lock(v);
+    bool absolute = v->absolute;
+    viewer_unlock(v);
+    return absolute;
 }
 
 void viewer_powerdown(struct viewer *v)
@@ -284,6 +318,7 @@ void viewer_refresh(struct viewer *v)
 
     viewer_lock(v);
     feed(v);
+    v->absolute = vm_pointer_is_absolute(v->vm);
     changed = v->watched && draw(v);
     v->looks += v->watched;
     if (now >= v->next_numbers_ns) {

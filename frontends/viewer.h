@@ -33,13 +33,13 @@ struct viewer_picture {
     bool resized;   /* the same, for the size */
 };
 
-enum viewer_kind { VIEWER_KEY, VIEWER_MOVE };
+enum viewer_kind { VIEWER_KEY, VIEWER_MOVE, VIEWER_PLACE };
 
 struct viewer_event {
     enum viewer_kind kind;
     u8 usage;         /* VIEWER_KEY: number on USB HID's keyboard page */
     bool down;        /* the same */
-    int dx, dy, dz;   /* VIEWER_MOVE: counts and notches of the wheel, as vm_mouse takes them */
+    int x, y, dz;     /* counts, or a place, and notches of the wheel, as vm_ functions take them */
     unsigned buttons; /* bit 0 left, 1 right, 2 middle */
 };
 
@@ -54,6 +54,7 @@ struct viewer {
     struct numbers numbers;
     bool watched;         /* somebody looks: without, the picture is not made */
     u32 looks;            /* how often the picture was brought up to date */
+    bool absolute;        /* the guest takes places, not movements */
     bool powerdown, quit; /* what the user asked for */
     struct viewer_event queue[VIEWER_QUEUE];
     unsigned head, count;
@@ -85,6 +86,10 @@ void viewer_key(struct viewer *v, u8 usage, bool down);
 /* All keys up: the window lost the keyboard, the client is gone. */
 void viewer_release_keys(struct viewer *v);
 void viewer_move(struct viewer *v, int dx, int dy, int dz, unsigned buttons);
+/* The pointer is at a dot of a picture of width * height. */
+void viewer_place(struct viewer *v, int x, int y, unsigned width, unsigned height, int dz,
+                  unsigned buttons);
+bool viewer_is_absolute(struct viewer *v);
 /* Presses the power button; a guest that has not enabled it ends at once. */
 void viewer_powerdown(struct viewer *v);
 void viewer_quit(struct viewer *v);

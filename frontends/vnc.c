@@ -174,7 +174,11 @@ static void take_pointer(int mask, int x, int y, rfbClientPtr c)
                        (mask & RFB_MIDDLE ? BIT(2) : 0);
     int dz = (mask & RFB_WHEEL_DOWN ? 1 : 0) - (mask & RFB_WHEEL_UP ? 1 : 0);
 
-    viewer_move(&v->viewer, v->x < 0 ? 0 : x - v->x, v->y < 0 ? 0 : y - v->y, dz, buttons);
+    if (viewer_is_absolute(&v->viewer))
+        viewer_place(&v->viewer, x, y, (unsigned)v->rfb->width, (unsigned)v->rfb->height, dz,
+                     buttons);
+    else
+        viewer_move(&v->viewer, v->x < 0 ? 0 : x - v->x, v->y < 0 ? 0 : y - v->y, dz, buttons);
     v->x = x;
     v->y = y;
 }

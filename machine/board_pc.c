@@ -261,6 +261,14 @@ static bool add_pci(struct board *b, const struct board_config *c, struct err *e
            (c->vm->no_vga || (b->vga = add(b, &vga_class, NULL, e)));
 }
 
+static bool add_usb(struct board *b, struct err *e)
+{
+    b->uhci = add(b, &uhci_class, NULL, e);
+    if (b->uhci)
+        b->env.usb = &b->uhci->bus;
+    return b->uhci;
+}
+
 static void wire(struct board *b)
 {
     for (unsigned i = 0; i < ISA_LINES; i++)
@@ -348,6 +356,8 @@ static bool add_user_device(struct board *b, const char *arg, struct err *e)
         irq_connect(&((struct debugexit *)(void *)d)->exit, request_exit, b, 0);
     if (cls == &testdev_class)
         wire_testdev(b, (struct testdev *)(void *)d);
+    if (cls == &usb_tablet_class)
+        b->tablet = (struct usb_tablet *)(void *)d;
     return true;
 }
 
@@ -375,7 +385,7 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
         return false;
     b->pic = add(b, &pic_class, NULL, e);
     if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_floppies(b, e) ||
-        !add_pci(b, c, e) ||
+        !add_pci(b, c, e) || (c->vm->usb && !add_usb(b, e)) ||
         !add_bios_debug(b, c->vm->bios_debug, e))
         return false;
     if (c->xen && !(b->xen_platform = add(b, &xen_platform_class, NULL, e)))

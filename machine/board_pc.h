@@ -33,6 +33,8 @@
 #include "devices/rtc.h"
 #include "devices/testdev.h"
 #include "devices/uart.h"
+#include "devices/uhci.h"
+#include "devices/usb_tablet.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
 #include "devices/xen_platform.h"
@@ -88,7 +90,9 @@ struct board {
     struct fdc *fdc;
     struct acpi_pm *acpi_pm;
     struct debugcon *debugcon;
-    struct vga *vga; /* NULL: none */
+    struct vga *vga;           /* NULL: none */
+    struct uhci *uhci;         /* the same */
+    struct usb_tablet *tablet; /* the same; the last that was added */
     struct fwcfg *fwcfg;
     struct drive *ide_drives[IDE_DRIVES]; /* by place; NULL: none */
     struct drive *floppies[FDC_DRIVES];   /* the same */

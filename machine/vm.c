@@ -585,6 +585,17 @@ void vm_mouse(struct vm *vm, int dx, int dy, int dz, unsigned buttons)
     ps2_mouse(vm->board.ps2, dx, dy, dz, buttons);
 }
 
+bool vm_pointer_is_absolute(const struct vm *vm)
+{
+    return vm->board.tablet && usb_tablet_is_used(vm->board.tablet);
+}
+
+void vm_pointer(struct vm *vm, unsigned x, unsigned y, int dz, unsigned buttons)
+{
+    if (vm->board.tablet)
+        usb_tablet_place(vm->board.tablet, x, y, dz, buttons);
+}
+
 bool vm_powerdown(struct vm *vm)
 {
     return acpi_pm_power_button(vm->board.acpi_pm);

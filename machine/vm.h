@@ -49,6 +49,7 @@ struct vm_config {
     const char *boot_order;     /* letters: a floppy, c disk, d CD; NULL: the firmware's own */
     bool boot_menu;
     bool no_vga;                /* no display adapter */
+    bool usb;                   /* a USB host controller, for -device usb-tablet */
     bool icount;                /* deterministic virtual time */
     u64 seed;                   /* of RNGs, with icount */
     bool no_reboot;             /* a reset request stops the machine */
@@ -113,6 +114,11 @@ unsigned vm_key_room(const struct vm *vm);
 /* The same for its mouse: counts to the right and downwards, notches of the wheel towards the user,
  * buttons: bit 0 left, 1 right, 2 middle. */
 void vm_mouse(struct vm *vm, int dx, int dy, int dz, unsigned buttons);
+/* Does the guest use a device that takes places, and no movements? Then the pointer is at (x, y), 0 to
+ * VM_POINTER_MAX from the left and upper edge. */
+#define VM_POINTER_MAX 0x7fffu
+bool vm_pointer_is_absolute(const struct vm *vm);
+void vm_pointer(struct vm *vm, unsigned x, unsigned y, int dz, unsigned buttons);
 
 struct cpu *vm_cpu(struct vm *vm, unsigned n); /* NULL beyond the last */
 unsigned vm_cpus(const struct vm *vm);

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "devices/iobus.h"
 #include "devices/pci.h"
+#include "devices/usb.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
@@ -35,6 +36,7 @@ struct board {
     struct phys phys;
     struct clock clock;
     struct stats stats;
+    struct usb_bus usb;
     struct dev_env env;
     struct dev *bus;
 };
@@ -51,6 +53,7 @@ static void board_open(struct board *b)
     b->bus = dev_create(&pci_class, &b->env, NULL, &e);
     BUG_ON(!b->bus);
     b->env.pci = (struct pci_bus *)(void *)b->bus;
+    b->env.usb = &b->usb;
 }
 
 static void board_close(struct board *b)

@@ -6,6 +6,7 @@
 
 #include "devices/iobus.h"
 #include "devices/pci.h"
+#include "devices/usb.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct board {
     struct phys phys;
     struct clock clock;
     struct stats stats;
+    struct usb_bus usb;
     struct dev_env env;
 };
 
@@ -41,7 +43,7 @@ static inline void board_init(struct board *b)
     clock_init(&b->clock, CLOCK_ICOUNT);
     clock_advance_to(&b->clock, 1234567);
     b->env = (struct dev_env){
-        .phys = &b->phys, .io = iobus_create(), .clock = &b->clock, .stats = &b->stats};
+        .phys = &b->phys, .io = iobus_create(), .clock = &b->clock, .stats = &b->stats, .usb = &b->usb};
 }
 
 static inline void board_destroy(struct board *b)
