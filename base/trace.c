@@ -54,16 +54,26 @@ static bool suggest(const char *pattern, struct err *e)
     return err_hint(e, "'-trace help' lists all");
 }
 
-bool trace_enable(const char *pattern, struct err *e)
+static bool set(const char *pattern, bool on, struct err *e)
 {
     bool any = false;
 
     for (size_t i = 0; i < TRACE_COUNT; i++)
         if (!fnmatch(pattern, points[i].name, 0) || !fnmatch(pattern, points[i].group, 0)) {
-            trace_on[i] = true;
+            trace_on[i] = on;
             any = true;
         }
     return any || suggest(pattern, e);
+}
+
+bool trace_enable(const char *pattern, struct err *e)
+{
+    return set(pattern, true, e);
+}
+
+bool trace_disable(const char *pattern, struct err *e)
+{
+    return set(pattern, false, e);
 }
 
 bool trace_set_file(const char *path, struct err *e)

@@ -37,6 +37,7 @@ void trace_emit(enum trace_id id, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Turns on every point whose name or group matches the shell pattern (`*`, `?`); false with an
  * error that names the nearest match when none does. */
 bool trace_enable(const char *pattern, struct err *e);
+bool trace_disable(const char *pattern, struct err *e);
 /* Where trace lines go; stderr by default. */
 bool trace_set_file(const char *path, struct err *e);
 /* Closes the file of trace_set_file; false when it did not take everything. */

@@ -27,10 +27,9 @@ bool tap_code(struct cpu *cpu, gva_t lin)
 void tap_data(struct cpu *cpu, gva_t va, unsigned size, bool write)
 {
     const struct taps *t = cpu->taps;
-    if (!t || !t->watch.count || !t->at_data(cpu->vm, cpu, va, size, write))
+    if (!t || !t->watch.count || !t->at_data(cpu->vm, cpu, va, size, write) || cpu->tapped)
         return;
-    if (!cpu->tapped)
-        cpu->tapped = TAPPED_BY_DATA;
+    cpu->tapped = TAPPED_BY_DATA;
     tap_stop_after_insn(cpu);
 }
 

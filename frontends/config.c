@@ -310,25 +310,41 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
     return true;
 }
 
+/* The terminal is for one of them. */
+static bool parse_terminal(struct config *c, const struct options *o, struct err *e)
+{
+    const char *who = is_stdio(c->gdb) ? "-gdb" : is_stdio(c->monitor) ? "-monitor" : NULL;
+
+    if (is_stdio(c->gdb) && is_stdio(c->monitor))
+        return err_usage(e, "-gdb and -monitor cannot share the terminal");
+    if (!who || !is_stdio(c->serial))
+        return true;
+    if (o->given[OPT_SERIAL])
+        return err_usage(e, "%s and -serial cannot share the terminal", who);
+    c->serial = "null";
+    return true;
+}
+
 /* What is debugged is one machine that runs on. */
 static bool parse_debugging(struct config *c, const struct options *o, struct err *e)
 {
     c->paused = o->given[OPT_S];
+    c->monitor = o->value[OPT_MONITOR];
+    if (c->monitor && (!strcmp(c->monitor, "none") || !strcmp(c->monitor, "null")))
+        c->monitor = NULL; /* QEMU's words */
     c->gdb = o->given[OPT_GDB_1234] ? "tcp::1234" : o->value[OPT_GDB];
     if (o->given[OPT_GDB_1234] && o->given[OPT_GDB])
         return err_usage(e, "-s is -gdb tcp::1234: give one of them");
-    if (c->check && (c->paused || c->gdb))
-        return err_usage(e, "-check has two machines: it does not go with %s", c->gdb ? "-gdb" : "-S");
-    if (c->paused && !c->gdb) {
+    if (c->check && (c->paused || c->gdb || c->monitor))
+        return err_usage(e, "-check has two machines: it does not go with %s",
+                         c->gdb       ? "-gdb"
+                         : c->monitor ? "-monitor"
+                                      : "-S");
+    if (c->paused && !c->gdb && !c->monitor && !is_stdio(c->serial)) {
         err_usage(e, "-S: nobody is there who could start the guest");
-        return err_hint(e, "add -s or -gdb");
+        return err_hint(e, "add -s, -gdb or -monitor");
     }
-    if (c->gdb && !strcmp(c->gdb, "stdio") && is_stdio(c->serial)) {
-        if (o->given[OPT_SERIAL])
-            return err_usage(e, "-gdb and -serial cannot share the terminal");
-        c->serial = "null";
-    }
-    return true;
+    return parse_terminal(c, o, e);
 }
 
 static bool parse_stats(struct config *c, const struct options *o, struct err *e)

@@ -126,8 +126,6 @@ enum vm_stop debugger_run(struct debugger *d, u64 limit_ns)
     u64 end_ns = limit_ns ? host_now_ns() + limit_ns : 0;
     enum vm_stop why = VM_STOPPED;
 
-    if (!d->ports)
-        return vm_run(d->vm, limit_ns);
     for (;;) {
         if (d->quit || (d->over && d->over(d->opaque)))
             why = VM_STOPPED;

@@ -1,4 +1,5 @@
 /* help.c: what the table of options says to people: help, the manual page, completion of bash. */
+#include "frontends/monitor.h"
 #include "frontends/options.h"
 
 #include <string.h>
@@ -135,6 +136,8 @@ void help_man(FILE *out)
         roff(out, where_it_applies(r));
         fputs(".\n", out);
     }
+    fputs(".SH MONITOR\nCommands of \\-monitor, of Ctrl\\-A c, and of gdb's monitor.\n", out);
+    monitor_man(out);
     fputs(".SH EXIT STATUS\n0: the guest powered off or printed the \\-until text. 1: it ended "
           "without that text. 2: usage. 3: host. 4: triple fault. 5: timeout. With isa\\-debug\\-exit, "
           "a value v gives (v<<1)|1.\n",

@@ -320,7 +320,7 @@ void report_json_vm(struct json *j, struct vm *vm, u64 wall_ns, u64 cpu_ns, bool
     json_end(j);
 }
 
-static void print_classes(const struct stats *st, FILE *out)
+void report_classes(const struct stats *st, FILE *out)
 {
     static const char *const head[] = {"class", "count", "inline", "leaf", "exit", "io", "cycles"};
     char text[2 + SERVED_COUNT][24];
@@ -373,7 +373,7 @@ void report_stats(struct vm *vm, u64 wall_ns, u64 cpu_ns, bool icount, FILE *out
     fprintf(out, "resident %llu MiB at most\n", (unsigned long long)(host_rss_bytes() / MIB));
     if (icount)
         fprintf(out, "hash of RAM %016" PRIx64 "\n", vm_ram_hash(vm));
-    print_classes(vm_stats(vm), out);
+    report_classes(vm_stats(vm), out);
     print_engine(vm, out);
     for (unsigned i = 0; vm_pv_feature(vm, i, &name, &doc, &on, &count); i++)
         fprintf(out, "feature %-18s %-3s used %" PRIu64 " times: %s\n", name, on ? "on" : "off",

@@ -48,5 +48,7 @@ bool report_write_json(const char *path, const struct json *j, struct err *e);
 void report_json_header(struct json *j, int argc, char **argv);
 /* Members of a finished run: classes with count, served, cycles; features of the personality. */
 void report_json_stats(struct json *j, const struct stats *st);
+/* Sensitive instructions and exits by class. */
+void report_classes(const struct stats *st, FILE *out);
 void report_stats(struct vm *vm, u64 wall_ns, u64 cpu_ns, bool icount, FILE *out);
 void report_json_vm(struct json *j, struct vm *vm, u64 wall_ns, u64 cpu_ns, bool icount);

@@ -10,6 +10,7 @@
 #include "frontends/debugger.h"
 #include "frontends/display.h"
 #include "frontends/gdb.h"
+#include "frontends/monitor.h"
 #include "frontends/report.h"
 #include "frontends/screen.h"
 #include "frontends/signals.h"
@@ -29,6 +30,7 @@ struct run {
     bool seen; /* the -until text */
     struct debugger debugger;
     struct gdb *gdb; /* or NULL */
+    struct monitor *monitor;
 };
 
 static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
@@ -106,15 +108,25 @@ static bool is_over(void *opaque)
     return r->seen || signals_asked();
 }
 
+static char *run_monitor(void *opaque, const char *line)
+{
+    return monitor_run(opaque, line);
+}
+
 static bool create_debuggers(struct run *r, struct err *e)
 {
     debugger_init(&r->debugger, r->vm);
     r->debugger.over = is_over;
     r->debugger.opaque = r;
+    r->monitor = monitor_create(&r->debugger);
+    if (r->config.monitor && !monitor_listen(r->monitor, r->config.monitor, e))
+        return false;
+    monitor_share_terminal(r->monitor, r->serial);
     if (r->config.gdb) {
         r->gdb = gdb_open(&r->debugger, r->config.gdb, e);
         if (!r->gdb)
             return false;
+        gdb_set_monitor(r->gdb, run_monitor, r->monitor);
     }
     if (r->config.paused)
         debugger_stop(&r->debugger);
@@ -188,6 +200,7 @@ static void destroy(struct run *r)
 {
     signals_set_vm(NULL);
     gdb_close(r->gdb);
+    monitor_destroy(r->monitor);
     display_close(r->display);
     display_close(r->vnc);
     if (r->vm)

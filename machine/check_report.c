@@ -2,9 +2,7 @@
 #include "base/bits.h"
 #include "cpu/decode.h"
 #include "machine/check_impl.h"
-#ifdef HAVE_CAPSTONE
-#include <capstone/capstone.h>
-#endif
+#include "machine/disas.h"
 
 static void print_pair(FILE *out, const char *name, u64 a, u64 b)
 {
@@ -38,29 +36,6 @@ static void print_registers(const struct check *c, FILE *out)
 
 /* ---- code ------------------------------------------------------------------------------------ */
 
-#ifdef HAVE_CAPSTONE
-static void print_text(const u8 *code, unsigned len, gva_t lin, unsigned bits, FILE *out)
-{
-    cs_mode mode = bits == 64 ? CS_MODE_64 : bits == 32 ? CS_MODE_32 : CS_MODE_16;
-    csh handle;
-    cs_insn *insn;
-
-    if (cs_open(CS_ARCH_X86, mode, &handle) != CS_ERR_OK)
-        return;
-    size_t n = cs_disasm(handle, code, len, lin, 1, &insn);
-    if (n) {
-        fprintf(out, "%s %s", insn->mnemonic, insn->op_str);
-        cs_free(insn, n);
-    }
-    cs_close(&handle);
-}
-#else
-static void print_text(const u8 *code, unsigned len, gva_t lin, unsigned bits, FILE *out)
-{
-    (void)code, (void)len, (void)lin, (void)bits, (void)out;
-}
-#endif
-
 /* The bytes at `lin`, as far as they are mapped. */
 static unsigned fetch(struct vm *vm, gva_t lin, u8 code[INSN_MAX_BYTES])
 {
@@ -92,7 +67,9 @@ void check_print_next(struct vm *vm, FILE *out)
             fprintf(out, "%02x ", code[i]);
         else if (i < 10)
             fprintf(out, "   ");
-    print_text(code, have, lin, bits, out);
+    char text[DISAS_TEXT];
+    disas(code, have, lin, bits, text);
+    fputs(text, out);
     fputc('\n', out);
 }
 

@@ -169,23 +169,53 @@ static u64 watched_value(struct cpu *cpu, const struct debug_point *p)
     return ld_le64(b);
 }
 
+static bool touches(const struct debug_point *p, const struct debug_access *a)
+{
+    return is_data(p->kind) && p->enabled && wants(p->kind, a->write) &&
+           p->first <= a->va + (a->size - 1) && a->va <= p->last;
+}
+
+/* Conditions are for the state after the instruction: debug_confirm. */
 static bool at_data(void *opaque, struct cpu *cpu, gva_t va, unsigned size, bool write)
 {
     struct vcpu *v = opaque;
-    if (cpu->tapped)
+    struct debug_access a = {va, size, write};
+    bool any = false;
+    if (cpu->tapped == TAPPED_NO)
+        v->debug.accesses = 0;
+    if (cpu->tapped == TAPPED || v->debug.accesses == DEBUG_ACCESSES)
         return false;
-    for (struct debug_point *p = v->vm->debug.points; p; p = p->next) {
-        if (!is_data(p->kind) || !p->enabled || !wants(p->kind, write) ||
-            p->first > va + (size - 1) || va > p->last)
-            continue;
-        v->debug.stop = (struct debug_stop){.addr = va < p->first ? p->first : va,
-                                            .size = size,
-                                            .write = write,
-                                            .old = watched_value(cpu, p),
-                                            .cpu = cpu};
-        if (stops(v, p))
-            return true;
+    for (struct debug_point *p = v->vm->debug.points; p; p = p->next)
+        if (touches(p, &a)) {
+            any = true;
+            p->seen = watched_value(cpu, p);
+        }
+    if (any)
+        v->debug.access[v->debug.accesses++] = a;
+    return any;
+}
+
+bool debug_confirm(struct vcpu *v)
+{
+    if (v->cpu->tapped != TAPPED_BY_DATA)
+        return true;
+    for (unsigned i = 0; i < v->debug.accesses; i++) {
+        const struct debug_access *a = &v->debug.access[i];
+        for (struct debug_point *p = v->vm->debug.points; p; p = p->next) {
+            if (!touches(p, a))
+                continue;
+            v->debug.stop = (struct debug_stop){.addr = a->va < p->first ? p->first : a->va,
+                                                .size = a->size,
+                                                .write = a->write,
+                                                .old = p->seen,
+                                                .value = watched_value(v->cpu, p),
+                                                .cpu = v->cpu};
+            if (stops(v, p))
+                return true;
+        }
     }
+    v->debug.stop.kind = DEBUG_NOTHING;
+    v->cpu->tapped = TAPPED_NO;
     return false;
 }
 
@@ -349,11 +379,8 @@ bool debug_resume(struct vm *vm)
 void debug_report_stop(struct vm *vm, struct vcpu *v)
 {
     struct debug *d = &vm->debug;
-    const struct debug_point *p = debug_find(vm, v->debug.stop.id);
     v->cpu->tapped = TAPPED_NO;
     d->last = v->debug.stop;
-    if (p && is_data(p->kind))
-        d->last.value = watched_value(v->cpu, p);
     vm->blamed = v->cpu;
 }
 

@@ -52,7 +52,7 @@ struct debug_point {
     bool (*test)(void *opaque, struct cpu *cpu); /* another condition, of gdb; may be NULL */
     void *opaque;
     void (*release)(void *opaque); /* when the point goes; may be NULL */
-    u64 seen;                      /* data: the range's first bytes as they were last seen */
+    u64 seen;                      /* data: the range's first bytes before it was last touched */
     struct debug_point *next;
 };
 

@@ -4,8 +4,20 @@
 #include "cpu/tap.h"
 #include "machine/debug.h"
 
+/* An access to a range that is watched. */
+struct debug_access {
+    gva_t va;
+    unsigned size;
+    bool write;
+};
+
+#define DEBUG_ACCESSES 4u /* of one instruction, most that are looked at */
+
 /* What one CPU has to do with it. */
 struct debug_cpu {
+    struct debug_access
+        access[DEBUG_ACCESSES]; /* of the instruction that ends; with TAPPED_BY_DATA */
+    unsigned accesses;
     struct debug_stop stop; /* what stopped it, and nobody was told yet while cpu->tapped */
     u64 passed_icount;      /* when it is there, what follows does not stop: it did already */
     gva_t passed;           /* points at this address */
@@ -30,7 +42,10 @@ void debug_destroy(struct debug *d);
 /* Before guest code runs: what was set and removed takes effect, and no CPU stops again where it
  * stands. True: a CPU stopped together with the one that was reported last, and is still to be. */
 bool debug_resume(struct vm *vm);
-/* A CPU came back with `tapped` set: that is why the VM stops. */
+/* A CPU came back with `tapped` set. False: it goes on, for now that the instruction is done no
+ * watchpoint's condition holds. */
+bool debug_confirm(struct vcpu *v);
+/* That is why the VM stops. */
 void debug_report_stop(struct vm *vm, struct vcpu *v);
 /* It has done its step. */
 void debug_report_step(struct vm *vm, struct cpu *cpu);

@@ -28,6 +28,11 @@ static const char *const exception_names[] = {
     "#XM SIMD error",
 };
 
+const char *vm_exception_name(unsigned vector)
+{
+    return vector < ARRAY_SIZE(exception_names) ? exception_names[vector] : "interrupt";
+}
+
 void vm_explain(const struct vm *vm, FILE *out)
 {
     const struct vm_config *c = &vm->cfg;
@@ -127,7 +132,7 @@ static void explain_triple_fault(struct vm *vm, FILE *out)
         const struct fault_record *f = &cpu->fault_chain[i];
         const struct pending_excp *x = &f->e;
         fprintf(out, "  %u. %s", i + 1,
-                x->vector < ARRAY_SIZE(exception_names) ? exception_names[x->vector] : "?");
+                vm_exception_name(x->vector));
         if (x->has_error)
             fprintf(out, ", error code %#x", x->error);
         fprintf(out, ", at %04x:%#" PRIx64, f->cs, f->rip);

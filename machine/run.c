@@ -278,7 +278,7 @@ bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
     enum cpu_stop s = cpu_run(cpu, insns < max_insns ? insns : max_insns);
     pv_leave(vm->pv, cpu, cpu->halted);
     leave(vm, cpu);
-    if (unlikely(cpu->tapped)) {
+    if (unlikely(cpu->tapped) && debug_confirm(&vm->vcpu[cpu->id])) {
         debug_report_stop(vm, &vm->vcpu[cpu->id]);
         *why = VM_DEBUG;
         return true;

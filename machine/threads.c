@@ -84,7 +84,7 @@ static void *run_vcpu(void *opaque)
     while (smp_enter(cpu)) {
         bool alive = run_slice(v->vm, cpu);
         smp_leave(cpu);
-        if (unlikely(cpu->tapped))
+        if (unlikely(cpu->tapped) && debug_confirm(v))
             stop_for_debugger(v->vm);
         else if (!alive)
             shut_down(v->vm, cpu);

@@ -673,6 +673,21 @@ struct dev *vm_devices(struct vm *vm)
     return vm->board.devices;
 }
 
+struct iobus *vm_ports(struct vm *vm)
+{
+    return vm->board.env.io;
+}
+
+struct pci_bus *vm_pci(struct vm *vm)
+{
+    return vm->board.pci;
+}
+
+struct drives *vm_drives(struct vm *vm)
+{
+    return &vm->drives;
+}
+
 const struct stats *vm_stats(struct vm *vm)
 {
     vm->sum = vm->board.stats;

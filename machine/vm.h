@@ -14,6 +14,8 @@
 struct chardev;
 struct cpu;
 struct dev;
+struct iobus;
+struct pci_bus;
 struct phys;
 struct vga;
 
@@ -126,6 +128,9 @@ struct phys *vm_phys(struct vm *vm);
 struct clock *vm_clock(struct vm *vm);
 struct vga *vm_display(struct vm *vm); /* NULL: none */
 struct dev *vm_devices(struct vm *vm); /* list by ->next */
+struct iobus *vm_ports(struct vm *vm);
+struct pci_bus *vm_pci(struct vm *vm);
+struct drives *vm_drives(struct vm *vm);
 /* Of all CPUs and devices together. Good until the next call. Numbers, facts and counts that are asked
  * for while vCPUs with threads of their own run may be a little behind. */
 const struct stats *vm_stats(struct vm *vm);
@@ -149,6 +154,8 @@ const char *vm_pv_name(const struct vm *vm);
 void vm_explain(const struct vm *vm, FILE *out);
 /* Prints why the machine stopped: the chain of faults, CR2 and its walk, the descriptor. */
 void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out);
+
+const char *vm_exception_name(unsigned vector); /* "#PF page fault" */
 
 /* The lists behind -pv help, -cpu help and -device help. */
 void vm_pv_help(FILE *out);

@@ -161,7 +161,7 @@ struct chardev *chardev_open(const char *spec, struct err *e)
         return NULL;
     }
     c->spec = spec;
-    c->fd = -1;
+    c->fd = c->monitor_fd = -1;
     if (!open_kind(c, e)) {
         free(c);
         return NULL;

@@ -33,6 +33,10 @@ struct chardev {
      * output any more. Called on any thread. */
     void (*quit)(void *opaque);
     void *quit_opaque;
+    /* What is typed for the monitor (Ctrl-A c), and 1 when it begins, 2 when it ends; -1: this stream
+     * has no such keys. monitor_open is set by whoever reads it: without, there is no Ctrl-A c. */
+    int monitor_fd;
+    bool monitor_open;
     const char *where; /* what to tell the user, e.g. the name of the pty; NULL: nothing */
     int lost_errno;    /* a file did not take everything, and why (disk full); 0: it did */
 };

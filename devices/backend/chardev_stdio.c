@@ -34,6 +34,8 @@ struct stdio_stream {
     bool tty, keys;
     bool broken;    /* nobody reads our output any more */
     int input[2];   /* pipe from the thread to poll_in */
+    int monitor[2]; /* pipe from the thread to the monitor */
+    bool to_monitor; /* the thread's: what is typed goes there */
     int stop[2];    /* closing the write end ends the thread */
     struct mux mux; /* of the thread */
 };
@@ -171,10 +173,19 @@ static bool quit(struct stdio_stream *s)
     return true;
 }
 
+/* What the monitor does not take is lost. */
+static bool for_monitor(struct stdio_stream *s, u8 byte)
+{
+    (void)!write(s->monitor[1], &byte, 1);
+    return true;
+}
+
 static bool take_byte(struct stdio_stream *s, u8 byte)
 {
     switch (s->keys ? mux_key(&s->mux, byte) : MUX_PASS) {
     case MUX_PASS:
+        if (s->to_monitor)
+            return for_monitor(s, byte);
         return hand_on(s, INPUT_BYTE, byte);
     case MUX_BREAK:
         return hand_on(s, INPUT_BREAK, 0);
@@ -183,6 +194,11 @@ static bool take_byte(struct stdio_stream *s, u8 byte)
         return true;
     case MUX_QUIT:
         return quit(s);
+    case MUX_MONITOR:
+        if (!s->chardev->monitor_open)
+            return true;
+        s->to_monitor = !s->to_monitor;
+        return for_monitor(s, s->to_monitor ? 1 : 2);
     case MUX_NOTHING:
         break;
     }
@@ -279,6 +295,8 @@ static void stdio_close(struct chardev *c)
     close_fd(&s->stop[0]);
     close_fd(&s->input[0]);
     close_fd(&s->input[1]);
+    close_fd(&s->monitor[0]);
+    close_fd(&s->monitor[1]);
     if (s->tty)
         terminal_give_back();
     free(s);
@@ -302,7 +320,8 @@ static bool start(struct stdio_stream *s, struct err *e)
 {
     int error;
 
-    if (pipe2(s->input, O_CLOEXEC | O_NONBLOCK) || pipe2(s->stop, O_CLOEXEC))
+    if (pipe2(s->input, O_CLOEXEC | O_NONBLOCK) || pipe2(s->monitor, O_CLOEXEC | O_NONBLOCK) ||
+         pipe2(s->stop, O_CLOEXEC))
         return err_host(e, "no pipe: %s", strerror(errno));
     if (s->tty)
         terminal_make_raw();
@@ -319,7 +338,7 @@ static bool open_stdio(struct chardev *c, bool keys_always, struct err *e)
     if (!s)
         return err_host(e, "no memory for a stream");
     s->chardev = c;
-    s->input[0] = s->input[1] = s->stop[0] = s->stop[1] = -1;
+    s->input[0] = s->input[1] = s->monitor[0] = s->monitor[1] = s->stop[0] = s->stop[1] = -1;
     s->tty = isatty(STDIN_FILENO) == 1;
     s->keys = s->tty || keys_always;
     c->priv = s;
@@ -328,6 +347,8 @@ static bool open_stdio(struct chardev *c, bool keys_always, struct err *e)
         return false;
     }
     c->fd = s->input[0];
+    if (s->keys)
+        c->monitor_fd = s->monitor[0];
     c->write = stdio_write;
     c->poll_in = stdio_poll_in;
     c->close = stdio_close;

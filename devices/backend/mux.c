@@ -9,6 +9,7 @@ static const struct {
     {'h', MUX_HELP},
     {'?', MUX_HELP},
     {'b', MUX_BREAK},
+    {'c', MUX_MONITOR},
     {MUX_ESCAPE, MUX_PASS},
 };
 
@@ -29,6 +30,7 @@ const char *mux_help(void)
 {
     return "\r\n"
            "Ctrl-A x       quit\r\n"
+           "Ctrl-A c       the monitor, and back to the guest\r\n"
            "Ctrl-A h       this help\r\n"
            "Ctrl-A b       send a break (Linux: then a SysRq key)\r\n"
            "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";

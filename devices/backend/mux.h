@@ -8,7 +8,7 @@
 
 #define MUX_ESCAPE 0x01 /* Ctrl-A */
 
-enum mux_action { MUX_NOTHING, MUX_PASS, MUX_QUIT, MUX_HELP, MUX_BREAK };
+enum mux_action { MUX_NOTHING, MUX_PASS, MUX_QUIT, MUX_HELP, MUX_BREAK, MUX_MONITOR };
 
 struct mux {
     bool escaped; /* the last byte was Ctrl-A */

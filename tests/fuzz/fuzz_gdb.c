@@ -1,6 +1,6 @@
 /*
- * fuzz_gdb.c: packets of the gdb stub, on a machine that never runs: as bytes, and line by line with
- * the right checksum. Conditions are evaluated too.
+ * fuzz_gdb.c: packets of the gdb stub, on a machine that never runs: as bytes, and line by line
+ * with the right checksum. Conditions are evaluated too.
  */
 #include "frontends/debugger.h"
 #include "frontends/gdb.h"
@@ -33,7 +33,8 @@ static void test_points(struct vm *vm)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     static struct vm *vm; /* making one takes longer than a hundred inputs */
-    static const struct vm_config c = {.ram_bytes = MIB, .cpus = 2, .icount = true, .demo_guest = false};
+    static const struct vm_config c = {
+        .ram_bytes = MIB, .cpus = 2, .icount = true, .demo_guest = false};
     struct debugger d;
     struct err e;
     const u8 *end = data + size, *newline;
