@@ -53,6 +53,7 @@ struct jit_link {
     bool leaves_trace;        /* a trace goes the other way */
     bool counted;             /* jumps are counted, until `heat` is 0 and a trace begins here */
     s32 heat;                 /* negative: no more */
+    u8 retries;               /* recordings that left the loop that it closes */
     struct jit_trace *trace;  /* that is entered by it; or NULL */
     struct node in, in_chunk; /* in to->in; in the list of the chunk that its path lies in */
 };
@@ -455,6 +456,8 @@ void jit_flags_spare(struct tr *t, u32 lost);
 /* Counts n instructions, with flags to spare. Writes the ends of the jumps that are taken when the
  * slice is over; NULL: not there. */
 void jit_emit_count(struct tr *t, unsigned n, u8 *late[2]);
+/* The same in front of the jump back to the top of a loop; it falls through when the slice is over. */
+void jit_emit_count_back(struct tr *t, unsigned n, u8 *late[2], const u8 *top);
 void jit_patch_late(struct asmbuf *a, u8 *late[2]);
 /* left += n; flags stay, r14 does not. */
 void jit_emit_give_back(struct asmbuf *a, unsigned n);

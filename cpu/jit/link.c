@@ -97,11 +97,25 @@ void jit_emit_count(struct tr *t, unsigned n, u8 *late[2])
     }
 }
 
+void jit_emit_count_back(struct tr *t, unsigned n, u8 *late[2], const u8 *top)
+{
+    struct asmbuf *a = &t->a;
+    if (t->j->cpu->shared) {
+        jit_emit_count(t, n, late);
+        x_jmp(a, top);
+        return;
+    }
+    emit_left(a, 5, n);
+    x_jcc(a, 9, top); /* jns */
+    late[0] = late[1] = NULL;
+}
+
 void jit_patch_late(struct asmbuf *a, u8 *late[2])
 {
     if (a->full)
         return;
-    x_patch(late[0], a->p);
+    if (late[0])
+        x_patch(late[0], a->p);
     if (late[1])
         x_patch(late[1], a->p);
 }
@@ -242,19 +256,11 @@ static bool emit_loop(struct tr *t, unsigned side)
     if (!jit_same_source(&t->flags, &t->jb->flags) || t->vec_live != t->jb->vec_live)
         return false;
     u8 *out = x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
-    if (t->j->cpu->shared) {
-        u8 *late[2];
-        jit_emit_count(t, t->b->count, late);
-        x_jmp(a, top);
-        if (a->full)
-            return false;
-        jit_patch_late(a, late);
-    } else {
-        emit_left(a, 5, b->count);
-        x_jcc(a, 9, top); /* jns */
-    }
+    u8 *late[2];
+    jit_emit_count_back(t, b->count, late, top);
     if (a->full)
         return false;
+    jit_patch_late(a, late);
     jit_patch_late(a, late_in);
     jit_emit_notes(t, &t->notes);
     emit_left(a, 0, b->count);

@@ -27,6 +27,7 @@
 #define MISSES_GROUPED 64u /* before it is made again without groups of accesses */
 #define HEAT_AGAIN 5000    /* jumps, until a trace that lost a block is made again */
 #define HEAT_BETTER 100    /* until one that is to become better is */
+#define RETRIES 10         /* recordings that are given up because they leave the loop */
 
 /* ---- what belongs into a trace --------------------------------------------------------------- */
 
@@ -351,8 +352,7 @@ static void emit_bottom(struct emission *e, const u8 *top)
     struct tr *t = &e->t;
     struct asmbuf *a = &t->a;
     u8 *late[2];
-    jit_emit_count(t, e->total, late);
-    x_jmp(a, top);
+    jit_emit_count_back(t, e->total, late, top);
     jit_patch_late(a, late);
     jit_emit_give_back(a, e->total);
     jit_emit_flags(t, &t->flags);
@@ -647,6 +647,17 @@ static bool record_pages(struct cpu *cpu, const struct jit_block *jb)
            (b->gpa2 == ~0ull || record_page(cpu, jb->lin + PAGE_SIZE, b->gpa2));
 }
 
+/* Did the way come round to the jump that it began with, which now goes the other way? Then the
+ * loop happened to end; it is better recorded when it goes on, but for those that never do. */
+static bool leaves_loop(const struct jit_recording *r, unsigned side)
+{
+    struct jit_link *l = r->link;
+    if (r->block[r->count - 1] != l->from || side == l->side || l->retries == RETRIES)
+        return false;
+    l->retries++;
+    return true;
+}
+
 bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side)
 {
     struct jit *j = cpu->jit;
@@ -654,6 +665,11 @@ bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from,
     unsigned n = r->count;
     if (n && !follows(cpu, r, from)) {
         make(j, false);
+        return false;
+    }
+    if (n && leaves_loop(r, side)) {
+        r->link->heat = HEAT_BETTER;
+        r->link = NULL;
         return false;
     }
     if (n)
