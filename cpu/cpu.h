@@ -333,7 +333,7 @@ struct cpu {
         u32 jit_x87_mem; /* and of which instruction the operand's segment is lacking */
         struct jit_trace *jit_missed; /* left just now in the middle of a block; or NULL */
     } __attribute__((aligned(4096)));
-    const void *const *jit_targets;
+    const struct jit_target *jit_targets;
     struct block *from_block; /* translated block whose jump the interpreter just ran; or NULL */
     gva_t from_lin;
     u8 from_side;

@@ -154,18 +154,26 @@ void jit_emit_stream_check(struct tr *t, const struct jit_stream *m, u32 before,
     t->flags_spent = true;
 }
 
+/* The stream that the access of the current instruction belongs to, and where in it; or NULL. */
+static struct jit_stream *stream_of(const struct tr *t, unsigned size, bool write, s32 *at)
+{
+    struct jit_streams *s = t->streams;
+    if (!s || s->of[t->at] == STREAM_NONE)
+        return NULL;
+    struct jit_stream *m = &s->stream[s->of[t->at]];
+    *at = s->at[t->at];
+    if (size > s->size[t->at] && write) /* several PUSHes at once: the last one is the first byte */
+        *at -= (s32)size - s->size[t->at];
+    return *at >= m->low && *at + (s32)size <= m->high && write <= m->write ? m : NULL;
+}
+
 /* The check of an access that belongs to a stream of the trace; false: it does not. */
 static bool stream_access(struct tr *t, unsigned size, bool write, unsigned idx)
 {
     struct asmbuf *a = &t->a;
-    struct jit_streams *s = t->streams;
-    if (!s || s->of[t->at] == STREAM_NONE)
-        return false;
-    struct jit_stream *m = &s->stream[s->of[t->at]];
-    s32 at = s->at[t->at];
-    if (size > s->size[t->at] && write) /* several PUSHes at once: the last one is the first byte */
-        at -= (s32)size - s->size[t->at];
-    if (at < m->low || at + (s32)size > m->high || write > m->write)
+    s32 at;
+    struct jit_stream *m = stream_of(t, size, write, &at);
+    if (!m)
         return false;
     if (m->checked && t->may_spend) {
         op_state(a, 0x03, STREAM_FIELD(m, delta)); /* add */
@@ -200,6 +208,47 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
     c->write = write;
 }
 _Static_assert(TLB_SLOTS == 256, "the index is one byte of the page number");
+
+/* An operand of a stream that was checked needs no register but the one for the distance to the
+ * host's memory, if the rest of it fits beside that. */
+static bool operand_in_place(struct tr *t, const struct insn *in, unsigned size, bool write,
+                             struct host_mem *m)
+{
+    s32 at;
+    const struct jit_stream *s = stream_of(t, size, write, &at);
+    if (!s || !s->checked || !t->is64 || in->seg == SEG_FS || in->seg == SEG_GS)
+        return false;
+    *m = (struct host_mem){.base = H_R15, .disp = in->disp};
+    if (in->base == REG_RIP) {
+        u64 va = t->jb->lin + (u64)(s64)in->disp + (in->index == REG_4G ? 4 * GIB : 0);
+        if ((s64)va != (s32)va)
+            return false;
+        m->disp = (s32)va;
+    } else if (in->base < 16 && in->index == REG_NONE && host_reg[in->base] != SLOT) {
+        m->base = (u8)host_reg[in->base];
+        m->index = H_R15;
+    } else if (in->base == REG_NONE && in->index < 16 && host_reg[in->index] != SLOT) {
+        m->index = (u8)host_reg[in->index];
+        m->scale = in->scale;
+        if (m->index == H_RAX) /* 0 is none */
+            return false;
+    } else if (in->base != REG_NONE || in->index != REG_NONE) {
+        return false;
+    }
+    x_load(&t->a, 1, H_R15, H_RBP, STREAM_FIELD(s, delta));
+    return true;
+}
+
+struct host_mem jit_emit_operand(struct tr *t, const struct insn *in, unsigned size, bool write,
+                                 struct jit_site *site, unsigned i)
+{
+    struct host_mem m;
+    if (operand_in_place(t, in, size, write, &m))
+        return m;
+    jit_emit_address(t, in);
+    jit_emit_tlb_check(t, size, write, site, i);
+    return (struct host_mem){.base = H_R15};
+}
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 

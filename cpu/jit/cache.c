@@ -66,7 +66,9 @@ void jit_isolate(struct jit *j, struct jit_block *jb)
         jit_unlink(j, container_of(jb->in, struct jit_link, in));
     jit_unlink(j, &jb->link[0]);
     jit_unlink(j, &jb->link[1]);
-    jit_head_of(jb)->neg_lin = NO_LIN; /* no indirect jump matches */
+    struct jit_target *target = &j->targets[jit_target_slot(jb->lin)];
+    if (target->entry == rx_of(j, jb->entry))
+        target->key = 0;
 }
 
 /* ---- chunks ---------------------------------------------------------------------------------- */
@@ -79,17 +81,9 @@ static void open_chunk(struct jit *j, unsigned n)
     j->chunk_list[n] = (struct jit_chunk){0};
 }
 
-/* What empty slots of the table of targets point to: a head that matches nothing. */
-static const u8 *no_target(const struct jit *j)
-{
-    return rx_of(j, j->first);
-}
-
 void jit_cache_init(struct jit *j)
 {
-    *(struct jit_head *)(void *)(j->first - sizeof(struct jit_head)) = (struct jit_head){NO_LIN, 0};
-    for (unsigned i = 0; i < TARGETS; i++)
-        j->targets[i] = no_target(j);
+    memset(j->targets, 0, sizeof j->targets);
     u64 bytes = (u64)(j->code.rw + j->code.bytes - j->first);
     j->chunks = bytes / CHUNK_MIN < CHUNKS_MAX ? (unsigned)(bytes / CHUNK_MIN) : CHUNKS_MAX;
     BUG_ON(!j->chunks);
@@ -110,9 +104,6 @@ void jit_cache_add(struct jit *j, struct jit_block *jb)
  * one. A dead block's memory may be another's by now. */
 static void forget(struct jit *j, struct jit_block *jb)
 {
-    const void **target = &j->targets[jit_target_slot(jb->lin)];
-    if (*target == rx_of(j, jb->entry))
-        *target = no_target(j);
     jit_isolate(j, jb);
     if (jb->dead)
         return;

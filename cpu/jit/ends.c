@@ -56,63 +56,79 @@ static void shift_r(struct asmbuf *a, unsigned ext, unsigned reg, unsigned n)
 #define OP_ADD 0x03
 #define OP_CMP 0x3b
 #define SHL 4
-#define SHR 5
 
-/* r15: target -> its guard now. Code with other guards is not in the table. Clobbers r14. */
-static void emit_target_guard(struct tr *t)
+#define TARGET(member) ((s32)offsetof(struct jit_target, member))
+#define JNE 5
+
+void jit_emit_find_target(struct asmbuf *a, unsigned scratch, const u32 *key, bool user,
+                          u8 *miss[TARGET_MISSES])
 {
-    struct asmbuf *a = &t->a;
-    if (!(t->b->key & KEY_CPL3)) {
-        x_load(a, 0, H_R15, H_RBP, STATE(tlb.epoch_global));
-        return;
+    x_ror_quick(a, H_R14, H_R15, 16);
+    x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
+    x_movzx16(a, H_R14, H_R14);
+    shift_r(a, SHL, H_R14, 5);
+    op_load(a, 1, OP_ADD, H_R14, H_RBP, STATE(jit_targets));
+    op_load(a, 1, OP_CMP, H_R15, H_R14, TARGET(lin));
+    miss[0] = x_jcc(a, JNE, a->p);
+    if (key) {
+        put8(a, 0x41); /* cmp dword [r14 + key], key */
+        put8(a, 0x81);
+        put_mem(a, 7, H_R14, TARGET(key));
+        put32(a, *key);
+    } else {
+        x_load(a, 0, scratch, H_RBP, STATE(key));
+        op_load(a, 0, OP_CMP, scratch, H_R14, TARGET(key));
     }
-    shift_r(a, SHL, H_R15, 64 - PAGE_SHIFT - TLB_CODE_SLOT_BITS);
-    shift_r(a, SHR, H_R15, 64 - TLB_CODE_SLOT_BITS);
-    x_load(a, 1, H_R14, H_RBP, STATE(tlb.code));
-    put_rex(a, 0, H_R15, H_R15, H_R14, false); /* mov r15d, [r14 + r15 * 4] */
-    put8(a, 0x8b);
-    put_sib(a, H_R15, H_R14, H_R15, 2, 0);
+    miss[1] = x_jcc(a, JNE, a->p);
+    if (user) {
+        x_load(a, 1, scratch, H_RBP, STATE(tlb.code));
+        op_load(a, 1, OP_ADD, scratch, H_R14, TARGET(code_at));
+        x_load(a, 0, scratch, scratch, 0);
+    } else {
+        x_load(a, 0, scratch, H_RBP, STATE(tlb.epoch_global));
+    }
+    op_load(a, 0, OP_CMP, scratch, H_R14, TARGET(guard));
+    miss[2] = x_jcc(a, JNE, a->p);
+}
+_Static_assert(sizeof(struct jit_target) == 32, "the slot is found by a shift");
+
+void jit_emit_keep_target(struct asmbuf *a, bool kept)
+{
+    if (!kept)
+        return;
+    x_load(a, 1, H_R14, H_R14, TARGET(entry));
+    x_store(a, 1, H_R14, H_RBP, STATE(jit_target));
+}
+
+void jit_emit_go_to_target(struct asmbuf *a, bool kept)
+{
+    if (!kept)
+        put8(a, 0x41); /* jmp [r14 + entry], or [rbp + jit_target] */
+    put8(a, 0xff);
+    put_mem(a, 4, kept ? H_RBP : H_R14, kept ? STATE(jit_target) : TARGET(entry));
 }
 
 /*
- * The guards of an indirect jump whose target is in r15, with flags to spare: takes the entry from
- * the table and goes there if it stands for this address, the mapping is still right and the slice
- * not over. Else leaves to record i with nothing committed.
+ * An indirect jump whose target is in r15, with flags to spare: goes to its code if there is one
+ * that stands for this address, the mapping is still right and the slice not over. Else leaves to
+ * record i with nothing committed.
  */
 static void emit_indirect(struct tr *t, unsigned i, enum stack_effect effect)
 {
     struct asmbuf *a = &t->a;
-    u8 *late[2];
-    x_ror_quick(a, H_R14, H_R15, 16);
-    x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
-    x_movzx16(a, H_R14, H_R14);
-    shift_r(a, SHL, H_R14, 3);
-    op_load(a, 1, OP_ADD, H_R14, H_RBP, STATE(jit_targets));
-    x_load(a, 1, H_R14, H_R14, 0);
-    x_store(a, 1, H_R14, H_RBP, STATE(jit_target));
-    x_load(a, 1, H_R14, H_R14,
-           -(s32)sizeof(struct jit_head) + (s32)offsetof(struct jit_head, neg_lin));
-    x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
-    put8(a, 0x49); /* cmp r14, -key */
-    put8(a, 0x81);
-    put8(a, 0xfe);
-    put32(a, -t->key);
-    u8 *miss = x_jcc(a, 5, a->p); /* jne */
-    emit_target_guard(t);
-    x_load(a, 1, H_R14, H_RBP, STATE(jit_target));
-    op_load(a, 0, OP_CMP, H_R15, H_R14,
-            -(s32)sizeof(struct jit_head) + (s32)offsetof(struct jit_head, guard));
-    u8 *stale = x_jcc(a, 5, a->p);
+    bool kept = effect == STACK_PUSH || jit_flags_take_scratch(&t->flags);
+    u8 *late[2], *miss[TARGET_MISSES];
+    jit_emit_find_target(a, H_R15, &t->key, t->key & KEY_CPL3, miss);
     jit_emit_count(t, t->b->count, late);
+    jit_emit_keep_target(a, kept);
     emit_stack_effect(t, effect, &t->b->insn[i]);
-    put8(a, 0xff); /* jmp [rbp + jit_target] */
-    put_mem(a, 4, H_RBP, STATE(jit_target));
+    jit_emit_go_to_target(a, kept);
     jit_patch_late(a, late);
     jit_emit_give_back(a, t->b->count);
     if (a->full)
         return;
-    x_patch(miss, a->p);
-    x_patch(stale, a->p);
+    for (unsigned k = 0; k < TARGET_MISSES; k++)
+        x_patch(miss[k], a->p);
     jit_emit_flags(t, &t->flags);
     jit_emit_exit_record(t, i);
 }

@@ -32,13 +32,14 @@ struct jit_site {
     struct jit_block *jb;
 };
 
-/* Stands right before a block's entry in code memory; read by indirect jumps. */
-struct jit_head {
-    u64 neg_lin; /* minus (linear address + key), or NO_LIN */
-    u64 guard;   /* jit_guard_value when its mapping was last known to be right */
+/* Where a computed jump goes: found by the address, for one that has been entered lately. */
+struct jit_target {
+    gva_t lin;
+    u32 guard;       /* jit_guard_value when its mapping was last known to be right */
+    u32 key;         /* KEY_*; 0: nothing is there */
+    const u8 *entry; /* executable view */
+    u64 code_at;     /* of a program's: where its guard lies in tlb.code, in bytes */
 };
-
-#define NO_LIN 0x0000900000000000ull /* minus it is not canonical: no jump target matches */
 #define TARGETS 65536u
 
 struct node {
@@ -222,9 +223,9 @@ struct jit {
         *stub_stream[TLB_CHECKED][2];
     u16 stream_free[TLB_STREAMS]; /* entries of tlb.stream that no trace has */
     unsigned streams_free;
-    const void *targets[TARGETS]; /* entries, executable view; by target_slot */
-    const u8 *mxcsr_masks;        /* a constant in code memory */
-    u8 *last;                     /* entry of the block emitted last */
+    struct jit_target targets[TARGETS]; /* by jit_target_slot */
+    const u8 *mxcsr_masks;              /* a constant in code memory */
+    u8 *last;                           /* entry of the block emitted last */
     struct row_traits *rows;
     bool fcomi_keeps_c1; /* a habit of the host */
     bool bmi2;           /* of the host, and not forbidden by a test */
@@ -260,12 +261,7 @@ void jit_unlink(struct jit *j, struct jit_link *l);
 /* Cuts every jump to and from a block. */
 void jit_isolate(struct jit *j, struct jit_block *jb);
 
-static inline struct jit_head *jit_head_of(const struct jit_block *jb)
-{
-    return (struct jit_head *)(void *)(jb->entry - sizeof(struct jit_head));
-}
-
-/* As emit_indirect computes it. */
+/* As jit_emit_find_target computes it. */
 static inline unsigned jit_target_slot(gva_t lin)
 {
     return (unsigned)(lin + (lin >> 16)) & (TARGETS - 1);
@@ -375,6 +371,24 @@ void jit_emit_address(struct tr *t, const struct insn *in);
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
                         unsigned idx);
+/* A memory operand on the host: [base + index << scale + disp]; index 0 is none. */
+struct host_mem {
+    u8 base, index, scale;
+    s32 disp;
+};
+
+/* The address and the check of a memory operand, and where it is then. Clobbers r14, r15. */
+struct host_mem jit_emit_operand(struct tr *t, const struct insn *in, unsigned size, bool write,
+                                 struct jit_site *site, unsigned i);
+
+static inline void put_host_mem(struct asmbuf *a, unsigned reg, const struct host_mem *m)
+{
+    if (m->index)
+        put_sib(a, reg, m->base, m->index, m->scale, m->disp);
+    else
+        put_mem(a, reg, m->base, m->disp);
+}
+
 /* Offset of a member of the first level from rbp. */
 static inline s32 jit_tlb_field(unsigned mode, size_t member)
 {
@@ -429,6 +443,8 @@ static inline unsigned stack_slot_size(const struct tr *t)
 
 /* Makes the flags again, from their source; now, if they are spent; around each instruction. */
 void jit_emit_flags(struct tr *t, const struct flag_source *s);
+/* Does that take r14 or r15? */
+bool jit_flags_take_scratch(const struct flag_source *s);
 bool jit_same_source(const struct flag_source *x, const struct flag_source *y);
 /* Does it need what is in jit_kept? */
 bool jit_source_is_kept(const struct flag_source *s);
@@ -441,7 +457,8 @@ void jit_emit_load_left(struct tr *t, unsigned n);
 /* CMP or TEST of memory, whose operand can be kept for making the flags again. After the access
  * check, which is t->cold[cold]. */
 bool jit_can_keep_operand(const struct insn *in);
-void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold);
+void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold,
+                           const struct host_mem *m);
 static inline s32 jit_kept_slot(unsigned place)
 {
     return STATE(jit_kept) + 8 * (s32)(place - PLACE_KEPT);
@@ -456,11 +473,22 @@ void jit_flags_spare(struct tr *t, u32 lost);
 /* Counts n instructions, with flags to spare. Writes the ends of the jumps that are taken when the
  * slice is over; NULL: not there. */
 void jit_emit_count(struct tr *t, unsigned n, u8 *late[2]);
-/* The same in front of the jump back to the top of a loop; it falls through when the slice is over. */
+/* The same in front of the jump back to the top of a loop; it falls through when the slice is over.
+ */
 void jit_emit_count_back(struct tr *t, unsigned n, u8 *late[2], const u8 *top);
 void jit_patch_late(struct asmbuf *a, u8 *late[2]);
 /* left += n; flags stay, r14 does not. */
 void jit_emit_give_back(struct asmbuf *a, unsigned n);
+
+/* Where the code for a computed jump's target (r15) is: r14 = its struct jit_target. key: of the
+ * mode there, or NULL for the CPU's now. Spends flags and `scratch`; `miss` are the ends of the
+ * jumps that are taken when it is not there. */
+#define TARGET_MISSES 3
+void jit_emit_find_target(struct asmbuf *a, unsigned scratch, const u32 *key, bool user,
+                          u8 *miss[TARGET_MISSES]);
+/* Keeps r14 from what clobbers it, if `kept`; and the jump to the code that it stands for. */
+void jit_emit_keep_target(struct asmbuf *a, bool kept);
+void jit_emit_go_to_target(struct asmbuf *a, bool kept);
 
 /* ---- traces: trace.c ------------------------------------------------------------------------- */
 

@@ -78,14 +78,16 @@ static bool is_listed(const struct jit_block *jb)
     return jit_guard_of(jb) == (jb->block->key & KEY_CPL3 ? GUARD_PAGE : GUARD_GLOBAL);
 }
 
-/* Only when it has to be: the head shares its cache line with code that is about to run, and the
- * host takes every store there for self-modification. */
-static void refresh_head(struct cpu *cpu, struct jit_block *jb)
+/* Lets computed jumps find it. */
+static void list(struct cpu *cpu, struct jit_block *jb)
 {
-    struct jit_head *h = jit_head_of(jb);
-    u32 guard = jit_guard_value(cpu, jb);
-    if (h->guard != guard)
-        h->guard = guard;
+    if (is_listed(jb))
+        cpu->jit->targets[jit_target_slot(jb->lin)] =
+            (struct jit_target){.lin = jb->lin,
+                                .guard = jit_guard_value(cpu, jb),
+                                .key = jb->block->key,
+                                .entry = rx_of(cpu->jit, jb->entry),
+                                .code_at = tlb_code_slot(jb->lin) * sizeof(u32)};
 }
 
 static void link_from(struct cpu *cpu, struct jit_block *to);
@@ -154,8 +156,7 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     }
     if (unlikely(j->recording.link) && jit_record(cpu, jb, from, cpu->from_side))
         return b->first_fn(cpu, in);
-    refresh_head(cpu, jb);
-    j->targets[jit_target_slot(jb->lin)] = rx_of(j, jb->entry);
+    list(cpu, jb);
     j->stats.entries++;
     j->since = cpu_icount(cpu);
     j->running = true;
@@ -192,20 +193,17 @@ static const void *code_here(struct cpu *cpu)
 {
     struct jit *j = cpu->jit;
     gva_t lin = (cpu->seg[SEG_CS].base + cpu->rip) & cpu->amask;
-    const u8 *code = j->targets[jit_target_slot(lin)];
-    const struct jit_head *h = (const struct jit_head *)(const void *)code - 1;
+    const struct jit_target *target = &j->targets[jit_target_slot(lin)];
     u32 guard =
         cpu->key & KEY_CPL3 ? cpu->tlb.code[tlb_code_slot(lin)] : (u32)cpu->tlb.epoch_global;
-    if (likely(h->neg_lin == -(lin + cpu->key) && h->guard == guard))
-        return code;
+    if (likely(target->lin == lin && target->key == cpu->key && target->guard == guard))
+        return target->entry;
     const struct block *b = block_find(cpu, lin);
     struct jit_block *jb = b->dead ? NULL : find(b, lin);
     if (!jb)
         return NULL;
-    refresh_head(cpu, jb);
-    code = rx_of(j, jb->entry);
-    j->targets[jit_target_slot(lin)] = code;
-    return code;
+    list(cpu, jb);
+    return rx_of(j, jb->entry);
 }
 
 const void *jit_run_system(struct cpu *cpu, struct jit_site *site)
@@ -299,8 +297,6 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     jit_verify(jb->entry, jb->bytes);
     jit_cache_add(j, jb);
     j->last = jb->entry;
-    *jit_head_of(jb) =
-        (struct jit_head){is_listed(jb) ? -(lin + b->key) : NO_LIN, jit_guard_value(cpu, jb)};
     jb->other = b->jit;
     b->jit = jb;
     b->insn[0].fn = op_enter_jit;
@@ -352,7 +348,7 @@ static void start(struct jit *j)
     j->next = j->code.rw;
     j->end = j->code.rw + j->code.bytes;
     jit_emit_stubs(j);
-    j->first = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 64);
+    j->first = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next, 64);
     jit_cache_init(j);
 }
 

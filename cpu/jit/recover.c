@@ -282,6 +282,19 @@ void jit_emit_flags(struct tr *t, const struct flag_source *s)
     }
 }
 
+static bool takes_scratch(u8 place)
+{
+    return place >= PLACE_KEPT || host_reg[place] == SLOT;
+}
+
+bool jit_flags_take_scratch(const struct flag_source *s)
+{
+    if (s->kind == SRC_NONE)
+        return false;
+    return (s->kind != SRC_CMP && s->kind != SRC_TEST) || takes_scratch(s->a) ||
+           (!s->has_imm && takes_scratch(s->b));
+}
+
 /* ---- along the code -------------------------------------------------------------------------- */
 
 static bool is_plain(const struct tr *t, const struct insn *in)
@@ -324,17 +337,17 @@ static bool wanted_ahead(const struct tr *t, unsigned *checks)
     return true;
 }
 
-/* reg = the value at [r15], zero-extended */
-static void load_value(struct asmbuf *a, unsigned reg, unsigned size)
+/* reg = the value in memory, zero-extended */
+static void load_value(struct asmbuf *a, unsigned reg, unsigned size, const struct host_mem *m)
 {
-    put_rex(a, size == 8, reg, 0, H_R15, false);
+    put_rex(a, size == 8, reg, m->index, m->base, false);
     if (size < 4) {
         put8(a, 0x0f);
         put8(a, size == 1 ? 0xb6 : 0xb7);
     } else {
         put8(a, 0x8b);
     }
-    put_mem(a, reg, H_R15, 0);
+    put_host_mem(a, reg, m);
 }
 
 /* What the handler of the instruction would do first; SDM vol. 2, CMP, TEST. */
@@ -350,7 +363,8 @@ static const struct insn *op_keep_b(struct cpu *cpu, const struct insn *in)
     NEXT;
 }
 
-void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold)
+void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold,
+                           const struct host_mem *m)
 {
     struct asmbuf *a = &t->a;
     struct flag_source s = source_of(in, insn_row(in), &t->j->rows[in->row]);
@@ -360,7 +374,7 @@ void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold)
     c->keep = s.a == PLACE_KEPT ? s.a : s.b;
     if (c->site)
         c->site->in.fn = c->keep == PLACE_KEPT ? op_keep_a : op_keep_b;
-    load_value(a, H_R14, s.size);
+    load_value(a, H_R14, s.size, m);
     if (wanted_ahead(t, &checks))
         x_store(a, 1, H_R14, H_RBP, jit_kept_slot(c->keep));
     c->back = a->p;

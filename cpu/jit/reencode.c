@@ -124,8 +124,8 @@ static void put_imm(struct asmbuf *a, const struct insn_row *r, const struct ins
 struct places {
     unsigned opcode; /* the instruction's, or the one with its operands in the other order */
     unsigned reg, rm;
-    bool mem; /* rm is memory, at [rm + disp] */
-    s32 disp;
+    bool mem; /* rm is not it, but `at` */
+    struct host_mem at;
     bool rex; /* for the low byte of a register that has none without REX */
 };
 
@@ -140,7 +140,10 @@ static void put_insn(struct tr *t, const struct insn *in, const struct insn_row 
         put8(a, 0x66);
     if (r->pfx == PF3)
         put8(a, 0xf3);
-    put_rex(a, in->osz == 8, p->reg, 0, p->rm, p->rex);
+    if (p->mem)
+        put_rex(a, in->osz == 8, p->reg, p->at.index, p->at.base, p->rex);
+    else
+        put_rex(a, in->osz == 8, p->reg, 0, p->rm, p->rex);
     if (r->map != OB)
         put8(a, 0x0f);
     if (r->map == T38) /* MOVBE, ADCX, ADOX */
@@ -149,7 +152,7 @@ static void put_insn(struct tr *t, const struct insn *in, const struct insn_row 
     if (r->modrm == MRM_NONE)
         return;
     if (p->mem)
-        put_mem(a, p->reg, p->rm, p->disp);
+        put_host_mem(a, p->reg, &p->at);
     else
         put8(a, 0xc0 | (p->reg & 7) << 3 | (p->rm & 7));
 }
@@ -252,9 +255,8 @@ static bool emit_swapped(struct tr *t, const struct insn *in, const struct insn_
     put_insn(t, in, r,
              &(struct places){.opcode = test ? in->opcode : in->opcode ^ 2u,
                               .reg = (unsigned)e.host,
-                              .rm = H_RBP,
                               .mem = true,
-                              .disp = slot(g.guest),
+                              .at = {.base = H_RBP, .disp = slot(g.guest)},
                               .rex = tr->byte_g && e.host >= 4});
     return true;
 }
@@ -295,15 +297,13 @@ static bool emit_modrm_form(struct tr *t, const struct insn *in, unsigned i,
             return false;
         struct jit_site *s = jit_new_site(t, in, i);
         unsigned cold = t->colds;
-        jit_emit_address(t, in);
-        jit_emit_tlb_check(t, size, tr->writes_e, s, i);
+        p.at = jit_emit_operand(t, in, size, tr->writes_e, s, i);
         if (jit_can_keep_operand(in)) {
-            jit_emit_kept_compare(t, in, cold);
+            jit_emit_kept_compare(t, in, cold, &p.at);
             return true;
         }
     } else if (e_stays) {
-        p.rm = H_RBP;
-        p.disp = slot(e.guest);
+        p.at = (struct host_mem){.base = H_RBP, .disp = slot(e.guest)};
     } else if (e_slot && loads_first(r, size, e_first)) {
         x_load(a, 1, H_R15, H_RBP, slot(e.guest));
     }

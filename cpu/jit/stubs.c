@@ -124,34 +124,6 @@ static void emit_x87_stub(struct jit *j, struct asmbuf *a)
     x_jmp(a, j->stub_exit_record);
 }
 
-/* op r64, [base + disp] */
-static void op_load(struct asmbuf *a, unsigned w, unsigned opcode, unsigned reg, unsigned base,
-                    s32 disp)
-{
-    put_rex(a, w, reg, 0, base, false);
-    put8(a, opcode);
-    put_mem(a, reg, base, disp);
-}
-
-#define OP_ADD 0x03
-#define OP_CMP 0x3b
-#define HEAD(member) ((s32)offsetof(struct jit_head, member) - (s32)sizeof(struct jit_head))
-
-/* rax = the guard of the code at r15; clobbers r14. As emit_target_guard (ends.c). */
-static void emit_guard_at_target(struct asmbuf *a, bool user)
-{
-    if (!user) {
-        x_load(a, 0, H_RAX, H_RBP, STATE(tlb.epoch_global));
-        return;
-    }
-    x_shift_imm(a, SHIFT_SHL, H_RAX, H_R15, 64 - PAGE_SHIFT - TLB_CODE_SLOT_BITS);
-    x_shift_imm(a, SHIFT_SHR, H_RAX, H_RAX, 64 - TLB_CODE_SLOT_BITS);
-    x_load(a, 1, H_R14, H_RBP, STATE(tlb.code));
-    put_rex(a, 0, H_RAX, H_RAX, H_R14, false); /* mov eax, [r14 + rax * 4] */
-    put8(a, 0x8b);
-    put_sib(a, H_RAX, H_R14, H_RAX, 2, 0);
-}
-
 /*
  * After a change of privilege that was done in place: goes on at r15, with flags from jit_flags and
  * RAX from jit_rax. The table of targets is looked at as a computed jump does (ends.c), but for the
@@ -160,31 +132,14 @@ static void emit_guard_at_target(struct asmbuf *a, bool user)
 static void emit_go_stub(struct jit *j, struct asmbuf *a, bool user)
 {
     j->stub_go[user] = a->p;
-    x_ror_quick(a, H_R14, H_R15, 16);
-    x_lea_sib(a, 1, H_R14, H_R14, H_R15, 0, 0);
-    x_movzx16(a, H_R14, H_R14);
-    put_rex(a, 1, H_R14, H_R14, H_R14, false); /* lea r14, [r14 * 8] */
-    put8(a, 0x8d);
-    put_sib(a, H_R14, -1, H_R14, 3, 0);
-    op_load(a, 1, OP_ADD, H_R14, H_RBP, STATE(jit_targets));
-    x_load(a, 1, H_R14, H_R14, 0);
-    x_store(a, 1, H_R14, H_RBP, STATE(jit_target));
-    x_load(a, 1, H_RAX, H_R14, HEAD(neg_lin));
-    x_load(a, 0, H_R14, H_RBP, STATE(key));
-    x_lea_sib(a, 1, H_RAX, H_RAX, H_R14, 0, 0);
-    put_rex(a, 1, H_R15, 0, H_RAX, false); /* add rax, r15 */
-    put8(a, 0x01);
-    put8(a, 0xc0 | (H_R15 & 7) << 3);
-    u8 *miss = x_jcc(a, 5, a->p); /* jne */
-    emit_guard_at_target(a, user);
-    x_load(a, 1, H_R14, H_RBP, STATE(jit_target));
-    op_load(a, 0, OP_CMP, H_RAX, H_R14, HEAD(guard));
-    u8 *stale = x_jcc(a, 5, a->p);
+    u8 *miss[TARGET_MISSES];
+    jit_emit_find_target(a, H_RAX, NULL, user, miss);
+    x_load(a, 1, H_R14, H_R14, (s32)offsetof(struct jit_target, entry));
     jit_emit_restore_flags(a);
     emit_jmp_r14(a);
 
-    x_patch(miss, a->p);
-    x_patch(stale, a->p);
+    for (unsigned i = 0; i < TARGET_MISSES; i++)
+        x_patch(miss[i], a->p);
     x_store(a, 1, H_R15, H_RBP, STATE(rip));
     jit_emit_restore_flags(a);
     emit_spill(a);

@@ -259,6 +259,29 @@ static bool emit_step_end(struct emission *e, const struct jit_block *next)
     return ok && t->colds + 4 <= ARRAY_SIZE(t->cold);
 }
 
+/* Ends the trace where its last jump goes, wherever that is. */
+static bool emit_computed_end(struct emission *e)
+{
+    struct tr *t = &e->t;
+    const struct insn *in = &t->b->insn[last_of(t)];
+    u8 *miss[TARGET_MISSES];
+    unsigned colds = t->colds;
+    t->at = e->done[e->step] + last_of(t);
+    if (t->colds + 2 + TARGET_MISSES > ARRAY_SIZE(t->cold) || !emit_target(t, in))
+        return false;
+    jit_flags_spare(t, 0);
+    jit_emit_find_target(&t->a, H_R15, &t->key, t->key & KEY_CPL3, miss);
+    for (unsigned i = 0; i < TARGET_MISSES; i++)
+        t->cold[t->colds++] =
+            (struct cold){.from = miss[i], .idx = last_of(t), .quick = true, .flags = t->flags};
+    mark_colds(e, colds);
+    bool kept = jit_flags_take_scratch(&t->flags);
+    jit_emit_keep_target(&t->a, kept);
+    jit_emit_flags(t, &t->flags);
+    jit_emit_go_to_target(&t->a, kept);
+    return true;
+}
+
 /* Checks, in front of a loop, the streams that do not change in it. */
 static void emit_invariants(struct emission *e)
 {
@@ -379,7 +402,11 @@ static enum outcome emit_steps(struct emission *e, unsigned *bad)
             }
         }
         bool last = s + 1 == p->count;
-        if (last && !p->loop) {
+        const struct insn *end = &t->b->insn[last_of(t)];
+        if (last && !p->loop && row_template(insn_row(end)) == T_JMP_E) {
+            if (!emit_computed_end(e))
+                return FAILED;
+        } else if (last && !p->loop) {
             jit_want_flags(t);
             emit_leave(e, &t->flags);
         } else if (!emit_step_end(e, p->way->block[last ? 0 : s + 1])) {

@@ -178,7 +178,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     t.is64 = t.b->key & KEY_CODE64;
     t.key = t.b->key;
     t.mode = KEY_TLB_MODE(t.key);
-    u8 *start = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next + sizeof(struct jit_head), 16);
+    u8 *start = (u8 *)(uintptr_t)align_up((u64)(uintptr_t)j->next, 16);
     t.a = jit_asmbuf(j, start);
     if (start >= t.a.end)
         return false;

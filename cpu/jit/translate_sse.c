@@ -336,19 +336,20 @@ void jit_emit_misaligned_misses(struct asmbuf *a, unsigned size)
     x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
 }
 
+/* mem: its operand, when that is memory; else it is the register rm. */
 static void put_vec_insn(struct asmbuf *a, const struct insn *in, const struct insn_row *r,
-                         unsigned reg, unsigned rm)
+                         unsigned reg, unsigned rm, const struct host_mem *mem)
 {
     static const u8 prefix[] = {[P66] = 0x66, [PF3] = 0xf3, [PF2] = 0xf2};
     if (r->pfx >= P66)
         put8(a, prefix[r->pfx]);
-    put_rex(a, in->pfx & PFX_W, reg, 0, rm, false);
+    put_rex(a, in->pfx & PFX_W, reg, in->mem ? mem->index : 0, in->mem ? mem->base : rm, false);
     put8(a, 0x0f);
     if (r->map != TB)
         put8(a, r->map == T38 ? 0x38 : 0x3a);
     put8(a, in->opcode);
     if (in->mem)
-        put_mem(a, reg, rm, 0);
+        put_host_mem(a, reg, mem);
     else
         put8(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
     for (unsigned i = 0; i < 3; i++)
@@ -389,6 +390,7 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
     bool gpr_e = tr->vec_gpr == VEC_GPR_E && !in->mem, gpr_g = tr->vec_gpr == VEC_GPR_G;
 
     unsigned size = jit_vec_bytes(tr, in);
+    struct host_mem mem = {.base = H_R15};
 
     if (!(t->b->key & (in->vex       ? KEY_AVX
                        : tr->vec_xmm ? KEY_SSE
@@ -408,10 +410,14 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
         jit_want_x87(t, i);
     if (in->mem) {
         struct jit_site *site = jit_new_site(t, in, i);
-        jit_emit_address(t, in);
-        if (tr->vec_aligned)
-            jit_emit_misaligned_misses(a, size);
-        jit_emit_tlb_check(t, size, tr->vec_store, site, i);
+        if (tr->vec_aligned || in->vex || tr->vec_guards) {
+            jit_emit_address(t, in);
+            if (tr->vec_aligned)
+                jit_emit_misaligned_misses(a, size);
+            jit_emit_tlb_check(t, size, tr->vec_store, site, i);
+        } else {
+            mem = jit_emit_operand(t, in, size, tr->vec_store, site, i);
+        }
         rm = H_R15;
         if (r->ops == &ops_sse_ldmxcsr) {
             emit_ldmxcsr(t, site, i);
@@ -428,7 +434,7 @@ bool jit_emit_vec(struct tr *t, const struct insn *in, unsigned i)
     if (in->vex)
         jit_put_avx_insn(t, in, reg, rm, tr->vec_gpr != VEC_GPR_NONE);
     else
-        put_vec_insn(a, in, r, reg, rm);
+        put_vec_insn(a, in, r, reg, rm, &mem);
     if (gpr_e && host_reg[in->rm] == SLOT && tr->vec_store)
         x_store(a, 1, H_R15, H_RBP, slot(in->rm));
     if (gpr_g && host_reg[in->reg] == SLOT)
