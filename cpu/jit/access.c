@@ -209,14 +209,11 @@ void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site
 }
 _Static_assert(TLB_SLOTS == 256, "the index is one byte of the page number");
 
-/* An operand of a stream that was checked needs no register but the one for the distance to the
- * host's memory, if the rest of it fits beside that. */
-static bool operand_in_place(struct tr *t, const struct insn *in, unsigned size, bool write,
-                             struct host_mem *m)
+/* Does an operand need no register but r15 for the distance to the host's memory, because the rest
+ * of it fits beside that? */
+static bool fits_in_place(const struct tr *t, const struct insn *in, struct host_mem *m)
 {
-    s32 at;
-    const struct jit_stream *s = stream_of(t, size, write, &at);
-    if (!s || !s->checked || !t->is64 || in->seg == SEG_FS || in->seg == SEG_GS)
+    if (!t->is64 || in->seg == SEG_FS || in->seg == SEG_GS)
         return false;
     *m = (struct host_mem){.base = H_R15, .disp = in->disp};
     if (in->base == REG_RIP) {
@@ -235,7 +232,6 @@ static bool operand_in_place(struct tr *t, const struct insn *in, unsigned size,
     } else if (in->base != REG_NONE || in->index != REG_NONE) {
         return false;
     }
-    x_load(&t->a, 1, H_R15, H_RBP, STREAM_FIELD(s, delta));
     return true;
 }
 
@@ -243,8 +239,18 @@ struct host_mem jit_emit_operand(struct tr *t, const struct insn *in, unsigned s
                                  struct jit_site *site, unsigned i)
 {
     struct host_mem m;
-    if (operand_in_place(t, in, size, write, &m))
+    s32 at;
+    struct jit_stream *s = stream_of(t, size, write, &at);
+    if (s && (s->checked || t->may_spend) && fits_in_place(t, in, &m)) {
+        if (!s->checked) {
+            jit_emit_address(t, in);
+            jit_emit_stream_check(t, s, (u32)(at - s->low), i);
+            t->cold[t->colds - 1].hit = t->a.p;
+            s->checked = !s->alone;
+        }
+        x_load(&t->a, 1, H_R15, H_RBP, STREAM_FIELD(s, delta));
         return m;
+    }
     jit_emit_address(t, in);
     jit_emit_tlb_check(t, size, write, site, i);
     return (struct host_mem){.base = H_R15};

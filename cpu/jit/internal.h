@@ -332,6 +332,7 @@ struct cold {
     bool quick;             /* from the quick check: RCX is there, the flags are not */
     struct flag_source flags;
     u8 step;  /* of the trace */
+    u8 run;   /* instructions from idx on whose handlers are to run; 0: `site` or an exit */
     u8 keep;  /* PLACE_*: the handler only reads the operand, into there and r14; 0: it does all */
     u8 *hit;  /* after the access check, for the second level's answer (refill.c) */
     u16 size; /* of the access; 0: it is no access check */
@@ -425,7 +426,8 @@ bool jit_emit_bit_string(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_push_mem(struct tr *t, const struct insn *in, unsigned i);
 bool jit_emit_reencoded(struct tr *t, const struct insn *in, unsigned i);
 /* How many instructions from i on, before `end`, are PUSHes or POPs that one check serves; 0: none.
- * When it misses, the interpreter goes on with the first of them. */
+ * When it misses, their handlers run; in a trace, the interpreter goes on with the first of them.
+ */
 unsigned jit_stack_run(const struct tr *t, unsigned i, unsigned end);
 void jit_emit_stack_run(struct tr *t, unsigned i, unsigned n);
 #define STACK_RUN_MAX 8u

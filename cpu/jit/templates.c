@@ -133,7 +133,10 @@ void jit_emit_stack_run(struct tr *t, unsigned i, unsigned n)
         lost |= BIT(in[k].rm);
     jit_flags_spare(t, lost);
     x_lea(&t->a, t->is64, H_R15, H_R12, push ? -bytes : 0);
+    unsigned cold = t->colds;
     jit_emit_tlb_check(t, (unsigned)bytes, push, NULL, i);
+    if (t->colds > cold)
+        t->cold[cold].run = (u8)n;
     for (unsigned k = 0; k < n; k++) {
         if (push)
             emit_run_push(t, &in[k], bytes - size * (s32)(k + 1));
@@ -141,6 +144,8 @@ void jit_emit_stack_run(struct tr *t, unsigned i, unsigned n)
             emit_run_pop(t, &in[k], size * (s32)k);
     }
     x_lea(&t->a, t->is64, H_R12, H_R12, push ? -bytes : bytes);
+    if (t->colds > cold)
+        t->cold[cold].back = t->a.p;
     t->may_spend = false;
     t->j->stats.templates += n;
 }

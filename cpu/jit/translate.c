@@ -19,6 +19,20 @@ static void emit_cold_state(struct tr *t, const struct cold *c)
         x_load(&t->a, 1, H_RCX, H_RBP, STATE(jit_rcx));
 }
 
+/* A check that several PUSHes or POPs share missed: mostly they lie in two pages. */
+static void emit_cold_run(struct tr *t, const struct cold *c)
+{
+    x_patch(c->from, t->a.p);
+    jit_emit_refill(t, c);
+    emit_cold_state(t, c);
+    jit_emit_notes(t, &c->notes);
+    for (unsigned i = c->idx; i < c->idx + c->run; i++)
+        jit_emit_handler_call(t, jit_new_site(t, &t->b->insn[i], i));
+    if (c->vec_live)
+        jit_emit_vec_enter(t, c->idx + c->run);
+    x_jmp(&t->a, c->back);
+}
+
 void jit_emit_colds(struct tr *t)
 {
     struct asmbuf *a = &t->a;
@@ -38,6 +52,10 @@ void jit_emit_colds(struct tr *t)
             if (c->keep)
                 x_load(a, 1, H_R14, H_RBP, jit_kept_slot(c->keep));
             x_jmp(a, c->back);
+            continue;
+        }
+        if (c->run) {
+            emit_cold_run(t, c);
             continue;
         }
         bool is_site = c->from == t->jb->site[0] || c->from == t->jb->site[1];
