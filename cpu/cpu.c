@@ -42,15 +42,22 @@ static void memory_changed(void *opaque)
     smp_resume(cpu->smp);
 }
 
+struct cpu *cpu_alloc(void)
+{
+    struct cpu *cpu = aligned_alloc(4096, align_up(sizeof *cpu, 4096));
+    if (cpu)
+        memset(cpu, 0, sizeof *cpu);
+    return cpu;
+}
+
 struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct clock *clock,
                        const struct cpu_hooks *hooks, void *vm, struct err *e)
 {
-    struct cpu *cpu = aligned_alloc(4096, align_up(sizeof *cpu, 4096));
+    struct cpu *cpu = cpu_alloc();
     if (!cpu) {
         err_host(e, "out of memory for a CPU");
         return NULL;
     }
-    memset(cpu, 0, sizeof *cpu);
     cpu->model = model;
     cpu->phys = phys;
     cpu->clock = clock;

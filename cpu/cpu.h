@@ -349,6 +349,8 @@ struct cpu {
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* Zeroes, placed as the struct wants it, for free(). NULL: the host has no memory. */
+struct cpu *cpu_alloc(void);
 struct cpu *cpu_create(const struct cpu_model *model, struct phys *phys, struct clock *clock,
                        const struct cpu_hooks *hooks, void *vm, struct err *e);
 void cpu_destroy(struct cpu *cpu);

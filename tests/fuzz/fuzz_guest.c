@@ -202,13 +202,13 @@ static void enter(struct vm *vm, unsigned mode, const u8 *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    static const char *const personalities[] = {"none", "null", "kvm"};
+    static const char *const personalities[] = {"none", "null", "kvm", "hyperv", "vmware"};
     static const char *const devices[] = {"isa-debug-exit", "pc-testdev", NULL};
     char path[64];
     struct err e = {0};
     struct vm_config cfg = {
         .ram_bytes = 2 * MIB,
-        .pv = personalities[size ? data[0] % 3 : 0],
+        .pv = personalities[size ? data[0] % ARRAY_SIZE(personalities) : 0],
         .kernel = path,
         .no_reboot = true,
         .devices = devices,
@@ -224,7 +224,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     vm = vm_create(&cfg, &e);
     unlink(path);
     if (vm) {
-        enter(vm, data[0] / 3 % 3, data + 1, size - 1);
+        enter(vm, data[0] / ARRAY_SIZE(personalities) % 3, data + 1, size - 1);
         vm_explain_stop(vm, vm_run(vm, RUN_NS), sink());
         vm_destroy(vm);
     }

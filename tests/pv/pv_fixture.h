@@ -40,7 +40,7 @@ static inline struct lapic *make_lapic(const char *props)
 
 static inline struct cpu *make_cpu(u8 id)
 {
-    struct cpu *c = calloc(1, sizeof *c);
+    struct cpu *c = cpu_alloc();
 
     ck_assert_ptr_nonnull(c);
     c->id = id;

@@ -1,119 +1,13 @@
 /* test_pv_kvm.c: the guest's interface of KVM, from the guest's side: CPUID, MSRs, pages, calls. */
-#include "base/bits.h"
-#include "devices/lapic.h"
-#include "mmu/dma.h"
 #include "pv/kvm.h"
 #include "pv/pvclock.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define PAGE_GPA 0x10000ull
-
-static struct phys phys;
-static struct clock virtual_time;
-static struct cpu *cpu, *other;
-static struct dev_env denv;
-static struct apic_bus bus;
-static struct lapic *lapic, *second;
-static struct pv *pv;
-static struct pv_env env;
-
-static struct lapic *make_lapic(const char *props)
-{
-    struct err e = {0};
-    struct lapic *l = container_of(dev_create(&lapic_class, &denv, props, &e), struct lapic, dev);
-
-    apic_bus_add_cpu(&bus, l);
-    lapic_set_virtual_wire(l);
-    return l;
-}
-
-static void restart(const char *spec)
-{
-    struct err e = {0};
-
-    pv_destroy(pv);
-    pv = pv_create(spec, &env, &e);
-    ck_assert_msg(pv != NULL, "%s", e.msg);
-}
+#include "tests/pv/pv_fixture.h"
 
 static void setup(void)
 {
-    struct err e = {0};
-
-    memset(&phys, 0, sizeof phys);
-    ck_assert(phys_init(&phys, MIB, &e));
-    clock_init(&virtual_time, CLOCK_ICOUNT);
-    cpu = calloc(1, sizeof *cpu);
-    cpu->clock = &virtual_time;
-    cpu->phys = &phys;
+    machine_setup("kvm,+all");
     cpu->tsc_khz = 2500000;
-    cpu->key = KEY_CODE64;
-    other = calloc(1, sizeof *other);
-    other->id = 1;
-    denv = (struct dev_env){.phys = &phys, .clock = &virtual_time, .stats = &cpu->stats};
-    apic_bus_init(&bus);
-    lapic = make_lapic("id=0");
-    second = make_lapic("id=3");
-    env = (struct pv_env){
-        .phys = &phys, .clock = &virtual_time, .cpu = {cpu, other},
-        .lapic = {lapic, second}, .cpus = 2,
-        .wall_base_ns = 1700000000ull * NS_PER_SEC + 250,
-    };
-    pv = NULL;
     restart("kvm,+all");
-}
-
-static void teardown(void)
-{
-    pv_destroy(pv);
-    dev_destroy(&lapic->dev);
-    dev_destroy(&second->dev);
-    free(cpu);
-    free(other);
-    phys_destroy(&phys);
-}
-
-static void advance(u64 ns)
-{
-    clock_advance_to(&virtual_time, clock_now_ns(&virtual_time) + ns);
-}
-
-static void wrmsr(u32 msr, u64 v)
-{
-    bool handled = false;
-    ck_assert(pv_msr_write(pv, cpu, msr, v, &handled));
-    ck_assert(handled);
-}
-
-static bool wrmsr_faults(u32 msr, u64 v)
-{
-    bool handled = false;
-    bool ok = pv_msr_write(pv, cpu, msr, v, &handled);
-    ck_assert(handled);
-    return !ok;
-}
-
-static u64 rdmsr(u32 msr)
-{
-    bool handled = false;
-    u64 v = 0;
-    ck_assert(pv_msr_read(pv, cpu, msr, &v, &handled));
-    return v;
-}
-
-static bool is_unknown(u32 msr)
-{
-    bool handled = true;
-    u64 v;
-    pv_msr_read(pv, cpu, msr, &v, &handled);
-    if (handled)
-        return false;
-    handled = true;
-    pv_msr_write(pv, cpu, msr, 0, &handled);
-    return !handled;
 }
 
 static s64 call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
@@ -352,12 +246,8 @@ START_TEST(a_kick_makes_the_next_halt_fall_through_once)
 }
 END_TEST
 
-static u32 yielded_to;
-static void on_yield(void *opaque, unsigned n) { (void)opaque, yielded_to = n; }
-
 START_TEST(a_yield_goes_to_another_cpu_only)
 {
-    env.yield_to = on_yield;
     yielded_to = 99;
     restart("kvm,+pv-sched-yield");
     ck_assert_int_eq(call(KVM_HC_SCHED_YIELD, 0, 0, 0, 0), 0);
@@ -541,7 +431,7 @@ int main(void)
     SRunner *r = srunner_create(s);
     int failures;
 
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, setup, machine_teardown);
     tcase_add_test(c, leaves_carry_the_signature_the_features_and_no_more);
     tcase_add_test(c, the_time_page_follows_the_clock_and_never_runs_ahead_of_it);
     tcase_add_test(c, the_stable_bit_is_there_only_with_its_feature);

@@ -16,7 +16,7 @@ static void setup(void)
     memset(&phys, 0, sizeof phys);
     ck_assert(phys_init(&phys, MIB, &e));
     clock_init(&virtual_time, CLOCK_ICOUNT);
-    cpu = calloc(1, sizeof *cpu);
+    cpu = cpu_alloc();
     cpu->clock = &virtual_time;
     cpu->phys = &phys;
     cpu->tsc_khz = 1000000;

@@ -43,7 +43,7 @@ static void ignore_code(void *opaque, gpa_t gpa, u64 len)
 static void setup(void)
 {
     struct err e;
-    cpu = calloc(1, sizeof *cpu);
+    cpu = cpu_alloc();
     ck_assert(phys_init(&phys, MIB, &e));
     phys.changed = ignore_changed;
     phys.code_written = ignore_code;
