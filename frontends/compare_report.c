@@ -202,23 +202,32 @@ static void print_classes(const struct comparison *cmp, const char *heading, mea
     table_free(&t);
 }
 
-static void print_features(const struct comparison *cmp, FILE *out)
+/* Features that are on: those that were used, with their counts, or those that were not. */
+static void list_features(const struct measured *m, bool used, const char *what, const char *pv, FILE *out)
 {
     char number[16];
+    bool any = false;
 
+    for (unsigned f = 0; f < m->feature_count; f++) {
+        if (!m->features[f].on || !m->features[f].used == used)
+            continue;
+        fprintf(out, "%s%s", any ? ", " : "", m->features[f].name);
+        if (used)
+            fprintf(out, " %s", report_number(number, (double)m->features[f].used));
+        any = true;
+    }
+    if (any)
+        fprintf(out, " (%s of %s, first run)\n", what, pv);
+}
+
+/* What is on and was not used made no difference, whatever the table says. */
+static void print_features(const struct comparison *cmp, FILE *out)
+{
     for (unsigned i = 0; i < cmp->count; i++) {
         const struct measured *m = &cmp->side[i].runs[0];
-        bool any = false;
 
-        for (unsigned f = 0; f < m->feature_count; f++) {
-            if (!m->features[f].used)
-                continue;
-            fprintf(out, "%s%s %s", any ? ", " : "", m->features[f].name,
-                    report_number(number, (double)m->features[f].used));
-            any = true;
-        }
-        if (any)
-            fprintf(out, " (uses of features of %s, first run)\n", cmp->side[i].pv);
+        list_features(m, true, "uses of features", cmp->side[i].pv, out);
+        list_features(m, false, "no evidence that the guest used these", cmp->side[i].pv, out);
     }
 }
 

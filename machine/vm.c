@@ -374,6 +374,14 @@ static void reset_by_pv(void *opaque)
     board_attention(vm);
 }
 
+/* There and back by turns. */
+static void poke_mouse(void *opaque)
+{
+    struct vm *vm = opaque;
+    vm->poked = !vm->poked;
+    ps2_mouse(vm->board.ps2, vm->poked ? 1 : -1, 0, 0, 0);
+}
+
 static void report_pv(void *opaque, const struct err *e)
 {
     const struct vm *vm = opaque;
@@ -420,6 +428,7 @@ static bool create_pv(struct vm *vm, u64 wall, struct err *e)
                          .cpus = vm->cpus,
                          .reset = reset_by_pv,
                          .report = report_pv,
+                         .poke_mouse = poke_mouse,
                          .poweroff = poweroff_by_pv,
                          .raise_intr = raise_by_pv,
                          .console = vm->cfg.xen_console,
@@ -587,12 +596,18 @@ void vm_mouse(struct vm *vm, int dx, int dy, int dz, unsigned buttons)
 
 bool vm_pointer_is_absolute(const struct vm *vm)
 {
-    return vm->board.tablet && usb_tablet_is_used(vm->board.tablet);
+    return (vm->board.tablet && usb_tablet_is_used(vm->board.tablet)) || pv_place(vm->pv, NULL);
 }
 
 void vm_pointer(struct vm *vm, unsigned x, unsigned y, int dz, unsigned buttons)
 {
-    if (vm->board.tablet)
+    const struct pv_place place = {
+        .x = (u16)(x * 65535 / VM_POINTER_MAX),
+        .y = (u16)(y * 65535 / VM_POINTER_MAX),
+        .dz = dz,
+        .buttons = buttons,
+    };
+    if (!pv_place(vm->pv, &place) && vm->board.tablet)
         usb_tablet_place(vm->board.tablet, x, y, dz, buttons);
 }
 

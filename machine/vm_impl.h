@@ -63,6 +63,7 @@ struct vm {
     struct debug debug;
     u64 warp_ns;             /* icount: time skipped while halted */
     u64 host_deadline_ns;    /* 0: none */
+    bool poked; /* the mouse went by one count to the right last, not to the left */
     struct vm_tick tick;
     u64 next_poll_ns; /* host time of the next look at file descriptors */
     bool follows;     /* the second machine of a check (check.h): input comes from the first */

@@ -254,7 +254,8 @@ static int feature_of_msr(u32 msr)
 {
     switch (msr) {
     case MSR_HV_GUEST_OS_ID:
-    case MSR_HV_HYPERCALL: return HV_F_HYPERCALL;
+    case MSR_HV_HYPERCALL:
+    case MSR_HV_VP_ASSIST_PAGE: return HV_F_HYPERCALL; /* no privilege goes with the page */
     case MSR_HV_VP_INDEX: return HV_F_VP_INDEX;
     case MSR_HV_RESET: return HV_F_RESET;
     case MSR_HV_VP_RUNTIME: return HV_F_RUNTIME;
@@ -262,7 +263,7 @@ static int feature_of_msr(u32 msr)
     case MSR_HV_REFERENCE_TSC: return HV_F_REF_TSC;
     case MSR_HV_TSC_FREQUENCY:
     case MSR_HV_APIC_FREQUENCY: return HV_F_FREQUENCIES;
-    case MSR_HV_EOI ... MSR_HV_VP_ASSIST_PAGE: return HV_F_VAPIC;
+    case MSR_HV_EOI ... MSR_HV_TPR: return HV_F_VAPIC;
     case MSR_HV_SCONTROL ... MSR_HV_EOM:
     case MSR_HV_SINT0 ... MSR_HV_SINT15: return HV_F_SYNIC;
     case MSR_HV_STIMER0_CONFIG ... MSR_HV_STIMER3_COUNT: return HV_F_STIMER;

@@ -293,6 +293,11 @@ int pv_intr_ack(struct pv *pv, struct cpu *cpu)
     return pv->p->intr_ack ? pv->p->intr_ack(pv, cpu) : -1;
 }
 
+bool pv_place(struct pv *pv, const struct pv_place *place)
+{
+    return pv->p->place && pv->p->place(pv, place);
+}
+
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu)
 {
     if (pv->p->tsc_changed)

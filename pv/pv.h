@@ -40,6 +40,14 @@ struct pv_hypercall {
     u64 (*fn)(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
 };
 
+/* The user's pointer: 0 to 65535 from the left and upper edge, notches of the wheel towards the user,
+ * buttons: bit 0 left, 1 right, 2 middle. */
+struct pv_place {
+    u16 x, y;
+    int dz;
+    unsigned buttons;
+};
+
 struct pv_personality {
     const char *name, *doc;
     char signature[13];            /* of leaf 0x40000000; "" with `none` */
@@ -58,6 +66,8 @@ struct pv_personality {
     /* Of a personality that sets cpu.pv_port: what an access to one of its ports is. */
     enum pv_port (*port)(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string);
     bool (*pmc)(struct pv *pv, struct cpu *cpu, u32 index, u64 *value); /* RDPMC; false: not ours */
+    /* False: the guest does not ask the personality for the pointer. NULL: would it take a place? */
+    bool (*place)(struct pv *pv, const struct pv_place *place);
     void (*enter)(struct pv *pv, struct cpu *cpu); /* before the vCPU runs a slice: time pages */
     void (*leave)(struct pv *pv, struct cpu *cpu, bool halted); /* steal time, preempted */
     void (*tsc_changed)(struct pv *pv, struct cpu *cpu); /* the guest wrote the TSC */
@@ -92,6 +102,8 @@ struct pv_env {
     struct xen_platform_hook *platform_hook; /* the platform device's */
     /* Takes the emulated IDE disks away until the next reset, and says which they were. */
     void (*unplug_disks)(void *opaque, struct drive *disk[PV_IDE_DISKS]);
+    /* Makes the mouse of the 8042 send something; may be NULL. */
+    void (*poke_mouse)(void *opaque);
     /* What the user should know while the guest runs; may be NULL. */
     void (*report)(void *opaque, const struct err *e);
     void *opaque;
@@ -150,6 +162,10 @@ bool pv_pmc(struct pv *pv, struct cpu *cpu, u32 index, u64 *value);
 int pv_intr_ack(struct pv *pv, struct cpu *cpu);
 /* The guest wrote IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST. */
 void pv_tsc_changed(struct pv *pv, struct cpu *cpu);
+
+/* ---- the user's side ------------------------------------------------------------------------- */
+
+bool pv_place(struct pv *pv, const struct pv_place *place);
 
 /* ---- the run loop's side --------------------------------------------------------------------- */
 

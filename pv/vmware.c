@@ -7,12 +7,12 @@
  * the magic number the port is like any other where nobody answers. A command that is unknown, or
  * whose feature is off, answers FFFFFFFFh and leaves the other registers.
  *
- * Not here: message channels (vmware_rpc.c).
+ * Not here: message channels (vmware_rpc.c), the absolute pointer (vmware_pointer.c).
  *
  * Specification: VMware's knowledge base 1009458; Linux arch/x86/kernel/cpu/vmware.c and open-vm-tools
  * for the registers of the commands.
  *
- * Not implemented: the absolute pointer (39 to 41), APM (2), devices of VMware's own, high bandwidth
+ * Not implemented: APM (2), devices of VMware's own, high bandwidth
  * by VMCALL (a channel that is used so is not offered any).
  */
 #include "pv/vmware.h"
@@ -86,6 +86,12 @@ static const struct pv_feature vmw_features[] = {
         .name = "high-bandwidth", .def = true,
         .doc = "a call for each 4 bytes of a message: REP INSB, OUTSB at port 5659h",
         .needs = BIT(VMW_F_RPC),
+    },
+    [VMW_F_POINTER] = {
+        .name = "pointer", .def = true,
+        .doc = "the mouse's movements: places of the pointer by a call",
+        .evidence = "input: VirtualPS/2 VMware VMMouse",
+        .needs = BIT(VMW_F_PORT) | BIT(VMW_F_HYPERCALL),
     },
     [VMW_F_COUNT] = { .name = NULL },
 };
@@ -263,6 +269,9 @@ static const struct pv_hypercall vmw_commands[] = {
     { VMW_GETMEMSIZE, "get-mem-size", 0, 3, get_mem_size },
     { VMW_GETTIME, "get-time", 0, 3, get_time },
     { VMW_MESSAGE, "message", 1, 3, vmw_message },
+    { VMW_POINTER_DATA, "pointer-data", 1, 3, vmw_pointer_data },
+    { VMW_POINTER_STATUS, "pointer-status", 0, 3, vmw_pointer_status },
+    { VMW_POINTER_COMMAND, "pointer-command", 1, 3, vmw_pointer_command },
     { VMW_GETHZ, "get-hz", 0, 3, get_hz },
     { VMW_GETTIMEFULL, "get-time-full", 0, 3, get_time },
     { VMW_GETVCPU_INFO, "get-vcpu-info", 0, 3, get_vcpu_info },
@@ -334,6 +343,7 @@ static void vmw_reset(struct pv *pv)
 
     for (unsigned n = 0; n < SMP_MAX; n++)
         w->vcpu[n] = (struct vmw_vcpu){ .steal.clock = pv->env.clock };
+    w->pointer = (struct vmw_pointer){ 0 };
     claim_port(pv, VMW_PORT);
     vmw_rpc_attach(w);
     w->alive = true;
@@ -358,6 +368,7 @@ const struct pv_personality pv_vmware = {
     .hypercall = vmw_hypercall,
     .port = vmw_port,
     .pmc = vmw_pmc,
+    .place = vmw_pointer_place,
     .enter = vmw_enter,
     .leave = vmw_leave,
 };

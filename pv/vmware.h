@@ -30,6 +30,9 @@ enum vmw_command {
     VMW_GETMEMSIZE = 20,
     VMW_GETTIME = 23,
     VMW_MESSAGE = 30,
+    VMW_POINTER_DATA = 39,
+    VMW_POINTER_STATUS = 40,
+    VMW_POINTER_COMMAND = 41,
     VMW_GETHZ = 45,
     VMW_GETTIMEFULL = 46,
     VMW_GETVCPU_INFO = 68,
@@ -52,7 +55,7 @@ enum vmw_message { MSG_OPEN, MSG_SENDSIZE, MSG_SEND, MSG_RECVSIZE, MSG_RECV, MSG
 /* Rows of vmw_features. */
 enum vmw_feature {
     VMW_F_PORT, VMW_F_HYPERCALL, VMW_F_TIMING_LEAF, VMW_F_GETHZ, VMW_F_TIME, VMW_F_VCPU_INFO,
-    VMW_F_STEAL_CLOCK, VMW_F_PMC, VMW_F_RPC, VMW_F_HB, VMW_F_COUNT
+    VMW_F_STEAL_CLOCK, VMW_F_PMC, VMW_F_RPC, VMW_F_HB, VMW_F_POINTER, VMW_F_COUNT
 };
 
 #define VMW_CHANNELS 8u
@@ -81,6 +84,14 @@ struct vmw_info {
     u32 bytes;
 };
 
+#define VMW_POINTER_WORDS 256u
+
+struct vmw_pointer {
+    bool enabled, absolute; /* as the guest said */
+    u32 words[VMW_POINTER_WORDS];
+    u32 head, count;
+};
+
 struct vmw_vcpu {
     u64 steal_gpa; /* 0: not registered */
     struct steal steal;
@@ -93,6 +104,7 @@ struct pv_vmware {
     u32 cookies;  /* given out */
     struct vmw_channel channel[VMW_CHANNELS];
     struct vmw_info info[VMW_INFO_MAX];
+    struct vmw_pointer pointer;
     struct vmw_vcpu vcpu[SMP_MAX];
 };
 
@@ -113,6 +125,12 @@ static inline void vmw_set(struct cpu *cpu, unsigned r, u32 value)
 {
     cpu->gpr[r] = value;
 }
+
+/* vmware_pointer.c */
+u64 vmw_pointer_data(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
+u64 vmw_pointer_status(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
+u64 vmw_pointer_command(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
+bool vmw_pointer_place(struct pv *pv, const struct pv_place *place);
 
 /* vmware_rpc.c */
 u64 vmw_message(struct pv *pv, struct cpu *cpu, const u64 arg[4]);

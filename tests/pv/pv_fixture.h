@@ -26,7 +26,7 @@ static struct lapic *lapic, *second;
 static struct pv *pv;
 static struct pv_env env;
 static struct err reported;
-static unsigned resets, yields, yielded_to;
+static unsigned resets, yields, yielded_to, pokes;
 
 static inline struct lapic *make_lapic(const char *props)
 {
@@ -55,6 +55,7 @@ static inline struct cpu *make_cpu(u8 id)
 }
 
 static inline void on_reset(void *opaque) { (void)opaque, resets++; }
+static inline void on_poke(void *opaque) { (void)opaque, pokes++; }
 static inline void on_report(void *opaque, const struct err *e) { (void)opaque, reported = *e; }
 static inline void on_yield(void *opaque, unsigned n) { (void)opaque, yields++, yielded_to = n; }
 
@@ -84,10 +85,10 @@ static inline void machine_setup(const char *spec)
         .phys = &phys, .clock = &virtual_time, .cpu = {cpu, other},
         .lapic = {lapic, second}, .cpus = 2, .io = iobus_create(),
         .wall_base_ns = 1700000000ull * NS_PER_SEC + 250,
-        .yield_to = on_yield, .reset = on_reset, .report = on_report,
+        .yield_to = on_yield, .reset = on_reset, .report = on_report, .poke_mouse = on_poke,
     };
     memset(&reported, 0, sizeof reported);
-    resets = yields = 0;
+    resets = yields = pokes = 0;
     pv = NULL;
     restart(spec);
 }

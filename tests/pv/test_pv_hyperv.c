@@ -264,6 +264,17 @@ START_TEST(an_edge_interrupt_is_ended_in_the_assist_page)
 }
 END_TEST
 
+START_TEST(the_assist_page_needs_no_privilege)
+{
+    restart("hyperv,-vapic");
+    wrmsr(MSR_HV_VP_ASSIST_PAGE, PAGE_GPA | 1);
+    ck_assert_uint_eq(rdmsr(MSR_HV_VP_ASSIST_PAGE), PAGE_GPA | 1);
+    ck_assert(is_unknown(MSR_HV_EOI));
+    deliver(0x50);
+    ck_assert_uint_eq(dma_read32(&phys, PAGE_GPA), 0);
+}
+END_TEST
+
 START_TEST(without_lazy_eoi_the_assist_page_stays_empty)
 {
     restart("hyperv,-lazy-eoi");
@@ -474,6 +485,7 @@ int main(void)
     tcase_add_test(c, eoi_icr_and_tpr_are_those_of_the_apic);
     tcase_add_test(c, apic_registers_fault_on_reserved_bits);
     tcase_add_test(c, an_edge_interrupt_is_ended_in_the_assist_page);
+    tcase_add_test(c, the_assist_page_needs_no_privilege);
     tcase_add_test(c, without_lazy_eoi_the_assist_page_stays_empty);
     tcase_add_test(c, the_idle_state_ends_with_an_interrupt_that_is_held_off);
     tcase_add_test(c, the_reference_counter_counts_100_ns);

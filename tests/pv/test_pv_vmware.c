@@ -249,6 +249,74 @@ START_TEST(stolen_time_goes_to_aligned_memory)
 }
 END_TEST
 
+/* ---- the pointer ----------------------------------------------------------------------------- */
+
+static void point(u16 x, u16 y, int dz, unsigned buttons)
+{
+    ck_assert(pv_place(pv, &(struct pv_place){x, y, dz, buttons}));
+}
+
+static void enable_pointer(void)
+{
+    call(VMW_POINTER_COMMAND, 0x45414552);
+    ck_assert_uint_eq(call(VMW_POINTER_STATUS, 0), 1);
+    ck_assert_uint_eq(call(VMW_POINTER_DATA, 1), 0x3442554a);
+    call(VMW_POINTER_COMMAND, 0x53424152);
+}
+
+START_TEST(the_pointer_is_where_the_user_put_it)
+{
+    enable_pointer();
+    ck_assert(pv_place(pv, NULL));
+    point(1, 65535, -1, 1);
+    point(2, 3, 0, 6);
+    ck_assert_uint_eq(pokes, 2);
+    ck_assert_uint_eq(call(VMW_POINTER_STATUS, 0), 8);
+    ck_assert_uint_eq(call(VMW_POINTER_DATA, 4), 0x20);
+    ck_assert_uint_eq(cpu->gpr[RBX], 1);
+    ck_assert_uint_eq(cpu->gpr[RCX], 65535);
+    ck_assert_uint_eq(cpu->gpr[RDX], 0xffffffff);
+    ck_assert_uint_eq(call(VMW_POINTER_DATA, 4), 0x18);
+    ck_assert_uint_eq(call(VMW_POINTER_STATUS, 0), 0);
+    ck_assert_uint_eq(pv->used[VMW_F_POINTER], 2);
+}
+END_TEST
+
+START_TEST(a_pointer_that_nobody_asked_for_stays_with_the_board)
+{
+    ck_assert(!pv_place(pv, NULL));
+    ck_assert_uint_eq(call(VMW_POINTER_STATUS, 0), 0xffff0000);
+    enable_pointer();
+    call(VMW_POINTER_COMMAND, 0xf5);
+    ck_assert(!pv_place(pv, NULL));
+    call(VMW_POINTER_COMMAND, 0x53424152); /* not while disabled */
+    ck_assert(!pv_place(pv, NULL));
+    enable_pointer();
+    ck_assert_uint_eq(call(VMW_POINTER_DATA, 4), 0xffffffff); /* there is none */
+    ck_assert_uint_eq(call(VMW_POINTER_STATUS, 0), 0xffff0000);
+    enable_pointer();
+    pv_reset(pv);
+    ck_assert(!pv_place(pv, NULL));
+    restart("vmware,-pointer");
+    ck_assert_uint_eq(call(VMW_POINTER_COMMAND, 0x45414552), 0xffffffff);
+    restart("none");
+    ck_assert(!pv_place(pv, NULL));
+}
+END_TEST
+
+START_TEST(places_that_the_guest_does_not_fetch_are_lost)
+{
+    enable_pointer();
+    for (u16 i = 0; i < 1000; i++)
+        point(i, 0, 0, 0);
+    ck_assert_uint_eq(call(VMW_POINTER_STATUS, 0), 256);
+    for (u32 i = 0; i < 64; i++) {
+        ck_assert_uint_eq(call(VMW_POINTER_DATA, 4), 0);
+        ck_assert_uint_eq(cpu->gpr[RBX], i);
+    }
+}
+END_TEST
+
 /* ---- channels -------------------------------------------------------------------------------- */
 
 static u32 channel, cookie_high, cookie_low;
@@ -464,6 +532,9 @@ int main(void)
     tcase_add_test(c, pseudo_counters_tell_time);
     tcase_add_test(c, stolen_time_is_told_in_ticks_of_the_tsc);
     tcase_add_test(c, stolen_time_goes_to_aligned_memory);
+    tcase_add_test(c, the_pointer_is_where_the_user_put_it);
+    tcase_add_test(c, a_pointer_that_nobody_asked_for_stays_with_the_board);
+    tcase_add_test(c, places_that_the_guest_does_not_fetch_are_lost);
     tcase_add_test(c, a_guest_keeps_variables_with_the_host);
     tcase_add_test(c, requests_that_make_no_sense_are_refused);
     tcase_add_test(c, an_empty_request_is_answered);

@@ -70,9 +70,9 @@ foreach(program ${smp_programs})
 endforeach()
 
 # Personalities between CPUs: the program and the counters.
-function(smp_pv_test name pv features)
+function(smp_pv_test name pv features text)
   smp_program(${name})
-  set(run sh ${here}/smp_pv.sh ${features} $<TARGET_FILE:parallax>
+  set(run sh ${here}/smp_pv.sh ${features} ${text} $<TARGET_FILE:parallax>
     ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf -pv ${pv})
   parallax_test(sys ${name}_2 120 ${run} -accel interp -smp 2)
   parallax_test(sys ${name}_turns 120 ${run} -accel interp -smp 3 -icount)
@@ -80,6 +80,8 @@ function(smp_pv_test name pv features)
     parallax_test(sys ${name}_4_jit 120 ${run} -accel jit -smp 4)
   endif()
 endfunction()
-smp_pv_test(smp_kvm kvm "pv-unhalt pv-tlb-flush pv-send-ipi pv-sched-yield steal-time")
+smp_pv_test(smp_kvm kvm "pv-unhalt pv-tlb-flush pv-send-ipi pv-sched-yield steal-time"
+  "done")
 smp_pv_test(smp_hyperv hyperv,+ex-masks
-  "hypercall vp-index tlb-flush ipi ex-masks spin-wait guest-idle ref-tsc ref-counter stimer-direct")
+  "hypercall vp-index tlb-flush ipi ex-masks spin-wait guest-idle ref-tsc ref-counter stimer-direct crash"
+  "it crashed: 0xc0ffee00 0xc0ffee01")

@@ -20,6 +20,8 @@
 #define MSR_STIMER0_CONFIG 0x400000b0
 #define MSR_STIMER0_COUNT 0x400000b1
 #define MSR_GUEST_IDLE 0x400000f0
+#define MSR_CRASH_P0 0x40000100
+#define MSR_CRASH_CTL 0x40000105
 
 #define FLUSH_SPACE 0x02
 #define FLUSH_LIST 0x03
@@ -268,6 +270,19 @@ static void a_timer_wakes_a_cpu_not_before_its_time(void)
     }
 }
 
+/* ---- crash ----------------------------------------------------------------------------------- */
+
+/* smp_pv.sh looks whether the user was told. */
+static void a_crash_is_told(void)
+{
+    static const char message[] = "all of this was a test";
+    for (u32 i = 0; i < 3; i++)
+        wrmsr(MSR_CRASH_P0 + i, 0xc0ffee00 + i);
+    wrmsr(MSR_CRASH_P0 + 3, (u64)message);
+    wrmsr(MSR_CRASH_P0 + 4, sizeof message);
+    wrmsr(MSR_CRASH_CTL, 3ull << 62);
+}
+
 int main(void)
 {
     handlers[VEC] = on_vector;
@@ -282,5 +297,6 @@ int main(void)
     RUN(a_long_spin_returns);
     RUN(all_cpus_have_the_same_time);
     RUN(a_timer_wakes_a_cpu_not_before_its_time);
+    RUN(a_crash_is_told);
     return 0;
 }
