@@ -3,7 +3,8 @@
 
 #include <inttypes.h>
 
-#define RANGES_MAX 1000u
+#define RANGES_MAX 1000u    /* printed */
+#define WALKS_MAX 1000000u /* some tables map themselves, a hundred million times */
 
 static const char *const kinds[] = {"no", "32-bit", "PAE", "4-level", "5-level"};
 
@@ -153,13 +154,13 @@ static bool advance(const struct cpu *cpu, gva_t *va, u64 bytes)
     return next != 0;
 }
 
-static bool list(struct monitor *m, bool physical)
+/* From an address on. */
+static bool list(struct monitor *m, gva_t va, bool physical)
 {
     struct cpu *cpu = monitor_cpu(m);
     struct range open = {0};
     bool any = false;
-    unsigned printed = 0;
-    gva_t va = 0;
+    unsigned printed = 0, walks = 0;
     u64 bytes;
 
     if (cpu->paging.kind == PAGING_NONE) {
@@ -183,20 +184,31 @@ static bool list(struct monitor *m, bool physical)
             print_range(m->out, &open, physical);
         open = r;
         any = true;
-    } while (advance(cpu, &va, bytes));
+    } while (advance(cpu, &va, bytes) && ++walks < WALKS_MAX);
     if (any && ++printed <= RANGES_MAX)
         print_range(m->out, &open, physical);
     if (printed > RANGES_MAX)
         fprintf(m->out, "... and %u more\n", printed - RANGES_MAX);
+    if (walks == WALKS_MAX)
+        fprintf(m->out, "... up to %#" PRIx64 ": give an address to go on from\n", va);
     return true;
+}
+
+static bool list_from(struct monitor *m, const char *args, bool physical, struct err *e)
+{
+    u64 va = 0;
+
+    if (*args && !monitor_only_value(m, args, &va, e))
+        return false;
+    return list(m, va & PAGE_MASK, physical);
 }
 
 bool info_mem(struct monitor *m, const char *args, struct err *e)
 {
-    return monitor_no_more(args, e) && list(m, false);
+    return list_from(m, args, false, e);
 }
 
 bool info_tlb(struct monitor *m, const char *args, struct err *e)
 {
-    return monitor_no_more(args, e) && list(m, true);
+    return list_from(m, args, true, e);
 }

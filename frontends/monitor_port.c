@@ -186,6 +186,7 @@ static void complete(struct session *s)
 {
     char *first, *word;
     size_t common, have, start = s->len;
+    unsigned count = 1;
 
     s->line[s->len] = 0;
     first = monitor_complete(s->line, 0);
@@ -197,7 +198,7 @@ static void complete(struct session *s)
         start--;
     have = s->len - start;
     common = strlen(first);
-    for (unsigned n = 1; (word = monitor_complete(s->line, n)) != NULL; n++) {
+    for (; (word = monitor_complete(s->line, count)) != NULL; count++) {
         size_t same = 0;
 
         while (same < common && word[same] == first[same])
@@ -205,8 +206,10 @@ static void complete(struct session *s)
         common = same;
         free(word);
     }
-    if (common > have) {
+    if (common > have || count == 1) {
         insert(s, first + have, common - have);
+        if (count == 1)
+            insert(s, " ", 1);
         free(first);
         return;
     }
