@@ -174,6 +174,14 @@ void block_stop_after_insn(struct cpu *cpu)
         block_kill(cpu, cpu->block);
 }
 
+void block_visit(const struct cpu *cpu, void (*visit)(void *opaque, const struct block *b),
+                 void *opaque)
+{
+    for (unsigned i = 0; i < HASH_SLOTS; i++)
+        for (const struct block *b = cpu->blocks->hash[i]; b; b = b->hash_next)
+            visit(opaque, b);
+}
+
 void block_split_at(struct cpu *cpu, u64 page_offset)
 {
     struct block *next;
@@ -286,8 +294,21 @@ bool block_ends_after(const struct insn *in)
 
 const struct insn_ops ops_block_end = {.any = op_block_end};
 
+/* The first bytes of an instruction that is none, as far as they lie in its page. */
+static void note_opcode(struct cpu *cpu, const struct insn *in)
+{
+    gpa_t gpa = cpu->block->gpa + in->off;
+    const u8 *h = phys_host(cpu->phys, gpa);
+    u64 bytes = 0, room = PAGE_SIZE - (gpa & ~PAGE_MASK);
+    for (unsigned i = 0; h && i < 8 && i < in->len && i < room; i++)
+        bytes |= (u64)h[i] << (8 * i);
+    quirk_note(&cpu->quirks, QUIRK_OPCODE, bytes);
+}
+
 static const struct insn *op_ud(struct cpu *cpu, const struct insn *in)
 {
+    if (in->row == ROW_INVALID) /* else UD2, or for another mode */
+        note_opcode(cpu, in);
     excp_ud(cpu, in);
 }
 

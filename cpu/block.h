@@ -73,6 +73,8 @@ bool block_address_is_flat(u32 key, const struct insn *in);
 bool block_ends_after(const struct insn *in);
 /* Drops everything: mapping of RAM changed, gates changed. Not while a block runs. */
 void block_flush_all(struct cpu *cpu);
+/* All that may run, in no order. */
+void block_visit(const struct cpu *cpu, void (*visit)(void *opaque, const struct block *b), void *opaque);
 /* The running block ends after the current instruction. */
 void block_stop_after_insn(struct cpu *cpu);
 /* Breakpoints at addresses with this offset in their page came or went: no block may have one in its

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/quirks.h"
 #include "base/rng.h"
 #include "base/stats.h"
 #include "base/types.h"
@@ -288,6 +289,7 @@ struct cpu {
     u64 tsc_khz;
     struct tsc_pace tsc_pace; /* cpu_pace_tsc */
     struct stats stats;
+    struct quirks quirks; /* MSRs and instructions that are not there */
     struct rng rng; /* RDRAND, RDSEED when seeded */
     bool rng_seeded;
     u8 id;           /* local APIC id, and the number in `smp` */

@@ -188,6 +188,7 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *value)
         return ok;
     if (known_read(cpu, msr, value))
         return true;
+    quirk_note(&cpu->quirks, QUIRK_MSR, msr);
     TRACE(msr_unknown, "read", msr, (u64)0);
     return false;
 }
@@ -200,6 +201,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 value)
         return ok;
     if (known_write(cpu, msr, value))
         return true;
+    quirk_note(&cpu->quirks, QUIRK_MSR, msr);
     TRACE(msr_unknown, "write", msr, value);
     return false;
 }

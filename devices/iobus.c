@@ -10,6 +10,7 @@
 #include "devices/iobus.h"
 
 #include "base/err.h"
+#include "base/quirks.h"
 #include "base/trace.h"
 #include <stdlib.h>
 
@@ -26,6 +27,7 @@ struct range {
 struct iobus {
     struct range *owner[PORTS];
     struct range *ranges;
+    struct quirks quirks; /* ports that nobody answers */
 };
 
 struct iobus *iobus_create(void)
@@ -59,6 +61,11 @@ void iobus_add(struct iobus *b, u16 base, unsigned count, const char *name,
     b->ranges = r;
     for (u32 port = r->base; port < r->end; port++)
         b->owner[port] = r;
+}
+
+const struct quirks *iobus_quirks(const struct iobus *b)
+{
+    return &b->quirks;
 }
 
 static struct range *newest_range_at(const struct iobus *b, u32 port)
@@ -108,6 +115,7 @@ static u32 read_at(struct iobus *b, u32 port, unsigned size)
     if (r)
         return r->ops->read ? r->ops->read(r->opaque, (u16)port, size) : 0xffffffffu;
     if (size == 1) {
+        quirk_note(&b->quirks, QUIRK_PORT, port);
         TRACE(pio_unassigned, "in", port, size, 0xffu);
         return 0xff;
     }
@@ -125,6 +133,7 @@ static void write_at(struct iobus *b, u32 port, u32 value, unsigned size)
         if (r->ops->write)
             r->ops->write(r->opaque, (u16)port, value, size);
     } else if (size == 1) {
+        quirk_note(&b->quirks, QUIRK_PORT, port);
         TRACE(pio_unassigned, "out", port, size, value & 0xff);
     } else {
         size /= 2;

@@ -18,6 +18,8 @@ void iobus_add(struct iobus *b, u16 base, unsigned count, const char *name,
                const struct io_ops *ops, void *opaque);
 void iobus_remove(struct iobus *b, u16 base, unsigned count, void *opaque);
 /* Who answers a port; NULL: nobody. */
+struct quirks;
+const struct quirks *iobus_quirks(const struct iobus *b);
 const char *iobus_name(const struct iobus *b, u16 port);
 /* Unassigned ports read as all ones; so does what lies beyond port 0xffff. */
 u32 iobus_read(struct iobus *b, u16 port, unsigned size);

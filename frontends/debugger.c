@@ -5,7 +5,7 @@
 
 #include <poll.h>
 
-#define LOOK_MS 100 /* how often a stopped machine looks whether somebody ended it otherwise */
+#define LOOK_NS (NS_PER_SEC / 10) /* how often a stopped machine looks whether somebody ended it otherwise */
 
 void debugger_init(struct debugger *d, struct vm *vm)
 {
@@ -45,14 +45,14 @@ void debugger_quit(struct debugger *d)
 
 /* ---- serving --------------------------------------------------------------------------------- */
 
-/* Waits for input of ports, and serves those that have some. */
-static void serve(struct debugger *d, int timeout_ms)
+/* The ports that have input. */
+static void serve(struct debugger *d)
 {
     struct pollfd p[DEBUGGER_PORTS];
 
     for (unsigned i = 0; i < d->ports; i++)
         p[i] = (struct pollfd){.fd = d->port[i].fd(d->port[i].opaque), .events = POLLIN};
-    if (poll(p, d->ports, timeout_ms) <= 0)
+    if (poll(p, d->ports, 0) <= 0)
         return;
     for (unsigned i = 0; i < d->ports; i++)
         if (p[i].revents)
@@ -79,7 +79,24 @@ static void note_input(void *opaque)
     struct debugger *d = opaque;
 
     d->wanted = true;
-    vm_stop(d->vm);
+    if (d->running)
+        vm_stop(d->vm);
+}
+
+static void watch_ports(struct debugger *d, int fds[DEBUGGER_PORTS])
+{
+    for (unsigned i = 0; i < d->ports; i++) {
+        fds[i] = d->port[i].fd(d->port[i].opaque);
+        if (fds[i] >= 0)
+            vm_add_fd(d->vm, fds[i], note_input, d);
+    }
+}
+
+static void unwatch_ports(struct debugger *d, const int fds[DEBUGGER_PORTS])
+{
+    for (unsigned i = 0; i < d->ports; i++)
+        if (fds[i] >= 0)
+            vm_remove_fd(d->vm, fds[i]);
 }
 
 static enum vm_stop run(struct debugger *d, u64 limit_ns)
@@ -87,18 +104,24 @@ static enum vm_stop run(struct debugger *d, u64 limit_ns)
     int fds[DEBUGGER_PORTS];
     enum vm_stop why;
 
-    for (unsigned i = 0; i < d->ports; i++) {
-        fds[i] = d->port[i].fd(d->port[i].opaque);
-        if (fds[i] >= 0)
-            vm_add_fd(d->vm, fds[i], note_input, d);
-    }
+    watch_ports(d, fds);
     clock_start(vm_clock(d->vm));
     why = d->step ? vm_step(d->vm, d->step_cpu, d->hold, limit_ns) : vm_run(d->vm, limit_ns);
     clock_stop(vm_clock(d->vm));
-    for (unsigned i = 0; i < d->ports; i++)
-        if (fds[i] >= 0)
-            vm_remove_fd(d->vm, fds[i]);
+    unwatch_ports(d, fds);
     return why;
+}
+
+/* The machine stands still until somebody orders something; windows and the like live on. */
+static void stand_still(struct debugger *d)
+{
+    int fds[DEBUGGER_PORTS];
+
+    watch_ports(d, fds);
+    vm_wait(d->vm, LOOK_NS);
+    unwatch_ports(d, fds);
+    d->wanted = false;
+    serve(d);
 }
 
 /* The machine cannot go on. Who debugs it may look at it first. */
@@ -121,39 +144,46 @@ static u64 left(u64 end_ns)
     return now < end_ns ? end_ns - now : 1;
 }
 
+/* Runs once. True: it is over, because of *why. */
+static bool run_once(struct debugger *d, u64 limit_ns, enum vm_stop *why)
+{
+    *why = run(d, limit_ns);
+    if (*why == VM_STOPPED && d->wanted) {
+        d->wanted = false;
+        serve(d);
+        return false;
+    }
+    if (*why == VM_DEBUG) {
+        debugger_stop(d);
+        tell(d, *why, false);
+        return false;
+    }
+    return *why != VM_STOPPED && !keeps_the_dead(d, *why);
+}
+
 enum vm_stop debugger_run(struct debugger *d, u64 limit_ns)
 {
     u64 end_ns = limit_ns ? host_now_ns() + limit_ns : 0;
     enum vm_stop why = VM_STOPPED;
 
     for (;;) {
-        if (d->quit || (d->over && d->over(d->opaque)))
+        if (d->quit || (d->over && d->over(d->opaque))) {
             why = VM_STOPPED;
-        else if (end_ns && host_now_ns() >= end_ns)
-            why = VM_TIMEOUT;
-        else if (!d->running) {
-            serve(d, LOOK_MS);
-            continue;
-        } else if (d->dead)
-            why = d->why;
-        else {
-            why = run(d, end_ns ? left(end_ns) : 0);
-            if (why == VM_STOPPED && d->wanted) {
-                d->wanted = false;
-                serve(d, 0);
-                continue;
-            }
-            if (why == VM_DEBUG) {
-                debugger_stop(d);
-                tell(d, why, false);
-                continue;
-            }
-            if (why == VM_STOPPED && !(d->over && d->over(d->opaque)))
-                continue;
-            if (keeps_the_dead(d, why))
-                continue;
+            break;
         }
-        tell(d, why, true);
-        return why;
+        if (end_ns && host_now_ns() >= end_ns) {
+            why = VM_TIMEOUT;
+            break;
+        }
+        if (!d->running) {
+            stand_still(d);
+        } else if (d->dead) {
+            why = d->why;
+            break;
+        } else if (run_once(d, end_ns ? left(end_ns) : 0, &why)) {
+            break;
+        }
     }
+    tell(d, why, true);
+    return why;
 }

@@ -1,8 +1,10 @@
 /* monitor_machine.c: devices and the machine: what `info` shows of them, and orders to them. */
 #include "base/bits.h"
+#include "base/quirks.h"
 #include "base/trace.h"
 #include "block/drive.h"
 #include "block/image.h"
+#include "cpu/block.h"
 #include "devices/device.h"
 #include "devices/iobus.h"
 #include "devices/pci.h"
@@ -243,6 +245,64 @@ bool info_stats(struct monitor *m, const char *args, struct err *e)
         return false;
     fprintf(m->out, "%" PRIu64 " instructions\n", vm_icount(m->vm));
     report_classes(vm_stats(m->vm), m->out);
+    return true;
+}
+
+bool info_quirks(struct monitor *m, const char *args, struct err *e)
+{
+    static const char *const kinds[QUIRK_KINDS] = {"port", "memory", "MSR", "opcode"};
+    struct quirks all;
+
+    if (!monitor_no_more(args, e))
+        return false;
+    vm_quirks(m->vm, &all);
+    for (unsigned i = 0; i < all.count; i++)
+        fprintf(m->out, "%-6s %#" PRIx64 ", %" PRIu64 " time%s\n", kinds[all.q[i].kind], all.q[i].nr,
+                all.q[i].count, all.q[i].count == 1 ? "" : "s");
+    if (all.lost)
+        fprintf(m->out, "and %" PRIu64 " touches of others\n", all.lost);
+    if (!all.count)
+        fprintf(m->out, "nothing\n");
+    return true;
+}
+
+#define BLOCKS_SHOWN 200u
+
+struct block_list {
+    FILE *out;
+    gpa_t page; /* ~0: all */
+    unsigned count;
+};
+
+static void print_block(void *opaque, const struct block *b)
+{
+    struct block_list *l = opaque;
+
+    if (l->page != ~0ull && (b->gpa & PAGE_MASK) != l->page)
+        return;
+    if (l->count++ < BLOCKS_SHOWN)
+        fprintf(l->out, "%012" PRIx64 " %2u instructions, %3u bytes, %s-bit, CPL %s%s%s\n", b->gpa, b->count,
+                b->bytes, b->key & KEY_CODE64 ? "64" : b->key & KEY_CODE32 ? "32" : "16",
+                b->key & KEY_CPL3    ? "3"
+                : b->key & KEY_CPL12 ? "1 or 2"
+                                     : "0",
+                b->jit ? ", translated" : "", b->tapped_fn ? ", breakpoint" : "");
+}
+
+bool info_blocks(struct monitor *m, const char *args, struct err *e)
+{
+    struct block_list l = {.out = m->out, .page = ~0ull};
+    u64 va;
+
+    if (*args) {
+        if (!monitor_only_value(m, args, &va, e))
+            return false;
+        if (!debug_translate(monitor_cpu(m), va, &l.page))
+            return err_usage(e, "%#" PRIx64 " is not mapped", va);
+        l.page &= PAGE_MASK;
+    }
+    block_visit(monitor_cpu(m), print_block, &l);
+    fprintf(m->out, "%u blocks%s\n", l.count, l.count > BLOCKS_SHOWN ? ", of which the first are shown" : "");
     return true;
 }
 

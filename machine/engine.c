@@ -83,6 +83,22 @@ static void sum_up(const struct vm *vm, struct sums *s)
     }
 }
 
+static void add_quirks(struct quirks *sum, const struct quirks *more)
+{
+    sum->lost += more->lost;
+    for (unsigned i = 0; i < more->count; i++)
+        quirk_add(sum, &more->q[i]);
+}
+
+void vm_quirks(const struct vm *vm, struct quirks *sum)
+{
+    *sum = (struct quirks){0};
+    for (unsigned n = 0; n < vm->cpus; n++)
+        add_quirks(sum, &vm->vcpu[n].cpu->quirks);
+    add_quirks(sum, iobus_quirks(vm->board.env.io));
+    add_quirks(sum, &vm->phys.quirks);
+}
+
 unsigned vm_engine_facts(const struct vm *vm, struct vm_fact facts[VM_FACTS_MAX])
 {
     struct sums sums;

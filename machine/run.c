@@ -81,6 +81,19 @@ void vm_poll_streams(struct vm *vm, u64 timeout_ns)
     vm_unlock(vm);
 }
 
+void vm_wait(struct vm *vm, u64 timeout_ns)
+{
+    struct pollset *p = &vm->pollset;
+    p->count = 0;
+    for (unsigned i = 0; i < vm->fd_count; i++)
+        pollset_add(p, vm->fds[i].fd, POLLIN);
+    if (pollset_wait(p, vm_until_host_events(vm, timeout_ns)))
+        for (unsigned i = 0; i < vm->fd_count; i++)
+            if (pollset_ready(p, i))
+                vm->fds[i].ready(vm->fds[i].opaque);
+    vm_tick(vm);
+}
+
 bool vm_all_streams_ready(const struct vm *vm)
 {
     for (unsigned i = 0; i < CHARDEVS; i++) {

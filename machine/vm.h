@@ -17,6 +17,7 @@ struct dev;
 struct iobus;
 struct pci_bus;
 struct phys;
+struct quirks;
 struct vga;
 
 enum vm_drive_bus {
@@ -100,6 +101,10 @@ void vm_stop(struct vm *vm);
 bool vm_add_fd(struct vm *vm, int fd, void (*ready)(void *opaque), void *opaque);
 void vm_remove_fd(struct vm *vm, int fd); /* not while vm_run runs */
 
+/* While vm_run does not run: waits, at most so long, and hands on what comes for vm_add_fd's callers;
+ * ticks. The guest gets nothing. */
+void vm_wait(struct vm *vm, u64 timeout_ns);
+
 int vm_exit_code(const struct vm *vm, enum vm_stop why); /* the program's exit code, README */
 /* Presses the ACPI power button, from a callback of vm_add_fd or vm_set_tick. False: the guest has not
  * enabled it. */
@@ -150,6 +155,8 @@ u64 vm_ram_hash(const struct vm *vm);
 bool vm_pv_feature(const struct vm *vm, unsigned i, const char **name, const char **doc, bool *on,
                    u64 *count);
 const char *vm_pv_name(const struct vm *vm);
+/* What the guest touched that is not there: all CPUs, ports and memory together. */
+void vm_quirks(const struct vm *vm, struct quirks *sum);
 /* Prints the resolved machine: -explain. */
 void vm_explain(const struct vm *vm, FILE *out);
 /* Prints why the machine stopped: the chain of faults, CR2 and its walk, the descriptor. */

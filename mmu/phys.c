@@ -233,6 +233,7 @@ static u64 mmio_read(struct phys *p, gpa_t gpa, unsigned size)
     struct region *r = region_at(p, gpa);
     if (r && r->kind == REGION_MMIO && gpa - r->base + size <= r->size)
         return r->ops->read(r->opaque, gpa - r->base, size) & mask64(size * 8);
+    quirk_note(&p->quirks, QUIRK_MEMORY, gpa);
     TRACE(mmio_unassigned, "read", gpa, size);
     return mask64(size * 8);
 }
@@ -242,8 +243,10 @@ static void mmio_write(struct phys *p, gpa_t gpa, u64 value, unsigned size)
     struct region *r = region_at(p, gpa);
     if (r && r->kind == REGION_MMIO && gpa - r->base + size <= r->size)
         r->ops->write(r->opaque, gpa - r->base, value, size);
-    else if (!r || r->kind != REGION_ROM)
+    else if (!r || r->kind != REGION_ROM) {
+        quirk_note(&p->quirks, QUIRK_MEMORY, gpa);
         TRACE(mmio_unassigned, "write", gpa, size);
+    }
 }
 
 u64 phys_read(struct phys *p, gpa_t gpa, unsigned size)

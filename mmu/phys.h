@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/quirks.h"
 #include "base/types.h"
 #include <pthread.h>
 
@@ -61,6 +62,7 @@ struct phys {
     void (*code_written)(void *opaque, gpa_t gpa, u64 len);
     void *opaque;
     bool shared;           /* several threads store: those that mark code look again, see smc.h */
+    struct quirks quirks;  /* addresses at which nothing answers */
     pthread_mutex_t marks; /* of code: code_granules and coders are written under it */
 };
 
