@@ -222,6 +222,9 @@ enum cpu_stop {
     STOP_ERROR, /* reserved for front ends */
 };
 
+#define STEP_ONE 1u     /* cpu_run stops after an instruction */
+#define STEP_HISTORY 2u /* the tap hears of every instruction (tap.h) */
+
 struct pending_excp {
     u8 vector;
     bool has_error;
@@ -304,7 +307,7 @@ struct cpu {
 
     const struct taps *taps; /* what a debugger wants to hear of (tap.h); NULL: nothing */
     u8 tapped;               /* TAPPED_*: it said stop */
-    bool stepping;           /* cpu_run stops after an instruction */
+    u8 stepping;             /* STEP_*: instructions are run one by one */
 
     struct block_cache *blocks;
     u32 block_gen; /* changes when blocks go away whose addresses may be remembered */

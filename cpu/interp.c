@@ -209,7 +209,7 @@ static bool deliver_fault(struct cpu *cpu, enum cpu_stop *why)
     if (!excp_deliver(cpu))
         return false;
     *why = STOP_STEPPED;
-    return !cpu->stepping;
+    return !(cpu->stepping & STEP_ONE);
 }
 
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
@@ -257,8 +257,11 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
         if (unlikely(cpu->shadow || cpu->debug_active || cpu->stepping)) {
             if (tap_code(cpu, linear_ip(cpu)))
                 continue;
+            gva_t at = linear_ip(cpu);
             run_single(cpu);
-            if (!cpu->stepping)
+            if (unlikely(cpu->stepping & STEP_HISTORY))
+                tap_insn(cpu, at);
+            if (!(cpu->stepping & STEP_ONE))
                 continue;
             why = STOP_STEPPED;
             break;

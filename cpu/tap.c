@@ -55,3 +55,10 @@ void tap_mode(struct cpu *cpu)
     if (t->mode && t->at_mode(cpu->vm, cpu))
         tap_stop(cpu);
 }
+
+void tap_insn(struct cpu *cpu, gva_t at)
+{
+    const struct taps *t = cpu->taps;
+    if (t && t->at_insn && cpu->block)
+        t->at_insn(cpu->vm, cpu, at, cpu->block->insn[0].len);
+}

@@ -28,6 +28,8 @@ struct taps {
     bool (*at_data)(void *vm, struct cpu *cpu, gva_t va, unsigned size, bool write);
     bool (*at_excp)(void *vm, struct cpu *cpu, unsigned vector, bool delivered);
     bool (*at_msr)(void *vm, struct cpu *cpu, u32 msr, u64 value, bool write);
+    /* with STEP_HISTORY: an instruction of len bytes was executed */
+    void (*at_insn)(void *vm, struct cpu *cpu, gva_t at, unsigned len);
     bool (*at_mode)(void *vm,
                     struct cpu *cpu); /* whatever cpu_update_key looks at may have changed */
 };
@@ -47,3 +49,4 @@ void tap_data(struct cpu *cpu, gva_t va, unsigned size, bool write);
 void tap_msr(struct cpu *cpu, u32 msr, u64 value, bool write);
 bool tap_excp(struct cpu *cpu, unsigned vector, bool delivered);
 void tap_mode(struct cpu *cpu);
+void tap_insn(struct cpu *cpu, gva_t at);

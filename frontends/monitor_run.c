@@ -171,6 +171,30 @@ bool info_status(struct monitor *m, const char *args, struct err *e)
     return true;
 }
 
+bool cmd_history(struct monitor *m, const char *args, struct err *e)
+{
+    if (strcmp(args, "on") && strcmp(args, "off"))
+        return err_usage(e, "on or off?");
+    debug_set_history(m->vm, !strcmp(args, "on"));
+    return true;
+}
+
+bool info_history(struct monitor *m, const char *args, struct err *e)
+{
+    struct debug_branch b;
+    char from[128], to[128];
+    unsigned n = 0;
+
+    if (!monitor_no_more(args, e))
+        return false;
+    for (; debug_history(m->vm, m->cpu, n, &b); n++)
+        fprintf(m->out, "%#" PRIx64 "%s -> %#" PRIx64 "%s%s\n", b.from, monitor_symbol(m, b.from, from), b.to,
+                monitor_symbol(m, b.to, to), b.event ? ", by an interrupt or exception" : "");
+    if (!n)
+        fprintf(m->out, "nothing: 'history on' records\n");
+    return true;
+}
+
 bool cmd_cpu(struct monitor *m, const char *args, struct err *e)
 {
     u64 n = m->cpu;

@@ -270,6 +270,39 @@ void debug_hypercall(struct vcpu *v, u64 nr)
         tap_stop_after_insn(v->cpu);
 }
 
+/* ---- history --------------------------------------------------------------------------------- */
+
+static void record(struct debug_cpu *d, gva_t from, gva_t to, bool event)
+{
+    d->history[d->branches++ % DEBUG_HISTORY] = (struct debug_branch){from, to, event};
+}
+
+static void at_insn(void *opaque, struct cpu *cpu, gva_t at, unsigned len)
+{
+    struct debug_cpu *d = &((struct vcpu *)opaque)->debug;
+    gva_t next = reg_pc(cpu);
+    if (d->next != at && d->next)
+        record(d, d->next, at, true);
+    if (next != at + len && next != at) /* not what is repeated */
+        record(d, at, next, false);
+    d->next = next;
+}
+
+void debug_set_history(struct vm *vm, bool on)
+{
+    vm->debug.history = on;
+    vm->debug.changed = true;
+}
+
+bool debug_history(const struct vm *vm, unsigned cpu, unsigned n, struct debug_branch *b)
+{
+    const struct debug_cpu *d = &vm->vcpu[cpu].debug;
+    if (n >= d->branches || n >= DEBUG_HISTORY)
+        return false;
+    *b = d->history[(d->branches - 1 - n) % DEBUG_HISTORY];
+    return true;
+}
+
 /* ---- arming ---------------------------------------------------------------------------------- */
 
 static void set_code(struct taps *t, const struct debug_point *p)
@@ -291,7 +324,8 @@ static void make_taps(struct debug *d, struct taps *t)
                        .at_data = at_data,
                        .at_excp = at_excp,
                        .at_msr = at_msr,
-                       .at_mode = at_mode};
+                       .at_mode = at_mode,
+                       .at_insn = d->history ? at_insn : NULL};
     d->io = d->hypercall = false;
     for (const struct debug_point *p = d->points; p; p = p->next) {
         if (!p->enabled)
@@ -310,7 +344,7 @@ static void make_taps(struct debug *d, struct taps *t)
 
 static bool has_anything(const struct taps *t)
 {
-    bool any = t->watch.count || t->excp || t->msr || t->mode;
+    bool any = t->at_insn || t->watch.count || t->excp || t->msr || t->mode;
     for (size_t i = 0; i < ARRAY_SIZE(t->code); i++)
         any |= t->code[i] != 0;
     return any;
@@ -327,6 +361,9 @@ static void arm(struct vm *vm)
     for (unsigned n = 0; n < vm->cpus; n++) {
         struct cpu *cpu = vm->vcpu[n].cpu;
         cpu->taps = has_anything(&d->taps) ? &d->taps : NULL;
+        cpu->stepping = d->history ? STEP_HISTORY : 0;
+        if (!d->history)
+            vm->vcpu[n].debug.next = 0;
         for (unsigned at = 0; at < PAGE_SIZE; at++)
             if ((old.code[at >> 6] ^ d->taps.code[at >> 6]) >> (at & 63) & 1)
                 block_split_at(cpu, at);

@@ -76,6 +76,21 @@ const struct debug_stop *debug_last_stop(const struct vm *vm);
  * wait meanwhile. A CPU that is halted waits until something wakes it. limit_ns as of vm_run. */
 enum vm_stop vm_step(struct vm *vm, unsigned n, bool hold, u64 limit_ns);
 
+/* ---- history --------------------------------------------------------------------------------- */
+
+#define DEBUG_HISTORY 64u
+
+/* The CPU went elsewhere than to the next instruction. */
+struct debug_branch {
+    gva_t from, to;
+    bool event; /* by an interrupt or exception: `from` was not executed */
+};
+
+/* Records branches from now on, or not any more. All instructions are run one by one meanwhile. */
+void debug_set_history(struct vm *vm, bool on);
+/* The n-th last branch of CPU `cpu`; false: there is none. */
+bool debug_history(const struct vm *vm, unsigned cpu, unsigned n, struct debug_branch *b);
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Where a linear address of a CPU is: physical, A20 applied. False: not mapped. */

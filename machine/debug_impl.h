@@ -23,6 +23,9 @@ struct debug_cpu {
     gva_t passed;           /* points at this address */
     u64 passed_excp;        /* this vector + 1 */
     u32 mode;               /* as it was last seen */
+    struct debug_branch history[DEBUG_HISTORY];
+    u64 branches; /* that were recorded, in a ring */
+    gva_t next;   /* where the last instruction left the CPU */
 };
 
 struct debug {
@@ -30,6 +33,7 @@ struct debug {
     struct debug_point *points; /* by id */
     unsigned last_id;
     bool io, hypercall; /* there are points for them */
+    bool history;       /* branches are recorded */
     bool changed;       /* the taps are to be made anew before anything runs */
     struct debug_stop last;
 };

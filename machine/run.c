@@ -345,9 +345,9 @@ enum vm_stop vm_step(struct vm *vm, unsigned n, bool hold, u64 limit_ns)
     if (hold && !cpu->halted && !cpu->shadow)
         cpu->shadow = SHADOW_STI;
     vm->only = cpu;
-    cpu->stepping = true;
+    cpu->stepping |= STEP_ONE;
     enum vm_stop why = run_turns(vm);
-    cpu->stepping = false;
+    cpu->stepping &= (u8)~STEP_ONE;
     vm->only = NULL;
     return why;
 }
