@@ -159,7 +159,10 @@ bool info_msr(struct monitor *m, const char *args, struct err *e)
         if (!monitor_only_value(m, args, &v, e))
             return false;
         u32 nr = (u32)v;
-        if (!msr_read(monitor_cpu(m), nr, &v))
+        struct quirks before = monitor_cpu(m)->quirks; /* it is not the guest who asks */
+        bool there = msr_read(monitor_cpu(m), nr, &v);
+        monitor_cpu(m)->quirks = before;
+        if (!there)
             return err_usage(e, "the CPU has no MSR %#x", nr);
         fprintf(m->out, "%08x %016" PRIx64 "\n", nr, v);
         return true;
