@@ -541,7 +541,7 @@ static void take_byte(struct gdb *g, u8 c)
             take_body(g, c);
         break;
     case GDB_SUM1:
-        g->said = (u8)(digit((char)c) << 4);
+        g->said = (u8)((unsigned)digit((char)c) << 4);
         g->state = GDB_SUM2;
         break;
     case GDB_SUM2:
