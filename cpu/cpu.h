@@ -163,6 +163,12 @@ enum pv_port {
     PV_PORT_DONE, /* it was a call, and is done */
 };
 
+struct known_call {
+    const void *row;
+    bool null;  /* it does nothing and returns 0: counting it is enough */
+    u64 *count; /* for that */
+};
+
 /* What the CPU needs of the board; each takes the opaque of struct cpu. Set by machine/. */
 struct cpu_hooks {
     u32 (*io_read)(void *vm, u16 port, unsigned size);
@@ -180,6 +186,10 @@ struct cpu_hooks {
     bool (*pv_msr_read)(void *vm, u32 msr, u64 *value, bool *handled);
     bool (*pv_msr_write)(void *vm, u32 msr, u64 value, bool *handled);
     bool (*pv_hypercall)(void *vm, struct cpu *cpu);
+    /* Of 64-bit code at CPL 0 that calls a number which is known when it is translated: what to give to
+     * pv_call then; false: it has to be pv_hypercall. May be NULL. */
+    bool (*pv_known)(void *vm, u64 nr, struct known_call *k);
+    void (*pv_call)(void *vm, struct cpu *cpu, const void *row);
     /* An access to cpu.pv_port or the one after it, before any is made. string: INS or OUTS. */
     enum pv_port (*pv_port)(void *vm, struct cpu *cpu, u16 port, unsigned size, bool string);
     /* RDPMC; false: no counter of the personality. May be NULL. */
@@ -283,6 +293,7 @@ struct cpu {
 
     u64 icount; /* instructions completed, without those of the running slice: cpu_icount() */
     s64 slice;  /* budget given to the running slice */
+    s64 nudged; /* what cpu_nudge took from it */
 
     const struct cpu_model *model;
     u64 gates; /* bit n: enum insn_gate n is there */
@@ -298,6 +309,8 @@ struct cpu {
     u8 id;           /* local APIC id, and the number in `smp` */
     u8 sipi_vector;  /* with REQ_SIPI */
     u8 package_cpus; /* how many there are; 0: one */
+    bool exits_only; /* -pv-inline off: nothing sensitive is served in place or as a leaf */
+    u32 calls_watched; /* 1: a debugger wants to see every hypercall */
     bool shared;     /* other threads run CPUs of the same machine */
     u16 pv_port;     /* this one and the next are a personality's; 0: none */
     bool yields;     /* spins with PAUSE: let others run */
@@ -388,9 +401,21 @@ static inline bool cpu_wakes_masked(const struct cpu *cpu)
  * own thread. */
 static inline void cpu_kick(struct cpu *cpu)
 {
+    cpu->nudged = 0;
     if (cpu->left >= 0) {
         cpu->slice -= cpu->left + 1;
         cpu->left = -1;
+    }
+}
+
+/* Makes the run loop look at `req` at the next block boundary; the slice goes on after that. On the
+ * CPU's own thread. */
+static inline void cpu_nudge(struct cpu *cpu)
+{
+    if (cpu->left >= 0) {
+        s64 left = cpu->left + 1;
+        cpu_kick(cpu);
+        cpu->nudged = left;
     }
 }
 
@@ -424,7 +449,7 @@ static inline void cpu_set_intr(struct cpu *cpu, bool level)
     else {
         __atomic_fetch_or(&cpu->req, REQ_INTR, __ATOMIC_SEQ_CST);
         if (cpu_pending(cpu) & REQ_INTR)
-            cpu_kick(cpu);
+            cpu_nudge(cpu);
     }
 }
 

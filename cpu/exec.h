@@ -67,8 +67,13 @@ bool exec_block_lives(const struct cpu *cpu);
 static inline bool exec_holds(const struct cpu *cpu, const struct ground *g)
 {
     return cpu->tlb.epoch == g->epoch && cpu->key == g->key && cpu->block_gen == g->gen &&
-           !(cpu_pending(cpu) | cpu->dr6_pending) && !cpu->halted && exec_block_lives(cpu);
+           !(cpu_pending(cpu) | cpu->dr6_pending) && !cpu->halted && !cpu->exits_only &&
+           exec_block_lives(cpu);
 }
+
+/* Goes on if it holds, else leaves; counts the class as served by a leaf or an exit. */
+const struct insn *exec_go_on(struct cpu *cpu, const struct insn *in, const struct ground *g,
+                              enum stat_class c);
 
 /* ---- registers --------------------------------------------------------------------------------
  */

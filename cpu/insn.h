@@ -138,14 +138,14 @@ enum insn_class {
  *   MUL CMPXCHG FIXED   re-encoded; they write registers that no operand names
  *   BITS                bit strings: of memory, jit_emit_bit_string; registers are re-encoded
  *   LEA to LEAVE        functions of their own that leave flags alone; what follows: others
- *   CLI to STOS         functions in jit/translate_sys.c, translate_string.c
+ *   CLI to VMCALL       functions in jit/translate_sys.c, translate_string.c
  *   SYSCALL, SYSRET     end a block: jit/translate_system.c
  */
 #define INSN_TEMPLATES(X)                                                                          \
     X(NONE) X(ADD) X(SUB) X(LOGIC) X(COMPARE) X(SHIFT) X(MUL) X(CMPXCHG) X(FIXED) X(BITS) X(LEA)   \
     X(NOP) X(PUSH) X(POP) X(LEAVE) X(MOV_SREG) X(DIV) X(JCC) X(JMP) X(CALL) X(JMP_E) X(CALL_E)     \
     X(RET) X(CLI) X(STI) X(CLAC) X(STAC) X(CLD) X(STD) X(PUSHF) X(POPF) X(SWAPGS) X(FSGSBASE)       \
-    X(MOV_FROM_CR) X(RDTSC) X(CMPXCHG_PAIR) X(MOVS) X(STOS) X(SYSCALL) X(SYSRET)
+    X(MOV_FROM_CR) X(RDTSC) X(CMPXCHG_PAIR) X(MOVS) X(STOS) X(VMCALL) X(SYSCALL) X(SYSRET)
 
 enum insn_template {
 #define X(t) T_##t,

@@ -189,8 +189,15 @@ static void run_single(struct cpu *cpu)
     s64 done = cpu->slice - cpu->left - before;
     cpu->slice = slice;
     cpu->left = left - done;
-    if (cpu_pending(cpu))
-        cpu_kick(cpu);
+    cpu->nudged = 0;
+}
+
+/* Gives back what cpu_nudge took. */
+static void unnudge(struct cpu *cpu)
+{
+    cpu->slice += cpu->nudged;
+    cpu->left += cpu->nudged;
+    cpu->nudged = 0;
 }
 
 /* What an instruction raised. False: cpu_run returns *why. */
@@ -215,6 +222,7 @@ static bool deliver_fault(struct cpu *cpu, enum cpu_stop *why)
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
 {
     cpu->slice = cpu->left = (s64)insns;
+    cpu->nudged = 0;
     cpu->delivering = false;
     cpu_stop_pace(cpu); /* the clock may have stood still */
     if (sigsetjmp(cpu->unwind, 0)) {
@@ -234,6 +242,8 @@ enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
     }
     enum cpu_stop why;
     for (;;) {
+        if (unlikely(cpu->nudged))
+            unnudge(cpu);
         if (unlikely(__atomic_load_n(&cpu->kick, __ATOMIC_RELAXED)))
             __atomic_exchange_n(&cpu->kick, 0, __ATOMIC_SEQ_CST); /* before `req` is looked at */
         if (unlikely(cpu_requests(cpu) & (REQ_EXIT | REQ_INIT | REQ_SIPI))) {

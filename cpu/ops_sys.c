@@ -27,9 +27,8 @@ static void umip_check(struct cpu *cpu, const struct insn *in)
         excp_gp(cpu, in, 0);
 }
 
-/* The end of an instruction that mostly leaves the block's ground alone; counts it. */
-static const struct insn *go_on(struct cpu *cpu, const struct insn *in, const struct ground *g,
-                                enum stat_class c)
+const struct insn *exec_go_on(struct cpu *cpu, const struct insn *in, const struct ground *g,
+                              enum stat_class c)
 {
     bool holds = exec_holds(cpu, g);
     stat_count(&cpu->stats, c, holds ? SERVED_LEAF : SERVED_EXIT);
@@ -98,7 +97,7 @@ HANDLER(op_clts)
     struct ground g = exec_ground(cpu);
     cpu->cr0 &= ~CR0_TS;
     cpu_update_key(cpu);
-    return go_on(cpu, in, &g, STAT_MOV_TO_CR0);
+    return exec_go_on(cpu, in, &g, STAT_MOV_TO_CR0);
 }
 OPS(clts)
 
@@ -182,7 +181,7 @@ HANDLER(op_invlpg)
     gva_t va = (off + cpu->seg[in->seg].base) & cpu->amask;
     if (cpu_canonical(cpu, va) || !(cpu->key & KEY_CODE64))
         tlb_flush_page(&cpu->tlb, va);
-    return go_on(cpu, in, &g, STAT_INVLPG);
+    return exec_go_on(cpu, in, &g, STAT_INVLPG);
 }
 OPS(invlpg)
 
@@ -364,7 +363,7 @@ HANDLER(op_wrmsr)
         excp_gp(cpu, in, 0);
     cpu_update_key(cpu);
     stat_sample_end(&cpu->stats, STAT_WRMSR, t);
-    return go_on(cpu, in, &g, STAT_WRMSR);
+    return exec_go_on(cpu, in, &g, STAT_WRMSR);
 }
 OPS(wrmsr)
 
@@ -510,6 +509,6 @@ HANDLER(op_vmcall)
     if (!cpu->hooks->pv_hypercall(cpu->vm, cpu))
         excp_ud(cpu, in);
     stat_sample_end(&cpu->stats, STAT_HYPERCALL, t);
-    return go_on(cpu, in, &g, STAT_HYPERCALL);
+    return exec_go_on(cpu, in, &g, STAT_HYPERCALL);
 }
 OPS(vmcall)

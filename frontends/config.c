@@ -90,6 +90,14 @@ static bool parse_engine(struct config *c, const struct options *o, struct err *
         err_usage(e, "-jit-test has no effect without the translator");
         return err_hint(e, "leave -accel away");
     }
+    if (o->given[OPT_PV_INLINE]) {
+        const char *v = o->value[OPT_PV_INLINE];
+        c->vm.pv_exits = !strcmp(v, "off");
+        if (!c->vm.pv_exits && strcmp(v, "on")) {
+            err_usage(e, "-pv-inline: '%s' is neither on nor off", v);
+            return err_hint(e, "leave it away for on");
+        }
+    }
     c->perfmap = o->given[OPT_PERFMAP];
     if (c->perfmap && (c->check || (accel && strcmp(accel, "jit")))) {
         err_usage(e, "-perfmap has no effect without the translator");

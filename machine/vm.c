@@ -155,6 +155,23 @@ static bool hook_pv_hypercall(void *opaque, struct cpu *cpu)
     return ok;
 }
 
+static bool hook_pv_known(void *opaque, u64 nr, struct known_call *k)
+{
+    struct vcpu *v = opaque;
+    return pv_known(v->vm->pv, nr, k);
+}
+
+static void hook_pv_call(void *opaque, struct cpu *cpu, const void *row)
+{
+    struct vcpu *v = opaque;
+    u64 nr = cpu->gpr[RAX];
+    vm_lock(v->vm);
+    pv_call(v->vm->pv, cpu, row);
+    vm_unlock(v->vm);
+    if (unlikely(v->vm->debug.hypercall))
+        debug_hypercall(v, nr);
+}
+
 static enum pv_port hook_pv_port(void *opaque, struct cpu *cpu, u16 port, unsigned size, bool string)
 {
     struct vcpu *v = opaque;
@@ -205,6 +222,8 @@ static const struct cpu_hooks hooks = {
     .pv_msr_read = hook_pv_msr_read,
     .pv_msr_write = hook_pv_msr_write,
     .pv_hypercall = hook_pv_hypercall,
+    .pv_known = hook_pv_known,
+    .pv_call = hook_pv_call,
     .pv_port = hook_pv_port,
     .pv_pmc = hook_pv_pmc,
     .ferr = hook_ferr,
@@ -307,6 +326,7 @@ static bool create_cpus(struct vm *vm, const struct cpu_model *model, struct err
         if (!v->cpu)
             return false;
         v->cpu->package_cpus = (u8)vm->cpus;
+        v->cpu->exits_only = cfg->pv_exits;
         if (cfg->icount) {
             rng_seed(&v->cpu->rng, cfg->seed + n);
             v->cpu->rng_seeded = true;

@@ -44,6 +44,7 @@ struct vm_config {
     unsigned cpus;         /* 1 to VM_MAX_CPUS; 0: 1 */
     const char *pv;        /* "kvm,-pv-eoi"; NULL: none */
     const char *accel;     /* "interp", "jit"; NULL: interp (see vm_choose_engine) */
+    bool pv_exits;         /* no sensitive instruction is served in place */
     const char *jit_test;  /* modes of the translator for tests, "tlb-miss,cache=1M"; NULL: none */
     const char *kernel, *initrd, *append; /* NULL: none; kernel NULL: the embedded demo guest if
                                              demo_guest, else firmware starts */

@@ -199,15 +199,8 @@ static bool kvm_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bo
 
 /* ---- hypercalls ------------------------------------------------------------------------------ */
 
-/* Exists for its exit alone: pending interrupts are looked at on the way back. */
-static u64 hc_vapic_poll_irq(struct pv *pv, struct cpu *cpu, const u64 arg[4])
-{
-    (void)pv, (void)cpu, (void)arg;
-    return 0;
-}
-
 static const struct pv_hypercall kvm_hypercalls[] = {
-    { KVM_HC_VAPIC_POLL_IRQ, "vapic-poll-irq", 0, 0, hc_vapic_poll_irq },
+    { KVM_HC_VAPIC_POLL_IRQ, "vapic-poll-irq", 0, 0, pv_null_call },
     { KVM_HC_KICK_CPU, "kick-cpu", 2, 0, kvm_hc_kick_cpu },
     { KVM_HC_CLOCK_PAIRING, "clock-pairing", 2, 0, kvm_hc_clock_pairing },
     { KVM_HC_SEND_IPI, "send-ipi", 4, 0, kvm_hc_send_ipi },
@@ -238,6 +231,13 @@ static bool kvm_hypercall(struct pv *pv, struct cpu *cpu)
 
     cpu->gpr[RAX] = dispatch(pv, cpu, cpu->gpr[RAX] & mask, arg) & mask;
     return true;
+}
+
+static void kvm_call(struct pv *pv, struct cpu *cpu, const struct pv_hypercall *row)
+{
+    const u64 arg[4] = {cpu->gpr[RBX], cpu->gpr[RCX], cpu->gpr[RDX], cpu->gpr[RSI]};
+
+    cpu->gpr[RAX] = row->fn(pv, cpu, arg);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -283,6 +283,7 @@ const struct pv_personality pv_kvm = {
     .msr_read = kvm_msr_read,
     .msr_write = kvm_msr_write,
     .hypercall = kvm_hypercall,
+    .call = kvm_call,
     .enter = kvm_enter,
     .leave = kvm_leave,
     .tsc_changed = kvm_clock_tsc_changed,

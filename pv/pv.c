@@ -278,6 +278,31 @@ bool pv_hypercall(struct pv *pv, struct cpu *cpu)
     return pv->p->hypercall && pv->p->hypercall(pv, cpu);
 }
 
+u64 pv_null_call(struct pv *pv, struct cpu *cpu, const u64 arg[4])
+{
+    (void)pv, (void)cpu, (void)arg;
+    return 0;
+}
+
+bool pv_known(struct pv *pv, u64 nr, struct known_call *k)
+{
+    const struct pv_hypercall *rows = pv->p->call ? pv->p->hypercalls : NULL;
+
+    for (unsigned i = 0; rows && rows[i].name; i++) {
+        if (rows[i].nr != nr)
+            continue;
+        *k = (struct known_call){&rows[i], rows[i].fn == pv_null_call, &pv->calls[i]};
+        return true;
+    }
+    return false;
+}
+
+void pv_call(struct pv *pv, struct cpu *cpu, const struct pv_hypercall *row)
+{
+    pv->calls[row - pv->p->hypercalls]++;
+    pv->p->call(pv, cpu, row);
+}
+
 enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string)
 {
     return pv->p->port ? pv->p->port(pv, cpu, port, size, string) : PV_PORT_ORDINARY;

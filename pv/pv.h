@@ -48,6 +48,9 @@ struct pv_place {
     unsigned buttons;
 };
 
+/* The worker of a call that exists for its exit alone: does nothing and returns 0. */
+u64 pv_null_call(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
+
 struct pv_personality {
     const char *name, *doc;
     char signature[13];            /* of leaf 0x40000000; "" with `none` */
@@ -63,6 +66,9 @@ struct pv_personality {
     bool (*msr_write)(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *gp);
     /* Decodes the registers by its ABI and dispatches; false: #UD. */
     bool (*hypercall)(struct pv *pv, struct cpu *cpu);
+    /* Where RAX alone says which: what `hypercall` does at CPL 0 in 64-bit code once it knows the row. May
+     * be NULL. */
+    void (*call)(struct pv *pv, struct cpu *cpu, const struct pv_hypercall *row);
     /* Of a personality that sets cpu.pv_port: what an access to one of its ports is. */
     enum pv_port (*port)(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string);
     bool (*pmc)(struct pv *pv, struct cpu *cpu, u32 index, u64 *value); /* RDPMC; false: not ours */
@@ -155,6 +161,9 @@ bool pv_msr_read(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value, bool *hand
 bool pv_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *handled);
 /* VMCALL and VMMCALL alike, at any CPL and in any mode; false: #UD. The CPU advances RIP. */
 bool pv_hypercall(struct pv *pv, struct cpu *cpu);
+/* For translated code: what is known of a call by its number; and that call. */
+bool pv_known(struct pv *pv, u64 nr, struct known_call *k);
+void pv_call(struct pv *pv, struct cpu *cpu, const struct pv_hypercall *row);
 /* See struct cpu_hooks. */
 enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string);
 bool pv_pmc(struct pv *pv, struct cpu *cpu, u32 index, u64 *value);

@@ -28,6 +28,7 @@ struct jit_site {
     struct insn in;   /* the record */
     struct insn stop; /* where its NEXT goes */
     bool x87;         /* reads or writes cpu->x87 */
+    const void *call; /* of a hypercall whose number is known: for pv_call */
     bool flagless;    /* does not look at the six flags, nor change them */
     struct jit_block *jb;
 };

@@ -419,16 +419,92 @@ static bool emit_cmpxchg_pair(struct tr *t, const struct insn *in, unsigned i)
     return true;
 }
 
+/* ---- hypercalls ------------------------------------------------------------------------------ */
+
+/* Is the value of RAX in front of instruction i known? */
+static bool known_rax(const struct tr *t, unsigned i, u64 *value)
+{
+    while (i-- > 0) {
+        const struct insn *in = &t->b->insn[i];
+        if (!(jit_written(t->j, in) & BIT(RAX)))
+            continue;
+        *value = in->osz == 8 ? (u64)(s64)in->imm : (u32)in->imm;
+        return insn_row(in)->map == OB && in->opcode == 0xb8 && in->osz == 4 && in->rm == RAX;
+    }
+    return false;
+}
+
+/* The handler of a call whose row is known: no number is looked for. */
+static const struct insn *op_known_call(struct cpu *cpu, const struct insn *in)
+{
+    const struct jit_site *s = (const struct jit_site *)(const void *)in;
+    struct ground g = exec_ground(cpu);
+    u64 t = stat_sample_begin(&cpu->stats);
+    cpu->hooks->pv_call(cpu->vm, cpu, s->call);
+    stat_sample_end(&cpu->stats, STAT_HYPERCALL, t);
+    return exec_go_on(cpu, in, &g, STAT_HYPERCALL);
+}
+_Static_assert(offsetof(struct jit_site, in) == 0, "a record tells its site");
+
+/* Does nothing but be counted, unless there is a request that it would let in, or who watches. */
+static void emit_null_call(struct tr *t, struct jit_site *s, unsigned i, const u64 *count)
+{
+    struct asmbuf *a = &t->a;
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_load(a, 0, H_RCX, H_RBP, STATE(req));
+    x_load(a, 0, H_R14, H_RBP, STATE(calls_watched));
+    x_lea_sib(a, 1, H_RCX, H_RCX, H_R14, 0, 0);
+    emit_want_zero(t, s, i);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov_imm(a, H_R15, (u64)(uintptr_t)count);
+    x_load(a, 1, H_R14, H_R15, 0);
+    x_lea(a, 1, H_R14, H_R14, 1);
+    x_store(a, 1, H_R14, H_R15, 0);
+    x_mov_imm(a, H_RAX, 0);
+    emit_stat(t, STAT_HYPERCALL);
+}
+
+static bool emit_vmcall(struct tr *t, const struct insn *in, unsigned i)
+{
+    struct cpu *cpu = t->j->cpu;
+    struct known_call k;
+    u64 nr;
+    if (!is_kernel(t) || !t->is64 || !cpu->hooks->pv_known || !known_rax(t, i, &nr) ||
+        !cpu->hooks->pv_known(cpu->vm, nr, &k))
+        return false;
+    struct jit_site *s = jit_new_site(t, in, i);
+    if (!s)
+        return true; /* no room */
+    s->in.fn = op_known_call;
+    s->call = k.row;
+    if (k.null && !cpu->shared) {
+        emit_null_call(t, s, i, k.count);
+        return true;
+    }
+    jit_flush_notes(t);
+    jit_emit_handler_call(t, s);
+    t->vec_live = false;
+    return true;
+}
+
 bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i)
 {
     insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
     if (fn != insn_row(in)->ops->any) /* it only raises */
         return false;
+    switch (row_template(insn_row(in))) { /* STAC and CLAC change what the block is made for */
+    case T_CLAC: return emit_set_ac(t, false);
+    case T_STAC: return emit_set_ac(t, true);
+    case T_CMPXCHG_PAIR: return emit_cmpxchg_pair(t, in, i);
+    case T_MOVS:
+    case T_STOS: return jit_emit_string(t, in, i);
+    default: break;
+    }
+    if (t->j->cpu->exits_only)
+        return false;
     switch (row_template(insn_row(in))) {
     case T_CLI: return emit_cli(t);
     case T_STI: return emit_sti(t, in, i);
-    case T_CLAC: return emit_set_ac(t, false);
-    case T_STAC: return emit_set_ac(t, true);
     case T_CLD: emit_eflags_bit(t, BIT_DF, false); return true;
     case T_STD: emit_eflags_bit(t, BIT_DF, true); return true;
     case T_PUSHF: return emit_pushf(t, in, i);
@@ -437,9 +513,7 @@ bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i)
     case T_FSGSBASE: return emit_fsgsbase(t, in, i);
     case T_RDTSC: return emit_rdtsc(t, in, i);
     case T_MOV_FROM_CR: return emit_mov_from_cr(t, in);
-    case T_CMPXCHG_PAIR: return emit_cmpxchg_pair(t, in, i);
-    case T_MOVS:
-    case T_STOS: return jit_emit_string(t, in, i);
+    case T_VMCALL: return emit_vmcall(t, in, i);
     default: return false;
     }
 }

@@ -272,6 +272,8 @@ void jit_emit_system(struct tr *t, const struct insn *in, unsigned i)
 {
     enum insn_template own = row_template(insn_row(in));
     bool kernel = !(t->key & (KEY_CPL3 | KEY_CPL12)), code64 = t->key & KEY_CODE64;
+    if (t->j->cpu->exits_only)
+        own = T_NONE;
     if (own == T_SYSCALL && code64 && t->key & KEY_CPL3)
         emit_syscall(t, in);
     else if (own == T_SYSRET && code64 && kernel && in->osz == 8)

@@ -27,6 +27,19 @@ foreach(program ${programs})
   sys_model_test(${name} x86-64-v3)
 endforeach()
 
+# What is done in place, by exits instead; and calls of a personality.
+if(SYS_JIT)
+  foreach(name long_inline long_syscall apic_local)
+    sys_run(${name}_exits ${name} -accel jit -jit-test hot=1 -pv-inline off)
+  endforeach()
+endif()
+set(sys_options -pv kvm)
+sys_test(pv_calls "${long_flags}" "${here}/long.h;${here}/long_defs.h;${here}/long.ld" ${long_parts}
+  ${here}/pv_calls.c)
+if(SYS_JIT)
+  sys_run(pv_calls_exits pv_calls -accel jit -jit-test hot=1 -pv-inline off)
+endif()
+
 set(sys_options -cpu x86-64-v3)
 file(GLOB programs CONFIGURE_DEPENDS ${here}/avx_*.c)
 foreach(program ${programs})
