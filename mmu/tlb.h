@@ -27,6 +27,7 @@
 #define TLB_SPACES 8u
 #define TLB_DIRS 64u
 #define TLB_STREAMS 4096u
+#define TLB_STREAM_PAGES 16u
 #define ITLB_SLOTS 64u
 #define TLB_CODE_SLOT_BITS 10
 #define TLB_CODE_SLOTS (1u << TLB_CODE_SLOT_BITS)
@@ -56,17 +57,19 @@ struct tlb2_entry {
 };
 
 /*
- * The page that the accesses of one place in translated code went to last: found by the place, not
- * by the address (cpu/jit/streams.c), which takes no lookup:
+ * The page that the accesses of one place in translated code went to last, with those behind it that
+ * follow it on the host, too: found by the place, not by the address (cpu/jit/streams.c), which
+ * takes no lookup:
  *
  *     va + neg < limit   =>   address = host + (va + neg) = va + delta
  *
- * Filled from the first level. limit is 0 when nothing is known: no address is below that. Whatever
- * takes a tag from the first level forgets all streams, for they are not looked up by address.
+ * Filled from the first level, from up to TLB_STREAM_PAGES of its entries. limit is 0 when nothing
+ * is known: no address is below that. Whatever takes a tag from the first level forgets all streams
+ * that may have been filled from there, for they are not looked up by address.
  */
 struct tlb_stream {
     u64 neg;   /* minus the page, and what the owner wants */
-    u64 limit; /* 4097 minus the bytes that must lie in the page */
+    u64 limit; /* bytes that are known, less those that the owner wants in one piece, plus one */
     u8 *host;
     u64 delta;
 };
@@ -156,7 +159,7 @@ struct tlb {
     u64 large_2m[64], large_1g; /* which regions had parts of large pages filled: hashed bitmaps */
     struct tlb_fetched fetched_global;
     struct tlb_stream stream[TLB_STREAMS];
-    u64 streams_known[2][TLB_STREAMS / 64]; /* bitmaps: may have a limit; of global pages apart */
+    u64 streams_known[2][TLB_STREAMS / 64]; /* bitmaps: may have a limit; with global pages only */
     bool stream_pages[TLB_SLOTS];           /* by tlb_index: streams may know such a page */
     s32 stream_patience[TLB_STREAMS]; /* changes of page that are left until the owner is asked */
     struct tlb_stats stats;

@@ -54,6 +54,7 @@ static void op_table(struct asmbuf *a, unsigned op, unsigned reg, s32 disp)
 #define JNE 5
 #define JE 4
 #define JAE 3
+#define JB 2
 #define JS 8
 #define JA 7
 
@@ -292,101 +293,148 @@ static void load_packed(struct asmbuf *a, unsigned reg, unsigned shift)
     shift_ri(a, 0, false, reg, shift);
 }
 
-/* rax: a stream, rcx: slot of the first level that it is filled from. What flushes want to know. */
-static void emit_note_stream(struct asmbuf *a, unsigned mode)
+/* reg = the table's byte for the slot in rcx. */
+static void load_byte(struct asmbuf *a, unsigned reg, s32 disp)
+{
+    put8(a, 0x0f);
+    put8(a, 0xb6);
+    put_sib(a, reg, H_RBP, H_RCX, 0, disp);
+}
+
+static void mark_page(struct asmbuf *a)
 {
     put8(a, 0xc6); /* mov byte [rbp + rcx + stream_pages], 1 */
     put_sib(a, 0, H_RBP, H_RCX, 0, STATE(tlb.stream_pages));
     put8(a, 1);
-    push_pop(a, H_RDX, true);
-    put8(a, 0x0f); /* movzx edx, byte [rbp + rcx + global] */
-    put8(a, 0xb6);
-    put_sib(a, H_RDX, H_RBP, H_RCX, 0, jit_tlb_field(mode, offsetof(struct tlb_l1, global)));
-    shift_ri(a, 0, true, H_RDX, PACK_STREAM);
-    op_rr(a, 0, ADD, H_RDX, H_RAX);
-    put8(a, 0x48); /* bts [rbp + streams_known], rdx */
+}
+
+/*
+ * rcx: slot of the first level, rax: offset in its page of the address in r15. rdx = how many bytes
+ * from the page's begin on lie in one piece of the host's memory as far as the first level knows,
+ * r14 = their host address, edi = are all pages global? Clobbers rcx, rsi.
+ */
+static void emit_window(struct asmbuf *a, unsigned mode, unsigned tag)
+{
+    s32 host = jit_tlb_field(mode, offsetof(struct tlb_l1, host));
+    s32 global = jit_tlb_field(mode, offsetof(struct tlb_l1, global));
+    struct exits end = {0};
+    op_table(a, 0x8b, H_R14, host);
+    load_byte(a, H_RDI, global);
+    mark_page(a);
+    x_mov_imm(a, H_RDX, PAGE_SIZE);
+    const u8 *next = a->p;
+    put8(a, 0xfe); /* inc cl: the slots are a ring */
+    put8(a, 0xc0 | H_RCX);
+    op_table(a, 0x8b, H_RSI, jit_tlb_field(mode, tag));
+    op_rr(a, 1, ADD, H_RSI, H_R15);
+    op_rr(a, 1, ADD, H_RSI, H_RDX);
+    op_rr(a, 1, CMP, H_RSI, H_RAX);
+    exit_if(a, &end, JNE);
+    op_table(a, 0x8b, H_RSI, host);
+    op_rr(a, 1, SUB, H_RSI, H_RDX);
+    op_rr(a, 1, CMP, H_RSI, H_R14);
+    exit_if(a, &end, JNE);
+    load_byte(a, H_RSI, global);
+    op_rr(a, 0, AND, H_RDI, H_RSI);
+    mark_page(a);
+    op_ri(a, 0, ADD, H_RDX, PAGE_SIZE);
+    op_ri(a, 0, CMP, H_RDX, TLB_STREAM_PAGES * PAGE_SIZE);
+    x_jcc(a, JB, next);
+    exits_here(a, &end);
+}
+
+/* rax, rdx, r14, r15, edi: as from emit_window, but rdx the limit; rcx: the stream, rsi: its entry
+ * less STATE. Fills it; r15 = the host address of the access. */
+static void emit_fill_stream(struct asmbuf *a)
+{
+    shift_ri(a, 0, true, H_RDI, PACK_STREAM);
+    op_rr(a, 0, ADD, H_RDI, H_RCX);
+    put8(a, 0x48); /* bts [rbp + streams_known], rdi */
     put8(a, 0x0f);
     put8(a, 0xab);
-    put_mem(a, H_RDX, H_RBP, STATE(tlb.streams_known));
-    push_pop(a, H_RDX, false);
+    put_mem(a, H_RDI, H_RBP, STATE(tlb.streams_known));
+    x_store(a, 1, H_RDX, H_RSI, STREAM(limit));
+    load_packed(a, H_RDX, PACK_BYTES + PACK_STREAM); /* rdx = low */
+    op_rr(a, 1, SUB, H_RAX, H_R15);
+    op_rr(a, 1, SUB, H_RAX, H_RDX);
+    x_store(a, 1, H_RAX, H_RSI, STREAM(neg));
+    op_rr(a, 1, ADD, H_R14, H_RDX);
+    x_store(a, 1, H_R14, H_RSI, STREAM(host));
+    op_rr(a, 1, ADD, H_R14, H_RAX);
+    x_store(a, 1, H_R14, H_RSI, STREAM(delta));
+    op_rr(a, 1, ADD, H_R15, H_RDX);
+    op_rr(a, 1, ADD, H_R15, H_R14);
 }
 _Static_assert(1u << PACK_STREAM == TLB_STREAMS, "one bitmap follows the other");
 
-/* r14: the stream's entry, rcx: slot of the first level, rdx: limit. Fills the stream; r15: from
- * its first byte's address to the host address of the access. Clobbers rax, rcx, rdx. */
-static void emit_fill_stream(struct asmbuf *a, unsigned mode, unsigned tag)
+static const u8 stream_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI};
+
+static void emit_stream_return(struct asmbuf *a)
 {
-    x_store(a, 1, H_RDX, H_R14, STREAM(limit));
-    load_packed(a, H_RDX, PACK_BYTES + PACK_STREAM); /* rdx = low */
-    op_table(a, 0x8b, H_RAX, jit_tlb_field(mode, tag));
-    op_table(a, 0x8b, H_RCX, jit_tlb_field(mode, offsetof(struct tlb_l1, host)));
-    op_rr(a, 1, SUB, H_RAX, H_RDX);
-    x_store(a, 1, H_RAX, H_R14, STREAM(neg));
-    op_rr(a, 1, ADD, H_RCX, H_RDX);
-    x_store(a, 1, H_RCX, H_R14, STREAM(host));
-    op_rr(a, 1, ADD, H_RCX, H_RAX);
-    x_store(a, 1, H_RCX, H_R14, STREAM(delta));
-    op_rr(a, 1, ADD, H_R15, H_RDX);
-    op_rr(a, 1, ADD, H_R15, H_RCX);
+    put8(a, 0x41); /* pop r14 */
+    put8(a, 0x5e);
+    for (unsigned i = sizeof stream_saved; i-- > 0;)
+        push_pop(a, stream_saved[i], false);
 }
 
 /*
  * From the check of a stream: r15 = the address of the access, r14d packed: bytes that the stream
- * must have in its page less one, its number, and how many of them come before the access. Returns
+ * must have in one piece less one, its number, and how many of them come before the access. Returns
  * as the quick stub does; also without an answer when the stream's patience is over.
  */
 static void emit_stream_stub(struct asmbuf *a, unsigned mode, bool write)
 {
     unsigned tag = write ? offsetof(struct tlb_l1, neg_w) : offsetof(struct tlb_l1, neg_r);
     struct exits fail = {0}, no_patience = {0}, miss = {0};
-    for (unsigned r = H_RAX; r <= H_RDX; r++)
-        push_pop(a, r, true);
+    for (unsigned i = 0; i < sizeof stream_saved; i++)
+        push_pop(a, stream_saved[i], true);
     put8(a, 0x41); /* push r14 */
     put8(a, 0x56);
     load_packed(a, H_RAX, PACK_BYTES + PACK_STREAM);
     op_rr(a, 1, SUB, H_R15, H_RAX); /* the first byte */
     const u8 *probe = a->p;
-    put8(a, 0x44); /* mov r14d, [rsp] */
-    put8(a, 0x8b);
-    put8(a, 0x34);
-    put8(a, 0x24);
-    op_ri(a, 0, AND, H_R14, (1u << PACK_BYTES) - 1);
-    x_mov_imm(a, H_RDX, PAGE_SIZE);
-    op_rr(a, 0, SUB, H_RDX, H_R14);
     x_mov(a, 0, H_RCX, H_R15);
     shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
     x_movzx8(a, H_RCX, H_RCX);
     op_table(a, 0x8b, H_RAX, jit_tlb_field(mode, tag));
     op_rr(a, 1, ADD, H_RAX, H_R15);
+    op_ri(a, 1, CMP, H_RAX, PAGE_SIZE);
+    exit_if(a, &miss, JAE);
+    emit_window(a, mode, tag);
+    load_packed(a, H_RCX, 0);
+    op_ri(a, 0, AND, H_RCX, (1u << PACK_BYTES) - 1);
+    op_rr(a, 0, SUB, H_RDX, H_RCX);
     op_rr(a, 1, CMP, H_RAX, H_RDX);
     exit_if(a, &miss, JAE);
-    load_packed(a, H_RAX, PACK_BYTES);
-    op_ri(a, 0, AND, H_RAX, (1u << PACK_STREAM) - 1);
-    x_mov(a, 0, H_R14, H_RAX);
-    shift_ri(a, 0, true, H_R14, 5);
-    op_rr(a, 1, ADD, H_R14, H_RBP);
-    put8(a, 0x49); /* cmp qword [r14 + limit], 0 */
+    load_packed(a, H_RCX, PACK_BYTES);
+    op_ri(a, 0, AND, H_RCX, (1u << PACK_STREAM) - 1);
+    x_mov(a, 0, H_RSI, H_RCX);
+    shift_ri(a, 0, true, H_RSI, 5);
+    op_rr(a, 1, ADD, H_RSI, H_RBP);
+    put8(a, 0x48); /* cmp qword [rsi + limit], 0 */
     put8(a, 0x83);
-    put_mem(a, 7, H_R14, STREAM(limit));
+    put_mem(a, 7, H_RSI, STREAM(limit));
     put8(a, 0);
     u8 *forgotten = x_jcc(a, JE, a->p);
-    put8(a, 0x83); /* sub dword [rbp + rax * 4 + stream_patience], 1 */
-    put_sib(a, 5, H_RBP, H_RAX, 2, STATE(tlb.stream_patience));
+    put8(a, 0x83); /* sub dword [rbp + rcx * 4 + stream_patience], 1 */
+    put_sib(a, 5, H_RBP, H_RCX, 2, STATE(tlb.stream_patience));
     put8(a, 1);
     exit_if(a, &no_patience, JS);
     if (!a->full)
         x_patch(forgotten, a->p);
-    emit_note_stream(a, mode);
-    emit_fill_stream(a, mode, tag);
-    put8(a, 0x41); /* pop r14 */
-    put8(a, 0x5e);
-    for (unsigned r = H_RDX + 1; r-- > H_RAX;)
-        push_pop(a, r, false);
+    emit_fill_stream(a);
+    emit_stream_return(a);
     put8(a, 0xc3);
 
     exits_here(a, &miss);
     put8(a, 0x41); /* push r15 */
     put8(a, 0x57);
+    put8(a, 0x44); /* mov r14d, [rsp + 8]: packed */
+    put8(a, 0x8b);
+    put8(a, 0x74);
+    put8(a, 0x24);
+    put8(a, 8);
+    op_ri(a, 0, AND, H_R14, (1u << PACK_BYTES) - 1);
     emit_lookup(a, mode, write, &fail);
     put8(a, 0x41); /* pop r15 */
     put8(a, 0x5f);
@@ -396,10 +444,7 @@ static void emit_stream_stub(struct asmbuf *a, unsigned mode, bool write)
     put8(a, 0x41); /* pop r15 */
     put8(a, 0x5f);
     exits_here(a, &no_patience);
-    put8(a, 0x41); /* pop r14 */
-    put8(a, 0x5e);
-    for (unsigned r = H_RDX + 1; r-- > H_RAX;)
-        push_pop(a, r, false);
+    emit_stream_return(a);
     emit_skip_jump(a);
     put8(a, 0xc3);
 }
