@@ -191,8 +191,8 @@ void e1000_raise_tx_delayed(struct e1000 *s)
 /* The first address comes from the EEPROM. */
 static void load_address(struct e1000 *s)
 {
-    s->ra[0] = s->eeprom[0] | (u32)s->eeprom[1] << 16;
-    s->ra[1] = s->eeprom[2] | RAH_AV;
+    s->ra[0] = s->eeprom.word[0] | (u32)s->eeprom.word[1] << 16;
+    s->ra[1] = s->eeprom.word[2] | RAH_AV;
 }
 
 /* CTRL.RST: all but the EEPROM and the PHY (13.4.1). */
@@ -224,9 +224,7 @@ static void reset_registers(struct e1000 *s)
     memset(s->vfta, 0, sizeof s->vfta);
     memset(s->ra, 0, sizeof s->ra);
     memset(s->stat, 0, sizeof s->stat);
-    s->ee_in = 0;
-    s->ee_out = 0;
-    s->ee_bits = 0;
+    eeprom93_drive(&s->eeprom, false, false, false);
     load_address(s);
     net_discard(s->net);
     update_line(s);
@@ -549,6 +547,7 @@ static bool e1000_init(struct dev *d, struct err *e)
     BUG_ON(!s->frame);
     st_le16(s->pci.config + PCI_SUBSYSTEM_VENDOR_ID, 0x8086);
     st_le16(s->pci.config + PCI_SUBSYSTEM_ID, 0x001e);
+    s->pci.writable[PCI_CACHE_LINE_SIZE] = 0xff; /* for memory write and invalidate */
     pci_bar_mem(&s->pci, 0, MEMORY_BYTES, 0, "e1000", &memory_ops, s);
     pci_bar_io(&s->pci, 1, IO_BYTES, "e1000", &io_ops);
     timer_init(&s->itr_timer, itr_passed, s);
@@ -575,6 +574,7 @@ static void e1000_reset(struct dev *d)
     e1000_phy_reset(s);
     s->ioaddr = 0;
     reset_registers(s);
+    s->pci.config[PCI_CACHE_LINE_SIZE] = 0;
     pci_func_reset(&s->pci);
 }
 
@@ -625,9 +625,7 @@ static const struct dev_field e1000_fields[] = {
     DEV_FIELD_ARRAY(struct e1000, ra, 0, ~0u, "receive addresses"),
     DEV_FIELD_ARRAY(struct e1000, stat, 0, ~0u, "statistics"),
     DEV_FIELD_ARRAY(struct e1000, phy, 0, 0xffff, "PHY registers"),
-    DEV_FIELD_ARRAY(struct e1000, eeprom, 0, 0xffff, "EEPROM"),
-    REG(ee_in, 0x1ff, "command to the EEPROM"), REG(ee_bits, 10, "bits of it"),
-    REG(ee_out, 0xffff, "word from it"), REG(ioaddr, 0x1ffff, "IOADDR"),
+    EEPROM93_FIELDS(struct e1000, eeprom), REG(ioaddr, 0x1ffff, "IOADDR"),
     REG(next_interrupt_ns, ~0ull, "no interrupt before"),
     REG(rx_deadline_ns, ~0ull, "end of RDTR"), REG(rx_last_ns, ~0ull, "end of RADV"),
     REG(tx_deadline_ns, ~0ull, "end of TIDV"), REG(tx_last_ns, ~0ull, "end of TADV"),

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "devices/backend/net.h"
+#include "devices/eeprom93.h"
 #include "devices/pci.h"
 
-#define E1000_EEPROM_WORDS 64u
 #define E1000_STAT_BASE 0x4000u
 #define E1000_STATS 74u
 #define E1000_ADDRESSES 16u
@@ -36,10 +36,7 @@ struct e1000 {
     u32 mta[128], vfta[128], ra[2 * E1000_ADDRESSES];
     u32 stat[E1000_STATS];
     u16 phy[32];
-    u16 eeprom[E1000_EEPROM_WORDS];
-    u32 ee_in;  /* bits that were shifted in since chip select */
-    u8 ee_bits; /* how many */
-    u16 ee_out; /* what is shifted out */
+    struct eeprom93 eeprom;
     u32 ioaddr;
     u64 next_interrupt_ns;          /* ITR: not before */
     u64 rx_deadline_ns, rx_last_ns; /* RDTR, and RADV at the latest; CLOCK_NEVER: none */

@@ -1,11 +1,11 @@
 /*
- * e1000_phy.c: what hangs on the 82540EM's serial wires: a 93C46 EEPROM of 64 words and an M88E1011
+ * e1000_phy.c: what hangs on the 82540EM's serial wires: a 93C46 EEPROM and an M88E1011
  * PHY at address 1.
  *
  * Specification: PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual
  * (8254x), 5 (EEPROM), 11 (PHY), 13.4.3, 13.4.4, 13.4.6; IEEE 802.3 22.2.4, 28.2.4, 40.5.1.1.
  *
- * Not implemented: writing the EEPROM; a link at less than 1000 Mb/s.
+ * Not implemented: a link at less than 1000 Mb/s.
  */
 #include "devices/e1000.h"
 
@@ -24,64 +24,36 @@
 #define EERD_START BIT(0)
 #define EERD_DONE BIT(4)
 
-#define EE_COMMAND_BITS 9u /* start, two of opcode, six of address */
-#define EE_READ 6u         /* start and opcode */
-#define EE_SUM 0xbabau     /* of all words */
+#define EE_SUM 0xbabau /* of all words */
 
 void e1000_eeprom_fill(struct e1000 *s)
 {
-    u16 sum = 0;
+    u16 *word = s->eeprom.word, sum = 0;
 
-    memset(s->eeprom, 0, sizeof s->eeprom);
+    memset(word, 0, sizeof s->eeprom.word);
     for (unsigned i = 0; i < 3; i++)
-        s->eeprom[i] = (u16)(s->mac[2 * i] | s->mac[2 * i + 1] << 8);
-    s->eeprom[0x0a] = 0x400b; /* init control 1: signature; ids of this EEPROM are loaded */
-    s->eeprom[0x0b] = 0x001e; /* subsystem and its vendor, device and its vendor */
-    s->eeprom[0x0c] = 0x8086;
-    s->eeprom[0x0d] = 0x100e;
-    s->eeprom[0x0e] = 0x8086;
-    s->eeprom[0x0f] = 0x3000; /* init control 2: pause in both directions */
-    for (unsigned i = 0; i < E1000_EEPROM_WORDS - 1; i++)
-        sum = (u16)(sum + s->eeprom[i]);
-    s->eeprom[E1000_EEPROM_WORDS - 1] = (u16)(EE_SUM - sum);
+        word[i] = (u16)(s->mac[2 * i] | s->mac[2 * i + 1] << 8);
+    word[0x0a] = 0x400b; /* init control 1: signature; ids of this EEPROM are loaded */
+    word[0x0b] = 0x001e; /* subsystem and its vendor, device and its vendor */
+    word[0x0c] = 0x8086;
+    word[0x0d] = 0x100e;
+    word[0x0e] = 0x8086;
+    word[0x0f] = 0x3000; /* init control 2: pause in both directions */
+    for (unsigned i = 0; i < EEPROM93_WORDS - 1; i++)
+        sum = (u16)(sum + word[i]);
+    word[EEPROM93_WORDS - 1] = (u16)(EE_SUM - sum);
 }
 
 u32 e1000_eecd_read(const struct e1000 *s)
 {
-    bool reading = s->ee_bits >= EE_COMMAND_BITS;
-    u32 out = reading && !(s->ee_out & 0x8000) ? 0 : EECD_DO; /* pulled up */
-
-    return s->eecd | out | EECD_PRES | (s->eecd & EECD_REQ ? EECD_GNT : 0);
-}
-
-/* A rising edge of SK: a bit of the command comes in, or one of the word goes out, after a 0. */
-static void ee_clock(struct e1000 *s, bool in)
-{
-    if (s->ee_bits < EE_COMMAND_BITS) {
-        if (!s->ee_bits && !in) /* waits for the start bit */
-            return;
-        s->ee_in = s->ee_in << 1 | in;
-        s->ee_bits++;
-        s->ee_out = 0;
-    } else if (s->ee_bits == EE_COMMAND_BITS) {
-        s->ee_out = s->ee_in >> 6 == EE_READ ? s->eeprom[s->ee_in & 63] : 0xffff;
-        s->ee_bits++;
-    } else {
-        s->ee_out = (u16)(s->ee_out << 1 | 1);
-    }
+    return s->eecd | (eeprom93_do(&s->eeprom) ? EECD_DO : 0) | EECD_PRES |
+           (s->eecd & EECD_REQ ? EECD_GNT : 0);
 }
 
 void e1000_eecd_write(struct e1000 *s, u32 value)
 {
-    u32 old = s->eecd;
-
     s->eecd = value & EECD_WRITABLE;
-    if (!(value & EECD_CS)) {
-        s->ee_bits = 0;
-        s->ee_in = 0;
-    } else if (value & ~old & EECD_SK) {
-        ee_clock(s, value & EECD_DI);
-    }
+    eeprom93_drive(&s->eeprom, value & EECD_CS, value & EECD_SK, value & EECD_DI);
 }
 
 void e1000_eerd_write(struct e1000 *s, u32 value)
@@ -90,7 +62,7 @@ void e1000_eerd_write(struct e1000 *s, u32 value)
 
     s->eerd = value & 0xff00;
     if (value & EERD_START)
-        s->eerd |= EERD_DONE | (u32)s->eeprom[at % E1000_EEPROM_WORDS] << 16;
+        s->eerd |= EERD_DONE | (u32)s->eeprom.word[at % EEPROM93_WORDS] << 16;
 }
 
 /* ---- PHY ------------------------------------------------------------------------------------- */

@@ -142,7 +142,10 @@ bool net_mac(struct nets *ns, const char *text, u8 mac[6], struct err *e);
 /* One's complement sum of big-endian 16-bit words, in host order, added to `sum`. */
 u32 net_sum(const u8 *p, size_t len, u32 sum);
 u16 net_sum_fold(u32 sum);
-/* Are the sums of a frame right? Says what it found, as far as it looked: IPv4, and TCP or UDP in IPv4 or
- * IPv6, unless it is a fragment. */
+/* Puts the sums of an IPv4 header, and of TCP or UDP in IPv4 or IPv6, into a frame whose lengths
+ * are right; of a fragment only the former. */
+void net_put_sums(u8 *frame, size_t len);
+/* Are the sums of a frame right? Says what it found, as far as it looked: IPv4, and TCP or UDP in
+ * IPv4 or IPv6, unless it is a fragment. */
 enum { NET_IP_CHECKED = 1, NET_IP_BAD = 2, NET_L4_CHECKED = 4, NET_L4_BAD = 8, NET_UDP = 16 };
 unsigned net_check_sums(const u8 *frame, size_t len);

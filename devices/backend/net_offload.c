@@ -185,21 +185,62 @@ static unsigned check_ipv4(const u8 *ip, size_t len)
     return r | check_l4(ip + header, total - header, ip[9], net_sum(ip + 12, 8, 0), true);
 }
 
-unsigned net_check_sums(const u8 *frame, size_t len)
+/* Behind the Ethernet header: IPv4 (4), IPv6 (6), with as many bytes as a header has, or neither
+ * (0). */
+static unsigned find_ip(const u8 *frame, size_t len, size_t *at)
 {
-    size_t at = 12;
     u16 type;
 
-    while (at < 20 && at + 2 <= len && ld_be16(frame + at) == TYPE_VLAN)
-        at += 4;
-    if (at + 2 + 20 > len)
+    for (*at = 12; *at < 20 && *at + 2 <= len && ld_be16(frame + *at) == TYPE_VLAN;)
+        *at += 4;
+    if (*at + 2 + 20 > len)
         return 0;
-    type = ld_be16(frame + at);
-    frame += at + 2;
-    len -= at + 2;
-    if (type == TYPE_IPV4)
-        return check_ipv4(frame, len);
-    if (type != TYPE_IPV6 || len < 40 || ld_be16(frame + 4) > len - 40)
-        return 0;
-    return check_l4(frame + 40, ld_be16(frame + 4), frame[6], net_sum(frame + 8, 32, 0), false);
+    type = ld_be16(frame + *at);
+    *at += 2;
+    if (type == TYPE_IPV6)
+        return *at + 40 <= len && ld_be16(frame + *at + 4) <= len - *at - 40 ? 6 : 0;
+    return type == TYPE_IPV4 ? 4 : 0;
+}
+
+unsigned net_check_sums(const u8 *frame, size_t len)
+{
+    size_t at;
+
+    switch (find_ip(frame, len, &at)) {
+    case 4: return check_ipv4(frame + at, len - at);
+    case 6:
+        frame += at;
+        return check_l4(frame + 40, ld_be16(frame + 4), frame[6], net_sum(frame + 8, 32, 0), false);
+    default: return 0;
+    }
+}
+
+static void put_l4(u8 *l4, size_t bytes, u8 protocol, u32 addresses)
+{
+    bool udp = protocol == PROTOCOL_UDP;
+    u8 *at = l4 + (udp ? 6 : 16);
+    u16 sum;
+
+    if ((protocol != PROTOCOL_TCP && !udp) || bytes < (udp ? 8 : 20))
+        return;
+    st_be16(at, 0);
+    sum = (u16)~net_sum_fold(net_sum(l4, bytes, addresses + protocol + (u32)bytes));
+    st_be16(at, sum ? sum : 0xffff);
+}
+
+void net_put_sums(u8 *frame, size_t len)
+{
+    size_t at;
+    unsigned version = find_ip(frame, len, &at);
+    u8 *ip = frame + at;
+
+    if (version == 6)
+        put_l4(ip + 40, ld_be16(ip + 4), ip[6], net_sum(ip + 8, 32, 0));
+    if (version != 4 || !check_ipv4(ip, len - at))
+        return;
+    st_be16(ip + 10, 0);
+    st_be16(ip + 10, (u16)~net_sum_fold(net_sum(ip, 4u * (ip[0] & 15), 0)));
+    if (!(ld_be16(ip + 6) & 0x3fff))
+        put_l4(ip + 4 * (ip[0] & 15), ld_be16(ip + 2) - 4u * (ip[0] & 15), ip[9],
+               net_sum(ip + 12, 8, 0));
 }

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "devices/backend/net_kinds.h"
 #include "devices/e1000.h"
+#include "devices/rtl8139.h"
 #include "devices/virtio_net.h"
 #include "mmu/dma.h"
 #include "tests/fuzz/fuzz.h"
@@ -18,7 +19,7 @@
 #define MMIO_BASE 0xe0000000u
 #define PORTS 0xc000u
 
-enum { E1000, VIRTIO, PACKED };
+enum { E1000, VIRTIO, PACKED, RTL, RTL_C };
 
 struct input {
     const u8 *data;
@@ -70,7 +71,9 @@ static void board_open(struct board *b, unsigned kind, bool large)
         const char *props;
     } kinds[] = {[E1000] = {&e1000_class, "netdev=n"},
                  [VIRTIO] = {&virtio_net_class, "netdev=n"},
-                 [PACKED] = {&virtio_net_class, "netdev=n,packed=on"}};
+                 [PACKED] = {&virtio_net_class, "netdev=n,packed=on"},
+                 [RTL] = {&rtl8139_class, "netdev=n"},
+                 [RTL_C] = {&rtl8139_class, "netdev=n,cplus=off"}};
     struct err e = {0};
 
     memset(b, 0, sizeof *b);
@@ -301,6 +304,71 @@ static void virtio_step(struct board *b, struct input *in, u64 what)
         virtio_register(b, in);
 }
 
+/* ---- rtl8139 --------------------------------------------------------------------------------- */
+
+static void rtl_write(struct board *b, u32 reg, u64 value, unsigned size)
+{
+    iobus_write(b->env.io, (u16)(PORTS + reg), (u32)value, size);
+}
+
+static void rtl_start(struct board *b, struct input *in)
+{
+    rtl_write(b, 0x37, 0x10, 1);
+    rtl_write(b, 0x30, RING, 4);
+    rtl_write(b, 0xe0, take(in, 1), 2);
+    rtl_write(b, 0x20, RING + 0x1000, 4);
+    rtl_write(b, 0x24, 0, 4);
+    rtl_write(b, 0xe4, RING, 4);
+    rtl_write(b, 0xe8, 0, 4);
+    rtl_write(b, 0x37, 0x0c, 1);
+    rtl_write(b, 0x44, take(in, 2), 4);
+    rtl_write(b, 0x3c, take(in, 2), 2);
+}
+
+/* A descriptor of either ring as a driver makes it, or one of the four in registers. */
+static void rtl_descriptor(struct board *b, struct input *in)
+{
+    u64 what = take(in, 1), at = RING + (what & 1 ? 0x1000 : 0) + 16 * (take(in, 1) % 16);
+    u32 word = (u32)take(in, what & 2 ? 4 : 2), n = what >> 1 & 12;
+
+    if (what & 4) {
+        rtl_write(b, 0x20 + n, any_value(in, what, 4), 4);
+        rtl_write(b, 0x10 + n, word, 4);
+        return;
+    }
+    dma_write64(&b->phys, at + 8, any_value(in, what, 4));
+    dma_write32(&b->phys, at + 4, (u32)take(in, 3));
+    dma_write32(&b->phys, at, word | (what & 8 ? 0xb0000000u : 0x80000000u));
+    if (what & 16)
+        rtl_write(b, 0xd9, 0x40, 1);
+}
+
+static void rtl_register(struct board *b, struct input *in)
+{
+    u64 what = take(in, 1);
+    unsigned size = 1u << what % 3;
+    u32 reg = (u32)take(in, 1) & ~(what & 8 ? 0u : size - 1);
+
+    if (reg + size > 256)
+        return;
+    if (what & 0x80)
+        iobus_read(b->env.io, (u16)(PORTS + reg), size);
+    else if (what & 0x10)
+        phys_write(&b->phys, MMIO_BASE + reg, any_value(in, what, 8), 8);
+    else
+        rtl_write(b, reg, any_value(in, what, size), size);
+}
+
+static void rtl_step(struct board *b, struct input *in, u64 what)
+{
+    if (what % 8 == 0)
+        rtl_start(b, in);
+    else if (what % 8 < 4)
+        rtl_descriptor(b, in);
+    else
+        rtl_register(b, in);
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static void step(struct board *b, struct input *in)
@@ -327,6 +395,8 @@ static void step(struct board *b, struct input *in)
     default:
         if (b->kind == E1000)
             e1000_step(b, in, what >> 4);
+        else if (b->kind >= RTL)
+            rtl_step(b, in, what >> 4);
         else
             virtio_step(b, in, what >> 4);
     }
@@ -341,6 +411,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     board_open(&b, (unsigned)(kind >> 1), kind & 1);
     if (b.kind == E1000)
         e1000_start(&b, &in);
+    else if (b.kind >= RTL)
+        rtl_start(&b, &in);
     else
         virtio_start(&b, &in);
     for (unsigned n = 0; n < STEPS && in.left; n++)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Debian's kernel gets its address by DHCP from the user network, asks a name server, loads a file from the
 # host's HTTP server and sends one back, and all bytes arrive.
-# program, source, peer, kernel (amd64, full, i386), engine, model, MiB to load, further options
+# program, source, peer, kernel (amd64, full, i386), engine, device, MiB to load, further options
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 peer=$1 kernel=$2 accel=$3 model=$4 mib=$5
@@ -27,7 +27,7 @@ cat /proc/net/dev
 dmesg | grep -E 'NETDEV WATCHDOG|Unit Hang|BUG|WARNING|timed out'
 END
 run -m 256 -accel "$accel" -kernel "$guests/vmlinuz-$kernel" -initrd initrd "$@" \
-    -nic "user,model=$model" -append "console=ttyS0 panic=-1 plx.cmd=/job" -no-reboot -timeout 120
+    -netdev user,id=n0 -device "$model,netdev=n0" -append "console=ttyS0 panic=-1 plx.cmd=/job" -no-reboot -timeout 120
 grep -q libslirp errors && { cat errors; exit 77; }
 expect_code 0
 expect 'lease 10.0.2.15 router 10.0.2.2 dns 10.0.2.3'
