@@ -72,10 +72,11 @@ struct drives;
 struct iobus;
 struct nets;
 struct pci_bus;
+struct audio;
 struct usb_bus;
 
-/* What a device may use of the machine. All are set but pci, usb, drives and nets, which are NULL where there
- * are none. */
+/* What a device may use of the machine. All are set but pci, usb, audio, drives and nets, which are NULL
+ * where there are none. */
 struct dev_env {
     struct phys *phys;
     struct iobus *io;
@@ -83,6 +84,7 @@ struct dev_env {
     struct stats *stats; /* of the (first) CPU: sensitive classes */
     struct pci_bus *pci;   /* where PCI functions plug in (pci.h) */
     struct usb_bus *usb;   /* where USB devices do (usb.h) */
+    struct audio *audio;   /* where chips sound (backend/audio.h) */
     struct drives *drives; /* disks, CD-ROMs and floppies, by name (block/drive.h) */
     struct nets *nets;     /* networks, by name (backend/net.h) */
 };

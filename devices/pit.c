@@ -7,7 +7,9 @@
  * Each channel is a state machine over CLK pulses that is advanced by many pulses at once: between
  * two events (load, terminal count, half period) it only counts down.
  *
- * Not implemented: the sound of the speaker; the refresh toggle of port 61h follows a refresh of 18
+ * The loudspeaker is in speaker.c.
+ *
+ * Not implemented: the refresh toggle of port 61h follows a refresh of 18
  * CLK pulses as a PC's firmware sets it, whatever channel 1 is programmed to; SERR# and IOCHK#
  * never happen, so their status bits are 0; counts of 1 in modes 2 and 3 (illegal) and BCD digits
  * above 9 behave in some defined way.
@@ -28,6 +30,7 @@
 #define READBACK_NO_STATUS BIT(4)
 
 #define P61_GATE2 BIT(0)
+#define P61_SPEAKER BIT(1)
 #define P61_WRITABLE 0x0fu
 #define P61_REFRESH BIT(4)
 #define P61_OUT2 BIT(5)
@@ -396,6 +399,23 @@ void pit_set_legacy_disabled(void *pit, unsigned n, bool level)
     pit_drive(p, false);
 }
 
+bool pit_channel_out(struct pit_channel *c, u64 ns)
+{
+    channel_advance(c, ticks_at(ns, PIT_TICKS_NUM, PIT_TICKS_DEN));
+    return c->out;
+}
+
+bool pit_speaker_is_on(const struct pit *p)
+{
+    return p->port61 & P61_SPEAKER;
+}
+
+static void tell_speaker(const struct pit *p)
+{
+    if (p->speaker_changed)
+        p->speaker_changed(p->speaker);
+}
+
 static void pit_write_control(struct pit *p, u8 value)
 {
     unsigned select = value >> 6;
@@ -434,6 +454,8 @@ static void pit_write(void *opaque, u16 port, u32 value, unsigned size)
     }
     pit_drive(p, !out && p->channel[0].out);
     pit_arm(p);
+    if ((port & 3) >= 2)
+        tell_speaker(p);
 }
 
 static u32 pit_read(void *opaque, u16 port, unsigned size)
@@ -471,6 +493,7 @@ static void port61_write(void *opaque, u16 port, u32 value, unsigned size)
     pit_sync(p);
     p->port61 = value & P61_WRITABLE;
     channel_set_gate(&p->channel[2], value & P61_GATE2);
+    tell_speaker(p);
 }
 
 static const struct io_ops pit_io = {.read = pit_read, .write = pit_write};
@@ -513,6 +536,7 @@ static void pit_reset(struct dev *d)
     p->irq0_disabled = false;
     pit_drive(p, false);
     pit_arm(p);
+    tell_speaker(p);
 }
 
 static void pit_loaded(struct dev *d)
@@ -525,6 +549,7 @@ static void pit_loaded(struct dev *d)
             p->channel[i].tick = pit_tick(p);
     irq_set(&p->irq0, p->channel[0].out && !p->irq0_disabled);
     pit_arm(p);
+    tell_speaker(p);
 }
 
 #define CHANNEL_FIELDS(i)                                                                          \

@@ -36,9 +36,16 @@ struct pit {
     u8 port61;          /* bits 3:0 as written */
     bool irq0_disabled; /* HPET legacy replacement took IRQ 0 */
     struct timer timer; /* next change of OUT 0 */
+    /* Channel 2 or port 61h was written; set by who listens, may be NULL. */
+    void (*speaker_changed)(void *speaker);
+    void *speaker;
 };
 
 extern const struct dev_class pit_class;
 
+/* OUT of a copy of a channel at a time that is not before the one it was asked for last. */
+bool pit_channel_out(struct pit_channel *c, u64 ns);
+/* Bit 1 of port 61h: OUT 2 reaches the loudspeaker. */
+bool pit_speaker_is_on(const struct pit *p);
 /* HPET legacy replacement: level true cuts OUT 0 from irq0. For irq_connect. */
 void pit_set_legacy_disabled(void *pit, unsigned n, bool level);

@@ -2,6 +2,7 @@
 #include "frontends/config.h"
 
 #include "base/trace.h"
+#include "frontends/keys.h"
 #include "frontends/report.h"
 #include "frontends/until.h"
 
@@ -182,6 +183,43 @@ static bool parse_vga(struct config *c, const struct options *o, struct err *e)
     return report_check_writable(c->screendump, e);
 }
 
+static bool parse_audio_item(struct audio_options *a, char *item, struct err *e)
+{
+    if (!strncmp(item, "id=", 3) && item[3])
+        a->id = item + 3;
+    else if (!strncmp(item, "path=", 5) && item[5] && !strcmp(a->driver, "wav"))
+        a->path = item + 5;
+    else
+        return err_usage(e, "-audiodev %s: '%s' is not understood", a->driver, item);
+    return true;
+}
+
+static bool parse_audiodev(struct config *c, const struct options *o, struct err *e)
+{
+    struct audio_options *a = &c->vm.audio;
+    char *rest;
+
+    if (!o->given[OPT_AUDIODEV])
+        return true;
+    rest = c->audiodev = strdup(o->value[OPT_AUDIODEV]);
+    BUG_ON(!rest);
+    a->driver = keys_next(&rest);
+    if (strcmp(a->driver, "none") != 0 && strcmp(a->driver, "wav") != 0 && strcmp(a->driver, "sdl") != 0) {
+        err_usage(e, "-audiodev: no such driver: '%s'", a->driver);
+        return err_hint(e, "there are 'sdl', 'wav' and 'none'");
+    }
+    while (rest)
+        if (!parse_audio_item(a, keys_next(&rest), e))
+            return false;
+    if (!strcmp(a->driver, "wav") && !a->path) {
+        err_usage(e, "-audiodev wav needs path=FILE");
+        return err_hint(e, "-audiodev wav,path=sound.wav");
+    }
+    if (c->check && strcmp(a->driver, "none") != 0)
+        return err_usage(e, "-audiodev %s does not go with -check", a->driver);
+    return true;
+}
+
 static bool parse_machine(struct config *c, const struct options *o, struct err *e)
 {
     c->vm.ram_bytes = DEFAULT_RAM_BYTES;
@@ -192,7 +230,7 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
         return false;
     if (o->given[OPT_SMP] && !parse_smp(c, o->value[OPT_SMP], e))
         return false;
-    if (!parse_vga(c, o, e) || !parse_display(c, o, e))
+    if (!parse_vga(c, o, e) || !parse_display(c, o, e) || !parse_audiodev(c, o, e))
         return false;
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];
@@ -450,4 +488,5 @@ void config_free(struct config *c)
 {
     drives_free(&c->drives);
     nets_free(&c->nets);
+    free(c->audiodev);
 }

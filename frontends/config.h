@@ -26,6 +26,7 @@ struct config {
     enum display_kind display;
     bool display_implied; /* nobody asked for it */
     const char *vnc;      /* where; NULL: no VNC */
+    char *audiodev;       /* what vm.audio points into */
     bool check;           /* both engines in lockstep */
     bool paused;          /* -S */
     const char *monitor;  /* stream of the monitor; NULL: none */

@@ -210,7 +210,8 @@ static bool add_chips(struct board *b, const struct board_config *c, struct err 
 {
     char rtc_props[64];
     snprintf(rtc_props, sizeof rtc_props, "base=%llu", (unsigned long long)c->rtc_base);
-    return (b->pit = add(b, &pit_class, NULL, e)) && (b->rtc = add(b, &rtc_class, rtc_props, e)) &&
+    return (b->pit = add(b, &pit_class, NULL, e)) &&
+           (b->speaker = add(b, &speaker_class, NULL, e)) && (b->rtc = add(b, &rtc_class, rtc_props, e)) &&
            (b->hpet = add(b, &hpet_class, NULL, e)) && (b->uart = add(b, &uart_class, NULL, e)) &&
            (b->ps2 = add(b, &ps2_class, NULL, e)) && (b->port92 = add(b, &port92_class, NULL, e)) &&
            (b->debugcon = add(b, &debugcon_class, NULL, e)) &&
@@ -273,6 +274,7 @@ static void wire(struct board *b)
 {
     for (unsigned i = 0; i < ISA_LINES; i++)
         irq_connect(&b->isa[i].out, set_isa_line, b, i);
+    speaker_connect(b->speaker, b->pit);
     irq_connect(&b->pit->irq0, irqline_set, &b->isa[0], SOURCE_CHIP);
     irq_connect(&b->hpet->legacy_irq[0], irqline_set, &b->isa[0], SOURCE_HPET);
     irq_connect(&b->ps2->irq1, irqline_set, &b->isa[1], SOURCE_CHIP);
@@ -375,7 +377,8 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
                               .clock = c->clock,
                               .stats = &b->stats,
                               .drives = c->drives,
-                              .nets = c->nets};
+                              .nets = c->nets,
+                              .audio = c->audio};
     c->clock->first_changed = end_slice;
     c->clock->first_changed_opaque = b;
     b->env.io = iobus_create();

@@ -31,6 +31,7 @@
 #include "devices/port92.h"
 #include "devices/ps2.h"
 #include "devices/rtc.h"
+#include "devices/speaker.h"
 #include "devices/testdev.h"
 #include "devices/uart.h"
 #include "devices/uhci.h"
@@ -58,6 +59,7 @@ struct board_config {
     bool xen;     /* with Xen's platform device */
     struct drives *drives;
     struct nets *nets;
+    struct audio *audio;
     const struct vm_config *vm; /* streams, drives, -device arguments */
     void (*attention)(void *opaque);
     void *opaque;
@@ -77,6 +79,7 @@ struct board {
     struct ioapic *ioapic;
     struct pic *pic;
     struct pit *pit;
+    struct speaker *speaker;
     struct rtc *rtc;
     struct hpet *hpet;
     struct uart *uart;

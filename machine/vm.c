@@ -369,6 +369,7 @@ static bool create_board(struct vm *vm, u64 wall, struct err *e)
                               .rtc_base = wall,
                               .drives = &vm->drives,
                               .nets = &vm->nets,
+                              .audio = &vm->audio,
                               .vm = cfg,
                               .xen = pv_spec_is(cfg->pv, "xen"),
                               .attention = board_attention,
@@ -475,7 +476,8 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
 {
     u64 wall = vm->cfg.icount ? ICOUNT_WALL_BASE : 0;
     init_time(vm);
-    if (!vm_drives_init(vm, e) || !vm_nets_init(vm, e))
+    if (!vm_drives_init(vm, e) || !vm_nets_init(vm, e) ||
+        !audio_open(&vm->audio, &vm->cfg.audio, &vm->clock, e))
         return false;
     if (!create_cpus(vm, model, e) || !create_board(vm, wall, e) || !create_pv(vm, wall, e))
         return false;
@@ -523,6 +525,7 @@ void vm_destroy(struct vm *vm)
         pcbios_destroy(&vm->pcbios);
     board_destroy(&vm->board);
     vm_nets_destroy(vm);
+    audio_close(&vm->audio);
     vm_drives_destroy(vm);
     for (unsigned n = 0; n < vm->cpus; n++) {
         if (vm->vcpu[n].cpu)

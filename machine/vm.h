@@ -8,6 +8,7 @@
 #include "base/stats.h"
 #include "base/types.h"
 #include "block/drive.h"
+#include "devices/backend/audio.h"
 #include "devices/backend/net.h"
 #include <stdio.h>
 
@@ -66,6 +67,7 @@ struct vm_config {
     unsigned drive_count;
     const struct net_options *nets; /* -netdev; their devices are among `devices` */
     unsigned net_count;
+    struct audio_options audio;
     const struct net_dump_options *dumps;
     unsigned dump_count;
     /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL. */

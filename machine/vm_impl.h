@@ -37,6 +37,7 @@ struct vm {
     struct clock clock;
     struct drives drives;
     struct nets nets;
+    struct audio audio;
     int drives_fd; /* an event of the host: drives have something to hand back; -1: none */
     struct smp smp;
     struct vcpu vcpu[SMP_MAX];
