@@ -22,6 +22,8 @@ u64 host_rss_bytes(void);   /* peak resident size of this process */
 /* Anonymous zeroed memory, lazily touched; NULL with an error. */
 void *host_map(u64 bytes, struct err *e);
 void host_unmap(void *p, u64 bytes);
+/* Zeroes part of such memory, and gives whole pages of it back to the host until they are touched again. */
+void host_discard(void *p, u64 bytes);
 
 /* A whole file into memory (caller frees), refusing more than max_bytes, directories and devices. */
 u8 *host_read_file(const char *path, u64 max_bytes, u64 *len, struct err *e);

@@ -170,6 +170,20 @@ void host_unmap(void *p, u64 bytes)
         munmap(p, (size_t)bytes);
 }
 
+/* Pages of a host with larger ones than the guest's may be cut off at both ends. */
+void host_discard(void *p, u64 bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, to = from + bytes;
+    uintptr_t first = (from + page - 1) / page * page, last = to / page * page;
+
+    if (first >= last || madvise((void *)first, last - first, MADV_DONTNEED)) {
+        memset(p, 0, bytes);
+        return;
+    }
+    memset(p, 0, first - from);
+    memset((void *)last, 0, to - last);
+}
+
 /* Opens a regular file and nothing else; O_NONBLOCK, because a FIFO would wait for its writer. */
 static int open_regular(const char *path, u64 max_bytes, u64 *size, struct err *e)
 {

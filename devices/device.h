@@ -74,9 +74,10 @@ struct nets;
 struct pci_bus;
 struct audio;
 struct usb_bus;
+struct resources;
+struct virtio_serial;
 
-/* What a device may use of the machine. All are set but pci, usb, audio, drives and nets, which are NULL
- * where there are none. */
+/* What a device may use of the machine. What is not there is NULL, from pci on. */
 struct dev_env {
     struct phys *phys;
     struct iobus *io;
@@ -87,6 +88,8 @@ struct dev_env {
     struct audio *audio;   /* where chips sound (backend/audio.h) */
     struct drives *drives; /* disks, CD-ROMs and floppies, by name (block/drive.h) */
     struct nets *nets;     /* networks, by name (backend/net.h) */
+    struct virtio_serial *vserial; /* where its ports plug in (virtio_serial.h) */
+    const struct resources *resources; /* streams and the like, by name (backend/resources.h) */
 };
 
 struct dev;

@@ -55,7 +55,7 @@ struct virtio_ops {
     void (*notified)(struct virtio *v, unsigned queue);
     /* Device reset: nothing is in flight when it returns. */
     void (*reset)(struct virtio *v);
-    /* The image of the device's configuration; bytes of it. */
+    /* The image of the device's configuration; NULL: it has none. */
     void (*config)(struct virtio *v, u8 image[64]);
     /* A byte of it is written; may be NULL. */
     void (*config_write)(struct virtio *v, unsigned off, u8 value);
@@ -111,6 +111,8 @@ void virtio_interrupt(struct virtio *v, unsigned queue);
 bool virtio_read(struct virtio *v, const struct virtio_chain *c, u64 off, void *buf, u64 len);
 bool virtio_write(struct virtio *v, const struct virtio_chain *c, u64 off, const void *buf,
                   u64 len);
+/* The device's configuration is another now: the driver, if there is one, is told to read it. */
+void virtio_config_changed(struct virtio *v);
 /* The driver broke the rules: DEVICE_NEEDS_RESET (2.1.2). */
 void virtio_broken(struct virtio *v);
 static inline bool virtio_has(const struct virtio *v, u64 feature)

@@ -55,6 +55,13 @@ void virtio_send(struct virtio *v, u16 vector, u8 isr)
     pci_set_intx(&v->pci, true);
 }
 
+void virtio_config_changed(struct virtio *v)
+{
+    v->generation++;
+    if (v->status & VIRTIO_STATUS_DRIVER_OK)
+        virtio_send(v, v->config_vector, 2);
+}
+
 /* ---- reset and features ---------------------------------------------------------------------- */
 
 void virtio_reset_device(struct virtio *v)
@@ -238,7 +245,7 @@ static u64 registers_read(void *opaque, u64 off, unsigned size)
     }
     if (off == AT_ISR)
         return isr_read(v);
-    if (off < AT_DEVICE || off >= AT_NOTIFY)
+    if (off < AT_DEVICE || off >= AT_NOTIFY || !v->ops->config)
         return 0;
     v->ops->config(v, image);
     return from_image(image, v->config_bytes, off - AT_DEVICE, size);
@@ -283,7 +290,8 @@ static void add_caps(struct virtio *v)
     memset(v->pci.writable + v->cfg_cap + 8, 0xff, 12);
     notify = add_cap(v, CFG_NOTIFY, AT_NOTIFY, NOTIFY_MULTIPLIER * v->queues, 20);
     st_le32(v->pci.config + notify + 16, NOTIFY_MULTIPLIER);
-    add_cap(v, CFG_DEVICE, AT_DEVICE, v->config_bytes, 16);
+    if (v->ops->config)
+        add_cap(v, CFG_DEVICE, AT_DEVICE, v->config_bytes, 16);
     add_cap(v, CFG_ISR, AT_ISR, 1, 16);
     add_cap(v, CFG_COMMON, AT_COMMON, COMMON_BYTES, 16);
 }

@@ -327,9 +327,13 @@ static bool is_stdio(const char *stream)
 }
 
 /* How many of the streams beside COM1 want the terminal. */
-static int stdio_streams(const struct config *c)
+static unsigned stdio_streams(const struct config *c)
 {
-    return is_stdio(c->debugcon) + is_stdio(c->bios_debug) + is_stdio(c->xen_console);
+    unsigned n = (unsigned)is_stdio(c->debugcon) + is_stdio(c->bios_debug) + is_stdio(c->xen_console);
+
+    for (unsigned i = 0; i < c->resources.streams; i++)
+        n += is_stdio(c->resources.stream_spec[i]);
+    return n;
 }
 
 static bool parse_streams(struct config *c, const struct options *o, struct err *e)
@@ -350,7 +354,7 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
         return err_hint(e, "send it to file:PATH or to a pty");
     }
     if (is_stdio(c->serial) + stdio_streams(c) > 1) {
-        err_usage(e, "-serial, -debugcon, -bios-debug and -xen-console cannot share the terminal");
+        err_usage(e, "-serial, -debugcon, -bios-debug, -xen-console and -chardev cannot share the terminal");
         return err_hint(e, "send the others to file:PATH");
     }
     return true;
@@ -460,7 +464,24 @@ static bool parse_nets(struct config *c, const struct options *o, struct err *e)
     c->vm.net_count = c->nets.count;
     c->vm.dumps = c->nets.dump;
     c->vm.dump_count = c->nets.dumps;
-    c->vm.devices = c->nets.devices;
+    return true;
+}
+
+static bool parse_resources(struct config *c, const struct options *o, struct err *e)
+{
+    struct resource_list *l = &c->resources;
+
+    if (!resources_from_options(l, o, e))
+        return false;
+    c->vm.resources = (struct resources){.streams = l->stream,
+                                         .stream_count = l->streams,
+                                         .entropies = l->entropy,
+                                         .entropy_count = l->entropies,
+                                         .shares = l->share,
+                                         .share_count = l->shares};
+    memcpy(c->devices, c->nets.devices, c->nets.device_count * sizeof *c->devices);
+    memcpy(c->devices + c->nets.device_count, l->device, l->devices * sizeof *c->devices);
+    c->vm.devices = c->devices;
     return true;
 }
 
@@ -475,8 +496,9 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
 {
     *c = (struct config){0};
     if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
-        !parse_guest(c, o, e) || !parse_time(c, o, e) || !parse_streams(c, o, e) ||
-        !parse_debugging(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
+        !parse_resources(c, o, e) || !parse_guest(c, o, e) || !parse_time(c, o, e) ||
+        !parse_streams(c, o, e) || !parse_debugging(c, o, e) || !parse_stats(c, o, e) ||
+        !parse_traces(o, e))
         return false;
     c->name = o->value[OPT_NAME] ? o->value[OPT_NAME]
               : c->vm.kernel     ? file_of(c->vm.kernel)
@@ -489,4 +511,5 @@ void config_free(struct config *c)
     drives_free(&c->drives);
     nets_free(&c->nets);
     free(c->audiodev);
+    resources_free(&c->resources);
 }

@@ -7,6 +7,7 @@
 #include "frontends/display.h"
 #include "frontends/drives.h"
 #include "frontends/nets.h"
+#include "frontends/resources.h"
 #include "machine/vm.h"
 
 #define DEFAULT_RAM_BYTES (128 * MIB)
@@ -16,6 +17,9 @@ struct config {
     struct vm_config vm;  /* without streams */
     struct drive_list drives;
     struct net_list nets;
+    struct resource_list resources;
+    /* -device arguments: those of -nic and -device, then those of -virtfs; NULL-terminated. */
+    const char *devices[NET_MAX + MAX_REPEATED + RESOURCES_MAX + 1];
     const char *name;     /* of -name, or of the kernel's file */
     char boot_order[8];   /* what vm.boot_order points at */
     const char *until;    /* NULL: none */

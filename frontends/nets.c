@@ -7,6 +7,7 @@
 
 #include "base/nearest.h"
 #include "frontends/keys.h"
+#include "frontends/resources.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,7 @@ static bool add_object(struct net_list *l, const char *text, struct err *e)
 
     if (strcmp(kind, "filter-dump") != 0) {
         err_usage(e, "-object: there is no '%s'", kind);
-        return err_hint(e, "there is filter-dump");
+        return err_hint(e, "there are filter-dump and rng-random");
     }
     if (l->dumps == NET_DUMPS_MAX)
         return err_usage(e, "there are more than %u filter-dumps", NET_DUMPS_MAX);
@@ -258,7 +259,7 @@ bool nets_from_options(struct net_list *l, const struct options *o, struct err *
         if (!add_nic(l, o->nics[i], e))
             return false;
     for (unsigned i = 0; o->objects[i]; i++)
-        if (!add_object(l, o->objects[i], e))
+        if (!resources_is_object(o->objects[i]) && !add_object(l, o->objects[i], e))
             return false;
     for (unsigned i = 0; o->devices[i]; i++)
         add_device(l, o->devices[i]);

@@ -102,6 +102,9 @@ static bool set_option(struct options *o, enum opt opt, const char *value, struc
                         : opt == OPT_NETDEV ? o->netdevs
                         : opt == OPT_NIC    ? o->nics
                         : opt == OPT_OBJECT ? o->objects
+                        : opt == OPT_CHARDEV ? o->chardevs
+                        : opt == OPT_FSDEV  ? o->fsdevs
+                        : opt == OPT_VIRTFS ? o->virtfs
                         : opt == OPT_TRACE  ? o->traces
                         : opt == OPT_D      ? o->groups
                                             : NULL;

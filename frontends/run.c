@@ -26,18 +26,23 @@ struct run {
     struct chardev *serial, *debugcon, *bios_debug, *xen_console;
     struct vm *vm;
     struct display *display, *vnc; /* NULL: none */
-    struct until until_serial, until_debugcon, until_xen;
-    bool seen; /* the -until text */
+    struct watch {
+        struct run *run;
+        struct until until;
+    } watch[3 + RESOURCES_MAX]; /* of COM1, port E9h, Xen's console and the streams of -chardev */
+    bool seen;                  /* the -until text */
     struct debugger debugger;
     struct gdb *gdb; /* or NULL */
     struct monitor *monitor;
 };
 
-static void watch(struct run *r, struct until *u, const u8 *buf, size_t len)
+static void tap(void *opaque, const u8 *buf, size_t len)
 {
-    if (!r->seen && until_feed(u, buf, len)) {
-        r->seen = true;
-        vm_stop(r->vm);
+    struct watch *w = opaque;
+
+    if (!w->run->seen && until_feed(&w->until, buf, len)) {
+        w->run->seen = true;
+        vm_stop(w->run->vm);
     }
 }
 
@@ -58,27 +63,6 @@ static void look_at_screen(void *opaque)
     }
 }
 
-static void tap_serial(void *opaque, const u8 *buf, size_t len)
-{
-    struct run *r = opaque;
-
-    watch(r, &r->until_serial, buf, len);
-}
-
-static void tap_debugcon(void *opaque, const u8 *buf, size_t len)
-{
-    struct run *r = opaque;
-
-    watch(r, &r->until_debugcon, buf, len);
-}
-
-static void tap_xen(void *opaque, const u8 *buf, size_t len)
-{
-    struct run *r = opaque;
-
-    watch(r, &r->until_xen, buf, len);
-}
-
 static struct chardev *open_stream(const char *what, const char *spec, struct err *e)
 {
     struct chardev *c = chardev_open(spec, e);
@@ -90,14 +74,27 @@ static struct chardev *open_stream(const char *what, const char *spec, struct er
     return c;
 }
 
-static void set_tap(struct run *r, struct chardev *c, struct until *u,
-                    void (*tap)(void *, const u8 *, size_t))
+static void set_tap(struct run *r, unsigned n, struct chardev *c)
 {
+    struct watch *w = &r->watch[n];
+
     if (!c || !r->config.until)
         return;
-    until_init(u, r->config.until);
+    w->run = r;
+    until_init(&w->until, r->config.until);
     c->tap = tap;
-    c->tap_opaque = r;
+    c->tap_opaque = w;
+}
+
+/* Those of -chardev; `c` has their names. */
+static bool open_chardevs(struct config *c, struct err *e)
+{
+    struct resource_list *l = &c->resources;
+
+    for (unsigned i = 0; i < l->streams; i++)
+        if (!(l->stream[i].chr = open_stream(l->stream[i].id, l->stream_spec[i], e)))
+            return false;
+    return true;
 }
 
 /* Does a stop of the machine mean its end? */
@@ -153,6 +150,8 @@ static bool create(struct run *r, struct err *e)
         if (!r->bios_debug)
             return false;
     }
+    if (!open_chardevs(c, e))
+        return false;
     r->serial = open_stream("COM1", c->serial, e);
     if (!r->serial)
         return false;
@@ -163,9 +162,11 @@ static bool create(struct run *r, struct err *e)
     r->vm = vm_create(&c->vm, e);
     if (!r->vm)
         return false;
-    set_tap(r, r->serial, &r->until_serial, tap_serial);
-    set_tap(r, r->debugcon, &r->until_debugcon, tap_debugcon);
-    set_tap(r, r->xen_console, &r->until_xen, tap_xen);
+    set_tap(r, 0, r->serial);
+    set_tap(r, 1, r->debugcon);
+    set_tap(r, 2, r->xen_console);
+    for (unsigned i = 0; i < c->resources.streams; i++)
+        set_tap(r, 3 + i, c->resources.stream[i].chr);
     return true;
 }
 
@@ -209,6 +210,8 @@ static void destroy(struct run *r)
     chardev_close(r->debugcon);
     chardev_close(r->bios_debug);
     chardev_close(r->xen_console);
+    for (unsigned i = 0; i < r->config.resources.streams; i++)
+        chardev_close(r->config.resources.stream[i].chr);
 }
 
 static bool report(struct run *r, u64 wall_ns, u64 cpu_ns, int argc, char **argv, struct err *e)
@@ -272,6 +275,11 @@ static bool stream_is_whole(const char *what, const struct chardev *c, struct er
 /* Output that did not reach its file is an error, even after a run that went well. */
 static bool output_is_whole(const struct run *r, struct err *e)
 {
+    const struct resource_list *l = &r->config.resources;
+
+    for (unsigned i = 0; i < l->streams; i++)
+        if (!stream_is_whole(l->stream[i].id, l->stream[i].chr, e))
+            return false;
     return stream_is_whole("COM1", r->serial, e) &&
            stream_is_whole("the stream of port 0xe9", r->debugcon, e) &&
            stream_is_whole("the stream of hvc0", r->xen_console, e) &&
@@ -316,8 +324,11 @@ int run_command(const struct options *o, int argc, char **argv)
         err_print(&e);
         return e.exit_code;
     }
-    if (o->given[OPT_EXPLAIN])
+    if (o->given[OPT_EXPLAIN]) { /* no terminal turns raw */
         r.config.serial = "null";
+        for (unsigned i = 0; i < r.config.resources.streams; i++)
+            r.config.resources.stream_spec[i] = "null";
+    }
     if (create(&r, &e)) {
         if (o->given[OPT_EXPLAIN])
             vm_explain(r.vm, stdout);

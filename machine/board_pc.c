@@ -356,6 +356,8 @@ static bool add_user_device(struct board *b, const char *arg, struct err *e)
         return false;
     if (cls == &debugexit_class)
         irq_connect(&((struct debugexit *)(void *)d)->exit, request_exit, b, 0);
+    if (cls == &virtio_serial_class) /* ports that follow are its */
+        b->env.vserial = (struct virtio_serial *)(void *)d;
     if (cls == &testdev_class)
         wire_testdev(b, (struct testdev *)(void *)d);
     if (cls == &usb_tablet_class)
@@ -378,7 +380,8 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
                               .stats = &b->stats,
                               .drives = c->drives,
                               .nets = c->nets,
-                              .audio = c->audio};
+                              .audio = c->audio,
+                              .resources = c->resources};
     c->clock->first_changed = end_slice;
     c->clock->first_changed_opaque = b;
     b->env.io = iobus_create();

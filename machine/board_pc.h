@@ -38,6 +38,7 @@
 #include "devices/usb_tablet.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_serial.h"
 #include "devices/xen_platform.h"
 
 #define ISA_LINES 16
@@ -60,6 +61,7 @@ struct board_config {
     struct drives *drives;
     struct nets *nets;
     struct audio *audio;
+    const struct resources *resources;
     const struct vm_config *vm; /* streams, drives, -device arguments */
     void (*attention)(void *opaque);
     void *opaque;

@@ -21,12 +21,23 @@
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-static struct chardev *chardevs(const struct vm *vm, unsigned i)
+/* The n-th stream, which may be NULL; COM1, port E9h, Xen's console, then those of -chardev. */
+#define STREAMS_FIXED 3u
+#define STREAMS_MAX 32u
+
+static unsigned stream_count(const struct vm *vm)
 {
-    return i == 0 ? vm->cfg.serial : i == 1 ? vm->cfg.debugcon : i == 2 ? vm->cfg.xen_console : NULL;
+    unsigned n = STREAMS_FIXED + vm->resources.stream_count;
+    return n < STREAMS_MAX ? n : STREAMS_MAX;
 }
 
-#define CHARDEVS 3
+static struct chardev *stream(const struct vm *vm, unsigned i)
+{
+    return i == 0   ? vm->cfg.serial
+           : i == 1 ? vm->cfg.debugcon
+           : i == 2 ? vm->cfg.xen_console
+                    : vm->resources.streams[i - STREAMS_FIXED].chr;
+}
 
 static bool wants_input(const struct chardev *c)
 {
@@ -44,11 +55,11 @@ static void drain(int fd)
 void vm_poll_streams(struct vm *vm, u64 timeout_ns)
 {
     struct pollset *p = &vm->pollset;
-    struct chardev *chr[CHARDEVS] = {0};
+    struct chardev *chr[STREAMS_MAX] = {0};
     vm_lock(vm);
     p->count = 0;
-    for (unsigned i = 0; i < CHARDEVS; i++) {
-        struct chardev *c = chardevs(vm, i);
+    for (unsigned i = 0; i < stream_count(vm); i++) {
+        struct chardev *c = stream(vm, i);
         if (wants_input(c))
             chr[pollset_add(p, c->fd, POLLIN)] = c;
     }
@@ -96,8 +107,8 @@ void vm_wait(struct vm *vm, u64 timeout_ns)
 
 bool vm_all_streams_ready(const struct vm *vm)
 {
-    for (unsigned i = 0; i < CHARDEVS; i++) {
-        const struct chardev *c = chardevs(vm, i);
+    for (unsigned i = 0; i < stream_count(vm); i++) {
+        const struct chardev *c = stream(vm, i);
         if (c && c->fd >= 0 && c->poll_in && !wants_input(c))
             return false;
     }
@@ -108,8 +119,8 @@ bool vm_has_streams(const struct vm *vm)
 {
     if (vm->fd_count || nets_can_receive(&vm->nets))
         return true;
-    for (unsigned i = 0; i < CHARDEVS; i++)
-        if (wants_input(chardevs(vm, i)))
+    for (unsigned i = 0; i < stream_count(vm); i++)
+        if (wants_input(stream(vm, i)))
             return true;
     return false;
 }

@@ -370,6 +370,7 @@ static bool create_board(struct vm *vm, u64 wall, struct err *e)
                               .drives = &vm->drives,
                               .nets = &vm->nets,
                               .audio = &vm->audio,
+                              .resources = &vm->resources,
                               .vm = cfg,
                               .xen = pv_spec_is(cfg->pv, "xen"),
                               .attention = board_attention,
@@ -476,6 +477,11 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
 {
     u64 wall = vm->cfg.icount ? ICOUNT_WALL_BASE : 0;
     init_time(vm);
+    vm->resources = vm->cfg.resources;
+    if (vm->cfg.icount) {
+        rng_seed(&vm->rng, vm->cfg.seed + VM_MAX_CPUS); /* CPUs have the seeds before */
+        vm->resources.seeded = &vm->rng;
+    }
     if (!vm_drives_init(vm, e) || !vm_nets_init(vm, e) ||
         !audio_open(&vm->audio, &vm->cfg.audio, &vm->clock, e))
         return false;

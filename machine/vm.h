@@ -10,6 +10,7 @@
 #include "block/drive.h"
 #include "devices/backend/audio.h"
 #include "devices/backend/net.h"
+#include "devices/backend/resources.h"
 #include <stdio.h>
 
 struct chardev;
@@ -70,6 +71,7 @@ struct vm_config {
     struct audio_options audio;
     const struct net_dump_options *dumps;
     unsigned dump_count;
+    struct resources resources; /* without `seeded` */
     /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL. */
     void (*report)(const struct err *e);
 };

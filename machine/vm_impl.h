@@ -38,6 +38,8 @@ struct vm {
     struct drives drives;
     struct nets nets;
     struct audio audio;
+    struct resources resources;
+    struct rng rng; /* of devices, with icount */
     int drives_fd; /* an event of the host: drives have something to hand back; -1: none */
     struct smp smp;
     struct vcpu vcpu[SMP_MAX];

@@ -112,6 +112,17 @@ void phys_wrote(struct phys *p, gpa_t gpa, u64 len)
     }
 }
 
+u64 phys_discard(struct phys *p, gpa_t gpa, u64 len)
+{
+    gpa_t first = align_up(gpa, PAGE_SIZE), end = (gpa + len) & PAGE_MASK;
+
+    if (gpa + len < gpa || first < gpa || end <= first || !phys_is_ram(p, first, end - first))
+        return 0;
+    host_discard(ram_ptr(p, first), end - first);
+    phys_wrote(p, first, end - first);
+    return end - first;
+}
+
 /* ---- regions ----------------------------------------------------------------------------------
  */
 

@@ -103,6 +103,10 @@ bool phys_is_ram(const struct phys *p, gpa_t gpa, u64 len);
 /* Tells that [gpa, gpa + len) of RAM is about to be or was just changed: drops decoded code. */
 void phys_wrote(struct phys *p, gpa_t gpa, u64 len);
 
+/* The whole pages of [gpa, gpa + len) read as zeroes, and their memory is the host's again until they are
+ * written. Returns how many bytes that are: none, unless all of them are RAM. */
+u64 phys_discard(struct phys *p, gpa_t gpa, u64 len);
+
 /* Any physical access of 1 to 8 bytes, may cross pages; RAM, ROM, MMIO, or nothing (reads all
  * ones, writes vanish). Stores invalidate code. */
 u64 phys_read(struct phys *p, gpa_t gpa, unsigned size);

@@ -4,7 +4,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 firmware=$1
-need vmlinuz-dom0 initrd-amd64.gz
+need vmlinuz-full initrd-amd64.gz
 make_initrd_with_check <<'END'
 echo cpus $(nproc)
 cat /proc/interrupts
@@ -15,11 +15,11 @@ END
 boot() {
     cpus=$2
     if [ "$firmware" = none ]; then
-        set -- -kernel "$guests/vmlinuz-dom0" -initrd initrd.gz \
+        set -- -kernel "$guests/vmlinuz-full" -initrd initrd.gz \
             -append "console=ttyS0 tsc=reliable $1 plx.cmd=sh /check"
     else
         mkdir -p cd/boot
-        cp "$guests/vmlinuz-dom0" cd/boot/vmlinuz
+        cp "$guests/vmlinuz-full" cd/boot/vmlinuz
         cp initrd.gz cd/boot/
         make_grub_cd <<END
 linux /boot/vmlinuz console=ttyS0 tsc=reliable $1 plx.cmd=sh /check

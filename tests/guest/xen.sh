@@ -5,7 +5,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 way=$1 engine=$2
-need xen.gz vmlinuz-dom0 initrd-amd64.gz
+need xen.gz vmlinuz-full initrd-amd64.gz
 make_initrd_with_check <<'END'
 echo type $(cat /sys/hypervisor/type)
 echo cpus $(nproc)
@@ -18,12 +18,12 @@ dom0="console=hvc0 plx.cmd=sh /check"
 case $way in
 direct)
     set -- -kernel "$guests/xen.gz" -append "$xen" \
-        -initrd "$guests/vmlinuz-dom0 $dom0,initrd.gz"
+        -initrd "$guests/vmlinuz-full $dom0,initrd.gz"
     ;;
 grub)
     mkdir -p cd/boot
     cp "$guests/xen.gz" initrd.gz cd/boot/
-    cp "$guests/vmlinuz-dom0" cd/boot/vmlinuz
+    cp "$guests/vmlinuz-full" cd/boot/vmlinuz
     make_grub_cd <<END
 multiboot2 /boot/xen.gz $xen
 module2 /boot/vmlinuz $dom0
