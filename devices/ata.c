@@ -2,9 +2,10 @@
  * ata.c: commands of an ATA disk (ata.h).
  *
  * Specification: ATA/ATAPI-7 volume 1 (T13 1532D), section 6 (commands) and table 15 on (IDENTIFY);
- * volume 2, section 9 (protocols). TRIM: ACS-2, 7.10.
+ * volume 2, section 9 (protocols). TRIM: ACS-2, 7.10. Queued commands are the controller's (ahci_port.c):
+ * here are their limits and their log of errors.
  *
- * Not implemented: queued commands, security, host protected areas (the native maximum is the
+ * Not implemented: security, host protected areas (the native maximum is the
  * size), CFA and streaming commands, self-tests of SMART.
  */
 #include "devices/ata.h"
@@ -15,6 +16,8 @@
 #include <stdlib.h>
 
 #define LBA28_MAX (BIT64(28) - 1)
+#define ATA_LOG_QUEUE 0x10u
+#define ATA_LOG_NOT_QUEUED 0x80u /* in its first byte: no queued command failed */
 #define IDLE_STATUS (ATA_STATUS_DRDY | ATA_STATUS_DSC)
 
 u32 ata_sector_bytes(const struct ata *a)
@@ -330,6 +333,7 @@ void ata_dma_go(struct ata *a)
 
 static void dma_begin(struct ata *a)
 {
+    a->by_pio = !a->is_dma;
     a->is_dma = true;
     a->phase = ATA_DMA_WAIT;
     a->status = IDLE_STATUS | ATA_STATUS_DRQ;
@@ -341,7 +345,7 @@ static void dma_begin(struct ata *a)
 
 void ata_data_in(struct ata *a)
 {
-    if (a->is_dma || a->host->no_pio)
+    if (a->is_dma || a->host->serial)
         dma_begin(a);
     else if (a->filled)
         begin_block_in(a);
@@ -354,7 +358,7 @@ enum { READ = 0, WRITE = 1, DMA = 2, EXT = 4, MULTI = 8, FUA = 16 };
 static void read_or_write(struct ata *a, unsigned how)
 {
     a->is_write = how & WRITE;
-    a->is_dma = false;
+    a->is_dma = how & DMA;
     a->fua = how & FUA;
     a->filled = a->pos = 0;
     a->block_bytes = how & MULTI ? a->multiple * SECTOR_BYTES : SECTOR_BYTES;
@@ -362,7 +366,7 @@ static void read_or_write(struct ata *a, unsigned how)
         ata_fail(a, ATA_ERROR_ABRT);
     } else if (!take_address(a, how & EXT)) {
         ata_fail(a, ATA_ERROR_IDNF);
-    } else if (how & DMA || a->host->no_pio) {
+    } else if (a->is_dma || a->host->serial) {
         dma_begin(a);
     } else if (a->is_write) {
         begin_block_out(a);
@@ -399,6 +403,7 @@ static void data_set_management(struct ata *a, unsigned how)
     a->left = 0;
     a->pos = 0;
     a->filled = blocks * SECTOR_BYTES;
+    a->is_dma = true;
     dma_begin(a);
 }
 
@@ -477,7 +482,8 @@ static void identify_modes(struct ata *a)
     for (unsigned w = 65; w <= 68; w++)
         put_word(a, w, 120); /* cycle times in ns */
     put_word(a, 88, 0x3f | ((a->dma_mode & 0xf8) == 0x40 ? BIT(8 + mode) : 0));
-    put_word(a, 93, 0x6000 | (a->unit & 1 ? 0x0100 : 0x0001) | 0x4000); /* 80-wire cable */
+    if (!a->host->serial)
+        put_word(a, 93, 0x6000 | (a->unit & 1 ? 0x0100 : 0x0001) | 0x4000); /* 80-wire cable */
 }
 
 static void identify(struct ata *a, unsigned how)
@@ -503,13 +509,17 @@ static void identify(struct ata *a, unsigned how)
     identify_sizes(a);
     identify_modes(a);
     put_word(a, 69, 0x4000 | 0x0020); /* trimmed sectors read as zeroes, always the same */
+    if (a->host->serial) {
+        put_word(a, 75, ATA_QUEUE_DEPTH - 1);
+        put_word(a, 76, 0x0106); /* queues; 1.5 and 3 Gb/s */
+    }
     put_word(a, 80, 0x00f0);          /* ATA/ATAPI-4 to -7 */
     put_word(a, 82, 0x4021);          /* NOP, write cache, SMART */
     put_word(a, 83, 0x7400);          /* FLUSH CACHE (EXT), 48-bit */
-    put_word(a, 84, 0x4040);          /* FUA writes */
+    put_word(a, 84, 0x4060);          /* FUA writes, logs */
     put_word(a, 85, 0x4000 | (a->write_cache ? 0x20 : 0) | (a->smart ? 1 : 0));
     put_word(a, 86, 0x3400);
-    put_word(a, 87, 0x4040);
+    put_word(a, 87, 0x4060);
     put_word(a, 105, ATA_BUFFER_BYTES / SECTOR_BYTES); /* blocks of ranges of a TRIM */
     put_word(a, 169, 1);
     put_word(a, 217, 1); /* does not rotate */
@@ -664,21 +674,84 @@ void ata_packet(struct ata *a, const u8 p[16])
     atapi_command(a);
 }
 
-/* ---- SMART ----------------------------------------------------------------------------------- */
+/* ---- logs ------------------------------------------------------------------------------------ */
+
+bool ata_queued_fits(const struct ata *a, u64 lba, u32 sectors)
+{
+    return lba + sectors <= sector_count(a);
+}
+
+/* The log of the error of a queued command (ACS-2, A.12). */
+void ata_queued_failed(struct ata *a, u8 tag, u8 error, u64 lba, u32 sectors)
+{
+    u8 *log = a->queue_error;
+
+    memset(log, 0, sizeof a->queue_error);
+    log[0] = tag;
+    log[2] = IDLE_STATUS | ATA_STATUS_ERR;
+    log[3] = error;
+    log[7] = ATA_DEVICE_LBA;
+    for (unsigned i = 0; i < 3; i++) {
+        log[4 + i] = (u8)(lba >> 8 * i);
+        log[8 + i] = (u8)(lba >> (24 + 8 * i));
+    }
+    log[12] = (u8)sectors;
+    log[13] = (u8)(sectors >> 8);
+    a->status = log[2];
+    a->error = error;
+}
 
 /* A page ends with the byte that makes the sum of all 0. */
-static void smart_page(struct ata *a)
+static void put_checksum(struct ata *a)
 {
     u8 sum = 0;
 
     for (unsigned i = 0; i < SECTOR_BYTES - 1; i++)
         sum = (u8)(sum + a->buf[i]);
     a->buf[SECTOR_BYTES - 1] = (u8)-sum;
+}
+
+static void send_page(struct ata *a)
+{
     a->block_bytes = SECTOR_BYTES;
     a->pos = a->left = 0;
     a->filled = SECTOR_BYTES;
-    a->is_write = a->is_dma = false;
+    a->is_write = false;
     ata_data_in(a);
+}
+
+/* Log 0 is the directory: how many pages each log has. Reading log 10h clears it. */
+static void read_log(struct ata *a, unsigned how)
+{
+    u8 log = a->now[ATA_LBA_LOW];
+    u32 pages = (u32)a->before[ATA_COUNT] << 8 | a->now[ATA_COUNT];
+
+    a->is_dma = how & DMA;
+    if (pages != 1 || a->now[ATA_LBA_MID] || a->before[ATA_LBA_MID] ||
+        (log && !(log == ATA_LOG_QUEUE && a->host->serial))) {
+        ata_fail(a, ATA_ERROR_ABRT);
+        return;
+    }
+    memset(a->buf, 0, SECTOR_BYTES);
+    if (log) {
+        memcpy(a->buf, a->queue_error, sizeof a->queue_error);
+        put_checksum(a);
+        memset(a->queue_error, 0, sizeof a->queue_error);
+        a->queue_error[0] = ATA_LOG_NOT_QUEUED;
+    } else {
+        put_word(a, 0, 1);
+        put_word(a, ATA_LOG_QUEUE, a->host->serial);
+    }
+    send_page(a);
+}
+
+/* ---- SMART ----------------------------------------------------------------------------------- */
+
+static void smart_page(struct ata *a)
+{
+    put_checksum(a);
+    a->is_dma = false;
+    send_page(a);
 }
 
 static void smart_attributes(struct ata *a, bool thresholds)
@@ -745,6 +818,7 @@ static const struct {
     {0x25, 0x25, false, read_or_write, READ | DMA | EXT},
     {0x27, 0x27, false, native_max, EXT},
     {0x29, 0x29, false, read_or_write, READ | MULTI | EXT},
+    {0x2f, 0x2f, false, read_log, 0},
     {0x30, 0x31, false, read_or_write, WRITE},
     {0x34, 0x34, false, read_or_write, WRITE | EXT},
     {0x35, 0x35, false, read_or_write, WRITE | DMA | EXT},
@@ -752,6 +826,7 @@ static const struct {
     {0x3d, 0x3d, false, read_or_write, WRITE | DMA | EXT | FUA},
     {0x40, 0x41, false, verify, 0},
     {0x42, 0x42, false, verify, EXT},
+    {0x47, 0x47, false, read_log, DMA},
     {0x70, 0x7f, false, succeed, 0}, /* SEEK */
     {0x90, 0x90, true, diagnose, 0},
     {0x91, 0x91, false, initialize_parameters, 0},
@@ -787,6 +862,7 @@ void ata_start(struct ata *a, u8 command)
     a->intrq = false;
     a->command = command;
     a->error = 0;
+    a->by_pio = false;
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
         if (command >= commands[i].first && command <= commands[i].last) {
             if (a->atapi && !commands[i].atapi)
@@ -889,7 +965,9 @@ void ata_reset(struct ata *a, bool hard)
         a->fua = a->is_ext = false;
         a->lba = 0;
     }
-    a->standby = a->intrq = a->is_dma = a->is_write = false;
+    a->standby = a->intrq = a->is_dma = a->is_write = a->by_pio = false;
+    memset(a->queue_error, 0, sizeof a->queue_error);
+    a->queue_error[0] = ATA_LOG_NOT_QUEUED;
     a->left = a->pos = a->block_end = a->filled = 0;
     a->block_bytes = SECTOR_BYTES;
     a->phase = ATA_IDLE;

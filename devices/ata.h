@@ -42,6 +42,7 @@ enum {
 
 #define ATA_BUFFER_BYTES 8192u /* what PIO moves between two looks at the drive */
 #define ATA_MULTIPLE_MAX 16u   /* sectors of READ MULTIPLE; fills the buffer */
+#define ATA_QUEUE_DEPTH 32u
 #define ATA_DMA_BYTES (1 * MIB)
 
 struct ata;
@@ -57,7 +58,8 @@ struct ata_host {
     bool (*dma)(void *opaque, unsigned unit, u8 *buf, u32 len, bool to_guest);
     /* The transfer of a DMA command is over. */
     void (*dma_end)(void *opaque, unsigned unit);
-    bool no_pio; /* PIO commands move their data as DMA ones do (AHCI) */
+    /* Serial ATA: PIO commands move their data as DMA ones do, and commands can be queued. */
+    bool serial;
 };
 
 enum ata_phase {
@@ -88,6 +90,7 @@ struct ata {
     /* the command that runs */
     u8 phase, command;
     bool is_dma, is_write, is_ext, fua;
+    bool by_pio;                /* a PIO command, although its data move otherwise (serial) */
     u64 lba;                    /* next sector for the drive */
     u32 left;                   /* sectors that the drive has still to move */
     u32 pos, block_end, filled; /* in buf: next byte, end of this DRQ block, end of the data */
@@ -98,6 +101,7 @@ struct ata {
     bool locked, ejected;
     u8 attention; /* unit attention: enum atapi_attention */
     u8 event;     /* for GET EVENT STATUS NOTIFICATION */
+    u8 queue_error[16]; /* the last queued command that failed, as the log 10h tells it */
     /* not state: between commands, and in a drained drive, nothing is in them */
     u8 *dma_buf;
     struct drive_request request;
@@ -126,6 +130,11 @@ void ata_write_data(struct ata *a, u32 value, unsigned size);
 /* AHCI hands the command packet over with the command. */
 void ata_packet(struct ata *a, const u8 packet[16]);
 void ata_dma_go(struct ata *a);
+
+/* A queued command, which the controller runs (SATA 3.0, 13.6): does its range fit? What READ LOG EXT
+ * tells when it failed. */
+bool ata_queued_fits(const struct ata *a, u64 lba, u32 sectors);
+void ata_queued_failed(struct ata *a, u8 tag, u8 error, u64 lba, u32 sectors);
 
 /* ---- between ata.c and atapi.c --------------------------------------------------------------- */
 
@@ -162,6 +171,7 @@ void atapi_end(struct ata *a, u8 key, u8 asc);
     DEV_FIELD(type, member.phase, 0, ATA_PHASES - 1, "phase"),                                     \
     DEV_FIELD(type, member.command, 0, 0xff, "command"),                                           \
     DEV_FIELD(type, member.is_dma, 0, 1, "moves data by DMA"),                                     \
+    DEV_FIELD(type, member.by_pio, 0, 1, "a PIO command"),                                         \
     DEV_FIELD(type, member.is_write, 0, 1, "writes"),                                              \
     DEV_FIELD(type, member.is_ext, 0, 1, "48-bit address"),                                        \
     DEV_FIELD(type, member.fua, 0, 1, "to the medium"),                                            \
@@ -178,5 +188,6 @@ void atapi_end(struct ata *a, u8 key, u8 asc);
     DEV_FIELD(type, member.locked, 0, 1, "medium locked"),                                         \
     DEV_FIELD(type, member.ejected, 0, 1, "tray open"),                                            \
     DEV_FIELD(type, member.attention, 0, 2, "unit attention"),                                     \
-    DEV_FIELD(type, member.event, 0, 4, "media event")
+    DEV_FIELD(type, member.event, 0, 4, "media event"),                                            \
+    DEV_FIELD_ARRAY(type, member.queue_error, 0, 0xff, "log of the queued error")
 /* clang-format on */

@@ -133,6 +133,8 @@ void atapi_identify(struct ata *a)
     put_word(a, 64, 0x03);
     for (unsigned w = 65; w <= 68; w++)
         put_word(a, w, 120);
+    if (a->host->serial)
+        put_word(a, 76, 0x0006); /* 1.5 and 3 Gb/s */
     put_word(a, 80, 0x00f0);
     put_word(a, 82, 0x4210); /* PACKET, DEVICE RESET, NOP */
     put_word(a, 83, 0x4000);

@@ -25,7 +25,7 @@ const struct dev_class *const dev_classes[] = {
     NULL,
 };
 
-#define MAX_FIELDS 256
+#define MAX_FIELDS 512
 #define MAX_PROPS 32
 
 const struct dev_class *dev_class_find(const char *name)

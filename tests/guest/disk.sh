@@ -67,6 +67,10 @@ options=
 case $bus in
 ide) set -- -drive "file=disk.$format,format=$format$backing" ;;
 ide-pio) set -- -drive "file=disk.$format,format=$format$backing" && options=libata.dma=0 ;;
+ahci)
+    set -- -drive "file=disk.$format,format=$format,if=none,id=d$backing" \
+        -device ahci,id=sata -device ide-hd,bus=sata.1,drive=d
+    ;;
 virtio) set -- -drive "file=disk.$format,format=$format,if=virtio$backing" ;;
 virtio-packed)
     set -- -drive "file=disk.$format,format=$format,if=none,id=d$backing" \

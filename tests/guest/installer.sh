@@ -38,7 +38,7 @@ esac
 rm -r tree
 # With less memory it asks for swap space first.
 # shellcheck disable=SC2086 # $bios is two words or none
-run $bios -accel "$engine" -m 1024 "$@" -timeout 1500 -until "Choose the language" -screendump screen
+run $bios -accel "$engine" -m 1024 "$@" -timeout 1500 -until "<Go Back>" -screendump screen
 cp screen console
 expect_code 0
 expect 'Select a language'

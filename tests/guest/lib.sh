@@ -52,3 +52,33 @@ make_grub_cd() {
     grub-mkrescue -d /usr/lib/grub/i386-pc -o cd.iso cd >mkrescue.log 2>&1 ||
         { cat mkrescue.log; fail "grub-mkrescue"; }
 }
+
+# A guest that one talks to on COM1: `talk` starts the program, wait_for waits for a line that it prints
+# after what the last wait_for saw, say types a line, and hear waits for the end; $code is its exit code.
+talk() {
+    mkfifo keys
+    : >console
+    seen=0
+    "$program" -serial mon:stdio "$@" <keys >console 2>errors &
+    pid=$!
+    trap 'kill $pid 2>/dev/null; rm -rf "$dir"' EXIT
+    exec 3>keys
+}
+
+wait_for() {
+    n=0
+    until tail -c +$((seen + 1)) console | grep -qe "$1"; do
+        kill -0 $pid 2>/dev/null || fail "it ended before: $1"
+        n=$((n + 1))
+        [ $n -lt "${patience:-2800}" ] || fail "never seen: $1"
+        sleep 0.1
+    done
+    seen=$(wc -c <console)
+}
+
+say() { printf '%s\n' "$*" >&3; }
+
+hear() {
+    wait $pid
+    code=$?
+}
