@@ -139,11 +139,19 @@ static const char *order(const struct pcbios *b)
     return b->cfg.boot_order ? b->cfg.boot_order : "acd";
 }
 
-/* The n-th of what there is to boot from, in the order asked for; NULL: there are no more. */
+/* The n-th of what there is to boot from: drives with a bootindex, which lie in its order, then the
+ * others in the order asked for; NULL: there are no more. */
 static struct bios_boot *candidate(struct pcbios *b, unsigned n)
 {
+    unsigned indexed = 0;
+
+    while (indexed < b->boots && b->boot[indexed].drive->bootindex != DRIVE_NO_BOOTINDEX)
+        indexed++;
+    if (n < indexed)
+        return &b->boot[n];
+    n -= indexed;
     for (const char *letter = order(b); *letter; letter++)
-        for (unsigned i = 0; i < b->boots; i++)
+        for (unsigned i = indexed; i < b->boots; i++)
             if (b->boot[i].letter == *letter && n-- == 0)
                 return &b->boot[i];
     return NULL;

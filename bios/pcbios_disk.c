@@ -112,8 +112,19 @@ void pcbios_disks_find(struct pcbios *b)
     memset(b->disk, 0, sizeof b->disk);
     memset(&b->cd, 0, sizeof b->cd);
     b->floppies = b->disks = b->boots = 0;
-    for (struct drive *d = b->cfg.drives ? b->cfg.drives->first : NULL; d; d = d->next)
-        add_drive(b, d);
+    /* Those with a bootindex come first, and so have the first numbers. */
+    for (u64 index = 0; index <= DRIVE_NO_BOOTINDEX; index++) {
+        u64 next = DRIVE_NO_BOOTINDEX;
+
+        for (struct drive *d = b->cfg.drives ? b->cfg.drives->first : NULL; d; d = d->next) {
+            if (d->bootindex == index)
+                add_drive(b, d);
+            else if (d->bootindex > index && d->bootindex < next)
+                next = d->bootindex;
+        }
+        if (index < next)
+            index = next - 1;
+    }
 }
 
 struct bios_disk *pcbios_disk_of(struct pcbios *b, u8 number)

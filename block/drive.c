@@ -374,6 +374,7 @@ struct drive *drive_add(struct drives *ds, const char *id, enum drive_media medi
     d->id = strdup(id);
     BUG_ON(!d->id);
     d->media = media;
+    d->bootindex = DRIVE_NO_BOOTINDEX;
     d->drives = ds;
     list_init(&d->waiting);
     list_init(&d->queue);

@@ -31,6 +31,8 @@ struct drive_request {
     struct timer timer;
 };
 
+#define DRIVE_NO_BOOTINDEX 0xffffffffu
+
 enum drive_media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
 
 struct request_list {
@@ -43,6 +45,7 @@ struct drive {
     const char *serial;  /* what IDENTIFY says; NULL: the device's own */
     struct image *image; /* NULL: no medium */
     char *path;          /* of the medium, for messages */
+    u32 bootindex;       /* place in the order of boot; DRIVE_NO_BOOTINDEX: behind those */
     bool taken;          /* a device has it */
     u64 generation;      /* counts changes of the medium */
     /* Set by the device, may be NULL: the medium was changed or taken out. */

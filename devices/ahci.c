@@ -1,10 +1,11 @@
 /*
- * ahci.c: the AHCI controller's registers, interrupts and life (ahci.h). Commands are ahci_port.c's.
+ * ahci.c: the AHCI controller's registers, interrupts and life (ahci.h). Commands are
+ * ahci_port.c's.
  *
  * Not implemented: staggered spin-up, hot plug, power management of the link (requests for it are
- * stored), port multipliers, command completion coalescing, enclosure management, index and data ports,
- * the legacy IDE programming interface. Registers answer accesses of 4 and 8 bytes (3: "accesses must be
- * DWords or QWords"); smaller reads work too.
+ * stored), port multipliers, command completion coalescing, enclosure management, index and data
+ * ports, the legacy IDE programming interface. Registers answer accesses of 4 and 8 bytes (3:
+ * "accesses must be DWords or QWords"); smaller reads work too.
  */
 #include "devices/ahci.h"
 
@@ -33,8 +34,8 @@ enum {
     PXCI = 0x38
 };
 
-/* 64-bit addresses, queuing, command list override, AHCI only, 3 Gb/s, 32 slots, data of PIO commands
- * in several blocks. */
+/* 64-bit addresses, queuing, command list override, AHCI only, 3 Gb/s, 32 slots, data of PIO
+ * commands in several blocks. */
 #define CAP_VALUE                                                                                  \
     (BIT(31) | BIT(30) | BIT(24) | BIT(18) | 2u << 20 | BIT(15) | (AHCI_SLOTS - 1) << 8 |          \
      (AHCI_PORTS - 1))
@@ -54,8 +55,8 @@ enum {
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
 
-/* IS has a bit per port with a cause that PxIE lets pass. The pin is a level; a message goes out for
- * each port that joins, and again when software leaves one behind (10.7.2). */
+/* IS has a bit per port with a cause that PxIE lets pass. The pin is a level; a message goes out
+ * for each port that joins, and again when software leaves one behind (10.7.2). */
 static void update(struct ahci *a, bool left_behind)
 {
     u32 before = a->is;
@@ -260,6 +261,21 @@ static void release_drives(struct ahci *a)
     }
 }
 
+bool ahci_plug(struct ahci *a, unsigned port, const char *id, struct err *e)
+{
+    struct ahci_port *p = &a->port[port];
+
+    if (port >= AHCI_PORTS)
+        return err_usage(e, "device ahci: there is no port %u: they are 0 to %u", port,
+                         AHCI_PORTS - 1);
+    if (p->ata.drive)
+        return err_usage(e, "device ahci: two drives at port %u", port);
+    if (!ata_init(&p->ata, a->pci.dev.env->drives, id, &ahci_host, p, port, e))
+        return false;
+    ahci_port_link(p);
+    return true;
+}
+
 static bool ahci_init(struct dev *d, struct err *e)
 {
     static const struct pci_id id = {.vendor = 0x8086,
@@ -320,8 +336,7 @@ static void ahci_loaded(struct dev *d)
 
         p->cmd = (p->cmd & (PXCMD_WRITABLE | AHCI_PXCMD_CR | AHCI_PXCMD_FR)) | PXCMD_FIXED;
         ata_loaded(&p->ata);
-        if (p->ata.phase == ATA_PACKET || p->ata.phase == ATA_PIO_IN ||
-            p->ata.phase == ATA_PIO_OUT)
+        if (p->ata.phase == ATA_PACKET || p->ata.phase == ATA_PIO_IN || p->ata.phase == ATA_PIO_OUT)
             ata_reset(&p->ata, false);
         if (p->ata.phase == ATA_IDLE)
             p->slot = AHCI_NO_SLOT;

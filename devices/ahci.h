@@ -1,6 +1,6 @@
 /*
- * ahci.h: an AHCI controller as the ICH9 has one: six ports with a SATA disk or CD-ROM each, command
- * lists of 32 slots, native command queuing, MSI.
+ * ahci.h: an AHCI controller as the ICH9 has one: six ports with a SATA disk or CD-ROM each,
+ * command lists of 32 slots, native command queuing, MSI.
  *
  * Specification: Serial ATA AHCI 1.3.1 (Intel, 2011); Serial ATA 3.0 (FISes, section 10.3; queued
  * commands, 13.6); Intel ICH9 data sheet (316972), section 14 (configuration space).
@@ -47,11 +47,11 @@ struct ahci_port {
     /* the command that is not queued */
     u32 slot; /* AHCI_NO_SLOT: none */
     struct ahci_transfer transfer;
-    bool halted;       /* an error: nothing goes on until software clears PxCMD.ST */
-    bool resetting;    /* a control FIS with SRST came */
+    bool halted;    /* an error: nothing goes on until software clears PxCMD.ST */
+    bool resetting; /* a control FIS with SRST came */
     /* not state */
-    bool running; /* commands are being started */
-    bool dropped; /* what comes back from the drive is of no interest */
+    bool running;                           /* commands are being started */
+    bool dropped;                           /* what comes back from the drive is of no interest */
     struct ahci_queued *queued[AHCI_SLOTS]; /* made at need */
 };
 
@@ -64,6 +64,9 @@ struct ahci {
 };
 
 extern const struct dev_class ahci_class;
+
+/* Before the machine starts: the drive of that id is at the port from now on. */
+bool ahci_plug(struct ahci *a, unsigned port, const char *id, struct err *e);
 
 /* ---- between ahci.c and ahci_port.c ---------------------------------------------------------- */
 

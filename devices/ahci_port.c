@@ -4,8 +4,8 @@
  *
  * Specification: AHCI 1.3.1, sections 4 (structures in memory), 5 (state machines) and 6 (errors).
  *
- * A command that is not queued is the drive's business (ata.c), one at a time; queued ones run beside each
- * other here, each with a request of its own, in pieces of QUEUED_BYTES.
+ * A command that is not queued is the drive's business (ata.c), one at a time; queued ones run
+ * beside each other here, each with a request of its own, in pieces of QUEUED_BYTES.
  *
  * Where software breaks the rules: a command that is not queued waits for the queued ones to end; a
  * device with no room for its data waits for a reset.
@@ -88,7 +88,7 @@ static bool look_region(struct ahci_port *p, struct ahci_transfer *t, u64 *at, u
         return false;
     }
     bytes = (ld_le32(d + 12) & REGION_COUNT) + 1;
-    bytes += bytes & 1; /* counts are even */
+    bytes += bytes & 1;     /* counts are even */
     if (t->offset >= bytes) /* software changed it under way */
         t->offset = bytes - 1;
     *at = (ld_le64(d) & ~1ull) + t->offset;

@@ -61,6 +61,7 @@ static void props_free(struct dev *d)
     for (const struct dev_prop *p = d->cls->props; p && p->name; p++)
         if (p->kind == PROP_STRING)
             free(*(char **)(void *)((u8 *)d + p->offset));
+    free(d->id);
 }
 
 static bool parse_number(const char *text, u64 *value)
@@ -152,6 +153,12 @@ static bool props_parse_one(struct dev *d, char *item, struct err *e)
     for (const struct dev_prop *p = d->cls->props; p && p->name; p++)
         if (!strcmp(p->name, item))
             return prop_parse(d, p, value, e);
+    if (!strcmp(item, "id")) {
+        free(d->id);
+        d->id = strdup(value);
+        BUG_ON(!d->id);
+        return true;
+    }
     return prop_unknown(d, item, e);
 }
 

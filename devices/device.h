@@ -68,6 +68,8 @@ struct dev_prop {
     const char *doc;
 };
 
+#define DEV_NO_BOOTINDEX 0xffffffffu /* default of the property bootindex */
+
 struct drives;
 struct iobus;
 struct nets;
@@ -110,11 +112,13 @@ struct dev_class {
 struct dev {
     const struct dev_class *cls;
     struct dev_env *env;
+    char *id; /* of -device id=; NULL: none */
     struct dev *next;
 };
 
 /* Creates, sets property defaults and `props` ("a=1,b=on", may be NULL), inits and resets. Numbers
- * are decimal or 0x...; booleans on, off. NULL with an error that names what is wrong. */
+ * are decimal or 0x...; booleans on, off. A class without a property id takes id= all the same. NULL with
+ * an error that names what is wrong. */
 struct dev *dev_create(const struct dev_class *cls, struct dev_env *env, const char *props,
                        struct err *e);
 void dev_destroy(struct dev *d); /* NULL is fine */

@@ -1,6 +1,8 @@
 /* disk.c: see disk.h. */
 #include "devices/disk.h"
 
+#include <string.h>
+
 static bool disk_init(struct dev *d, struct err *e)
 {
     struct disk *s = (struct disk *)d;
@@ -31,7 +33,8 @@ static void disk_destroy(struct dev *d)
 
 static const struct dev_prop disk_props[] = {
     {"drive", PROP_STRING, offsetof(struct disk, drive), 0, 0, 0, "the drive's id"},
-    {"bus", PROP_STRING, offsetof(struct disk, bus), 0, 0, 0, "ide.0, ide.1, or ID.PORT of an ahci"},
+    {"bus", PROP_STRING, offsetof(struct disk, bus), 0, 0, 0,
+     "ide.0, ide.1, or ID.PORT of an ahci"},
     {"unit", PROP_U32, offsetof(struct disk, unit), DISK_NO_UNIT, 0, 1, "0 master, 1 slave"},
     {"serial", PROP_STRING, offsetof(struct disk, serial), 0, 0, 0, "serial number"},
     BOOTINDEX,

@@ -1,7 +1,7 @@
 /*
- * disk.h: ide-hd, ide-cd and floppy: disks, CD-ROMs and floppy drives as -device names them: which drive
- * hangs at which controller. They have no registers: those are the controller's (ide.c, ahci.c, fdc.c),
- * which the board gives the drives that it finds here.
+ * disk.h: ide-hd, ide-cd and floppy: disks, CD-ROMs and floppy drives as -device names them: which
+ * drive hangs at which controller. They have no registers: those are the controller's (ide.c,
+ * ahci.c, fdc.c), which the board gives the drives that it finds here.
  */
 #pragma once
 
@@ -13,9 +13,11 @@ struct disk {
     struct dev dev;
     /* properties */
     char *drive; /* id of a -drive if=none */
-    char *bus;   /* "ide.0", or the id of an AHCI controller and a port: "sata.1"; NULL: any of IDE's */
+    char *
+        bus; /* "ide.0", or the id of an AHCI controller and a port: "sata.1"; NULL: any of IDE's */
     char *serial;
     u32 unit, bootindex;
+    bool plugged; /* by the board: it has its place */
 };
 
 extern const struct dev_class ide_hd_class, ide_cd_class, floppy_class;

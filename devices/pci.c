@@ -7,8 +7,7 @@
  * boards have it.
  *
  * Not implemented: bridges and buses other than 0 (they read as all ones), special cycles, parity
- * and system errors, MSI other than MSI-X (pci_msix.c), power
- * management.
+ * and system errors, power management.
  */
 #include "devices/pci.h"
 

@@ -314,6 +314,9 @@ static bool virtio_blk_init(struct dev *d, struct err *e)
         b->drive = drive_take(d->env->drives, b->drive_id, e);
         if (!b->drive)
             return false;
+        if (b->serial)
+            b->drive->serial = b->serial;
+        b->drive->bootindex = b->bootindex;
     } else if (d->env->drives) {
         err_usage(e, "device virtio-blk-pci needs a drive");
         return err_hint(e, "-drive if=none,id=NAME,file=... -device virtio-blk-pci,drive=NAME");
@@ -361,6 +364,9 @@ static const struct dev_prop virtio_blk_props[] = {
      "queues, e.g. one per CPU"},
     {"queue-size", PROP_U32, offsetof(struct virtio_blk, queue_size), 256, 4, VIRTIO_QUEUE_SIZE_MAX,
      "greatest size of a queue, a power of two"},
+    {"serial", PROP_STRING, offsetof(struct virtio_blk, serial), 0, 0, 0, "serial number"},
+    {"bootindex", PROP_U32, offsetof(struct virtio_blk, bootindex), DEV_NO_BOOTINDEX, 0, 0x7fffffff,
+     "place in the order of boot"},
     {"packed", PROP_BOOL, offsetof(struct virtio_blk, packed), 0, 0, 0, "offer packed queues"},
     DEV_PROP_END,
 };

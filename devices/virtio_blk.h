@@ -8,8 +8,8 @@ struct vblk_request;
 
 struct virtio_blk {
     struct virtio virtio;
-    char *drive_id; /* properties */
-    u32 num_queues, queue_size;
+    char *drive_id, *serial; /* properties */
+    u32 num_queues, queue_size, bootindex;
     bool packed;
     struct drive *drive;
     bool writeback;             /* the driver flushes; else every write is stable */

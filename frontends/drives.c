@@ -225,8 +225,8 @@ static bool complete(struct vm_drive *d, const struct options *o, struct err *e)
     if (o->given[OPT_SNAPSHOT] && !d->image.readonly)
         d->image.snapshot = true;
     d->image.tmp_dir = getenv("TMPDIR");
-    if (d->image.path || d->media != MEDIA_DISK)
-        return true;
+    if (d->image.path || d->media != MEDIA_DISK || d->bus == VM_DRIVE_NONE)
+        return true; /* with if=none the device says what it wants */
     err_usage(e, "a hard disk needs an image");
     return err_hint(e, "-drive file=disk.img,format=raw");
 }

@@ -2,7 +2,27 @@
  */
 #include "machine/board_drives.h"
 
+#include "devices/disk.h"
 #include "devices/ide.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool board_drives_is_disk(const struct dev_class *cls)
+{
+    return cls == &ide_hd_class || cls == &ide_cd_class || cls == &floppy_class;
+}
+
+/* The first disk device from *d on. */
+static struct disk *next_disk(struct dev *d)
+{
+    while (d && !board_drives_is_disk(d->cls))
+        d = d->next;
+    return (struct disk *)(void *)d;
+}
+
+#define FOR_EACH_DISK(s, b)                                                                        \
+    for (struct disk *s = next_disk((b)->devices); s; s = next_disk(s->dev.next))
 
 static bool find_place(const bool *taken, unsigned places, const struct vm_drive *v,
                        const char *bus, unsigned *place, struct err *e)
@@ -90,13 +110,121 @@ static bool open_xen(struct board *b, const struct vm_drive *v, struct err *e)
     return d != NULL;
 }
 
+/* What a -device names is what that device wants: a CD-ROM is not written. */
 static bool open_for_device(struct board *b, const struct vm_drive *v, struct err *e)
 {
+    struct vm_drive own = *v;
+
     if (!v->id) {
         err_usage(e, "a drive with if=none needs an id");
         return err_hint(e, "-drive if=none,id=NAME,file=... -device DEVICE,drive=NAME");
     }
-    return open_drive(b, v, v->id, e) != NULL;
+    FOR_EACH_DISK(s, b)
+    if (!strcmp(s->drive, v->id)) {
+        if (s->dev.cls != &ide_hd_class)
+            own.media = s->dev.cls == &ide_cd_class ? MEDIA_CDROM : MEDIA_FLOPPY;
+        own.image.readonly |= own.media == MEDIA_CDROM;
+    }
+    return open_drive(b, &own, v->id, e) != NULL;
+}
+
+/* ---- -device ide-hd, ide-cd, floppy ---------------------------------------------------------- */
+
+static bool plug_floppy(struct board *b, struct disk *s, struct drive *d, struct err *e)
+{
+    unsigned unit = s->unit;
+
+    if (unit == DISK_NO_UNIT)
+        unit = b->floppies[0] != NULL;
+    if (b->floppies[unit])
+        return err_usage(e, "device floppy: two drives at unit %u", unit);
+    b->floppies[unit] = d;
+    s->plugged = true;
+    return true;
+}
+
+/* "ide.0" and "ide.1" are the channels; without a bus any place will do. Other buses are an AHCI
+ * controller's, which takes its disks when it is made. */
+static bool plug_ide(struct board *b, struct disk *s, struct drive *d, struct err *e)
+{
+    unsigned first = 0, last = IDE_DRIVES - 1;
+
+    if (s->bus && strcmp(s->bus, "ide.0") && strcmp(s->bus, "ide.1"))
+        return true;
+    if (s->bus) {
+        first = s->bus[4] == '1' ? 2 : 0;
+        last = first + 1;
+    }
+    for (unsigned n = first; n <= last; n++) {
+        if (b->ide_drives[n] || (s->unit != DISK_NO_UNIT && n % 2 != s->unit))
+            continue;
+        b->ide_drives[n] = d;
+        s->plugged = true;
+        return true;
+    }
+    return err_usage(e, "device %s: bus %s has no place for the drive '%s'", s->dev.cls->name,
+                     s->bus ? s->bus : "ide", s->drive);
+}
+
+static bool plug_disks(struct board *b, struct err *e)
+{
+    FOR_EACH_DISK(s, b)
+    {
+        struct drive *d = drives_find(b->env.drives, s->drive);
+
+        if (!d) {
+            err_usage(e, "device %s: there is no drive '%s'", s->dev.cls->name, s->drive);
+            return err_hint(e, "-drive if=none,id=%s,file=... makes one", s->drive);
+        }
+        if (d->media == MEDIA_CDROM && s->dev.cls != &ide_cd_class)
+            return err_usage(e, "device %s: the drive '%s' is a CD-ROM", s->dev.cls->name,
+                             s->drive);
+        if (s->serial)
+            d->serial = s->serial;
+        d->bootindex = s->bootindex;
+        if (!(s->dev.cls == &floppy_class ? plug_floppy(b, s, d, e) : plug_ide(b, s, d, e)))
+            return false;
+    }
+    return true;
+}
+
+bool board_drives_plug_ahci(struct board *b, struct ahci *a, struct err *e)
+{
+    size_t n = a->pci.dev.id ? strlen(a->pci.dev.id) : 0;
+
+    FOR_EACH_DISK(s, b)
+    {
+        const char *port;
+        char *end;
+
+        if (s->plugged || !s->bus || !n || strncmp(s->bus, a->pci.dev.id, n) || s->bus[n] != '.')
+            continue;
+        port = s->bus + n + 1;
+        if (*port < '0' || *port > '9')
+            continue;
+        if (s->unit != DISK_NO_UNIT && s->unit)
+            return err_usage(e, "device %s: a port of an ahci has unit 0 alone", s->dev.cls->name);
+        if (!ahci_plug(a, (unsigned)strtoul(port, &end, 10), s->drive, e))
+            return false;
+        s->plugged = !*end;
+    }
+    return true;
+}
+
+/* Everything that the user named found its place. */
+bool board_drives_check(const struct board *b, struct err *e)
+{
+    FOR_EACH_DISK(s, b)
+    if (!s->plugged) {
+        err_usage(e, "device %s: there is no bus '%s'", s->dev.cls->name, s->bus);
+        return err_hint(e, "bus=ide.0, ide.1, or -device ahci,id=NAME and bus=NAME.0");
+    }
+    for (const struct drive *d = b->env.drives->first; d; d = d->next)
+        if (!d->taken) {
+            err_usage(e, "no device has the drive '%s'", d->id);
+            return err_hint(e, "-device ide-hd,drive=%s is one", d->id);
+        }
+    return true;
 }
 
 bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err *e)
@@ -112,7 +240,7 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
         if (!ok)
             return false;
     }
-    return true;
+    return plug_disks(b, e);
 }
 
 void board_drives_fdc_props(const struct board *b, char *props, size_t size)
@@ -137,17 +265,67 @@ void board_drives_ide_props(const struct board *b, char *props, size_t size)
                                   b->ide_drives[i]->id);
 }
 
+/* ---- the order of boot ------------------------------------------------------------------------
+ */
+
+/* A drive and its place as Open Firmware names it. */
+struct place {
+    const struct drive *drive;
+    char path[64];
+};
+
+#define PLACES 64u
+
+static void add_place(struct place *list, unsigned *n, const struct drive *d, const char *format,
+                      unsigned v, unsigned w)
+{
+    unsigned at = *n;
+
+    if (!d || at == PLACES)
+        return;
+    while (at && list[at - 1].drive->bootindex > d->bootindex) { /* those with an index, by it */
+        list[at] = list[at - 1];
+        at--;
+    }
+    list[at].drive = d;
+    snprintf(list[at].path, sizeof list[at].path, format, v, w);
+    ++*n;
+}
+
+static unsigned find_places(const struct board *b, struct place list[PLACES])
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FDC_DRIVES; i++)
+        add_place(list, &n, b->floppies[i], "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", i, 0);
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        add_place(list, &n, b->ide_drives[i], "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
+    for (const struct dev *d = b->devices; d; d = d->next) {
+        const struct ahci *a = (const struct ahci *)(const void *)d;
+        const struct virtio_blk *v = (const struct virtio_blk *)(const void *)d;
+
+        if (d->cls == &virtio_blk_class)
+            add_place(list, &n, v->drive, "/pci@i0cf8/scsi@%x/disk@0,0", v->virtio.pci.devfn >> 3,
+                      0);
+        for (unsigned i = 0; d->cls == &ahci_class && i < AHCI_PORTS; i++)
+            add_place(list, &n, a->port[i].ata.drive, "/pci@i0cf8/pci8086,2922@%x/drive@%u/disk@0",
+                      a->pci.devfn >> 3, i);
+    }
+    return n;
+}
+
 void board_drives_boot_order(const struct board *b, const char *letters, char *text, size_t size)
 {
+    static const char letter_of[] = {[MEDIA_DISK] = 'c', [MEDIA_CDROM] = 'd', [MEDIA_FLOPPY] = 'a'};
+    struct place list[PLACES];
+    unsigned places = find_places(b, list), i = 0;
     size_t n = 0;
 
     text[0] = '\0';
-    for (const char *l = letters; *l && n < size; l++) {
-        if (*l == 'a')
-            n += (size_t)snprintf(text + n, size - n, "/pci@i0cf8/isa@1/fdc@03f0/floppy@0\n");
-        for (unsigned i = 0; i < IDE_DRIVES && n < size; i++)
-            if (b->ide_drives[i] && *l == (b->ide_drives[i]->media == MEDIA_CDROM ? 'd' : 'c'))
-                n += (size_t)snprintf(text + n, size - n,
-                                      "/pci@i0cf8/ide@1,1/drive@%u/disk@%u\n", i / 2, i % 2);
-    }
+    for (; i < places && list[i].drive->bootindex != DRIVE_NO_BOOTINDEX && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s\n", list[i].path);
+    for (const char *l = letters; *l; l++)
+        for (unsigned j = i; j < places && n < size; j++)
+            if (letter_of[list[j].drive->media] == *l)
+                n += (size_t)snprintf(text + n, size - n, "%s\n", list[j].path);
 }

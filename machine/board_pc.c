@@ -327,32 +327,44 @@ static void wire_testdev(struct board *b, struct testdev *t)
     }
 }
 
-/* -device CLASS[,prop=value...] */
-static bool add_user_device(struct board *b, const char *arg, struct err *e)
+static const struct dev_class *user_class(const char *arg, struct err *e)
 {
     char name[64];
-    const char *comma = strchr(arg, ',');
-    size_t n = comma ? (size_t)(comma - arg) : strlen(arg);
-    if (n >= sizeof name)
-        n = sizeof name - 1;
-    memcpy(name, arg, n);
-    name[n] = 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(arg, ","), arg);
 
     const struct dev_class *cls = dev_class_find(name);
-    if (!cls || !cls->user_creatable) {
-        const char *names[64] = {0};
-        unsigned count = 0;
-        for (unsigned i = 0; dev_classes[i] && count + 1 < ARRAY_SIZE(names); i++)
-            if (dev_classes[i]->user_creatable)
-                names[count++] = dev_classes[i]->name;
-        const char *near = nearest(name, names);
-        err_usage(e, "-device %s: %s", name,
-                  cls ? "this device is part of the board" : "no such device");
-        return near ? err_hint(e, "did you mean %s? -device help lists them", near)
-                    : err_hint(e, "-device help lists them");
-    }
+    if (cls && cls->user_creatable)
+        return cls;
+    const char *names[64] = {0};
+    unsigned count = 0;
+    for (unsigned i = 0; dev_classes[i] && count + 1 < ARRAY_SIZE(names); i++)
+        if (dev_classes[i]->user_creatable)
+            names[count++] = dev_classes[i]->name;
+    const char *near = nearest(name, names);
+    err_usage(e, "-device %s: %s", name,
+              cls ? "this device is part of the board" : "no such device");
+    if (near)
+        err_hint(e, "did you mean %s? -device help lists them", near);
+    else
+        err_hint(e, "-device help lists them");
+    return NULL;
+}
+
+static bool check_id(const struct board *b, const struct dev *d, struct err *e)
+{
+    for (const struct dev *other = b->devices; other && d->id; other = other->next)
+        if (other != d && other->id && !strcmp(other->id, d->id))
+            return err_usage(e, "there are two devices of the name '%s'", d->id);
+    return true;
+}
+
+/* -device CLASS[,prop=value...] */
+static bool add_user_device(struct board *b, const struct dev_class *cls, const char *arg,
+                            struct err *e)
+{
+    const char *comma = strchr(arg, ',');
     struct dev *d = add(b, cls, comma ? comma + 1 : NULL, e);
-    if (!d)
+    if (!d || !check_id(b, d, e))
         return false;
     if (cls == &debugexit_class)
         irq_connect(&((struct debugexit *)(void *)d)->exit, request_exit, b, 0);
@@ -362,6 +374,17 @@ static bool add_user_device(struct board *b, const char *arg, struct err *e)
         wire_testdev(b, (struct testdev *)(void *)d);
     if (cls == &usb_tablet_class)
         b->tablet = (struct usb_tablet *)(void *)d;
+    return cls != &ahci_class || board_drives_plug_ahci(b, (struct ahci *)(void *)d, e);
+}
+
+/* Drives come before the controllers that they hang on, all else comes last. */
+static bool add_user_devices(struct board *b, const char *const *args, bool drives, struct err *e)
+{
+    for (unsigned i = 0; args && args[i]; i++) {
+        const struct dev_class *cls = user_class(args[i], e);
+        if (!cls || (drives == board_drives_is_disk(cls) && !add_user_device(b, cls, args[i], e)))
+            return false;
+    }
     return true;
 }
 
@@ -387,7 +410,7 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
     b->env.io = iobus_create();
     if (!b->env.io)
         return err_host(e, "out of memory for the I/O bus");
-    if (!board_drives_open(b, c->vm, e))
+    if (!add_user_devices(b, c->vm->devices, true, e) || !board_drives_open(b, c->vm, e))
         return false;
     b->pic = add(b, &pic_class, NULL, e);
     if (!b->pic || !add_apics(b, e) || !add_chips(b, c, e) || !add_floppies(b, e) ||
@@ -406,10 +429,7 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
         if (!add(b, &virtio_blk_class, props, e))
             return false;
     }
-    for (unsigned i = 0; c->vm->devices && c->vm->devices[i]; i++)
-        if (!add_user_device(b, c->vm->devices[i], e))
-            return false;
-    return true;
+    return add_user_devices(b, c->vm->devices, false, e) && board_drives_check(b, e);
 }
 
 void board_destroy(struct board *b)

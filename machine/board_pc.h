@@ -11,6 +11,7 @@
 
 #include "cpu/smp.h"
 #include "devices/acpi_pm.h"
+#include "devices/ahci.h"
 #include "devices/apicbus.h"
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"

@@ -552,9 +552,9 @@ void vm_destroy(struct vm *vm)
 static void publish_firmware(struct vm *vm)
 {
     char order[1024];
-    if (vm->cfg.boot_order)
-        board_drives_boot_order(&vm->board, vm->cfg.boot_order, order, sizeof order);
-    const struct seabios_config c = {.boot_order = vm->cfg.boot_order ? order : NULL,
+    board_drives_boot_order(&vm->board, vm->cfg.boot_order ? vm->cfg.boot_order : "", order,
+                            sizeof order);
+    const struct seabios_config c = {.boot_order = *order ? order : NULL,
                                      .ram_bytes = vm->phys.ram_bytes,
                                      .ram_low_bytes = vm->phys.ram_low_bytes,
                                      .cpus = vm->cpus,

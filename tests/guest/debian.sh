@@ -38,6 +38,7 @@ dpkg-deb --root-owner-group -b package root/srv/archive/greeting.deb >/dev/null 
 tar -xf "$guests/debian-amd64.tar" -C root || fail tar
 sed -i 's/^root:[^:]*:/root::/' root/etc/shadow
 echo guest >root/etc/hostname
+echo "set enable-bracketed-paste off" >>root/etc/inputrc # lines begin with what a program prints
 echo "LABEL=debian / ext4 errors=remount-ro 0 1" >root/etc/fstab
 rm -f root/etc/apt/sources.list
 echo "deb [trusted=yes] file:/srv/archive ./" >root/etc/apt/sources.list
@@ -54,7 +55,7 @@ drive=file=disk.raw,format=raw
 case $bus in
 ide) set -- -drive $drive ;;
 virtio) set -- -drive $drive,if=virtio ;;
-ahci) set -- -drive $drive,if=none,id=d -device ahci,id=ahci0 -device ide-hd,bus=ahci0.0,drive=d ;;
+ahci) set -- -drive $drive,if=none,id=d -device ahci,id=sata -device ide-hd,bus=sata.0,drive=d ;;
 esac
 patience=9000
 # shellcheck disable=SC2086 # $bios is two words or none
