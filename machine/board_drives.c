@@ -211,6 +211,15 @@ bool board_drives_plug_ahci(struct board *b, struct ahci *a, struct err *e)
     return true;
 }
 
+/* The personality takes it when the guest starts. */
+static bool is_xen(const struct board *b, const struct drive *d)
+{
+    for (unsigned i = 0; i < b->xen_count; i++)
+        if (b->xen_drives[i] == d->id)
+            return true;
+    return false;
+}
+
 /* Everything that the user named found its place. */
 bool board_drives_check(const struct board *b, struct err *e)
 {
@@ -220,7 +229,7 @@ bool board_drives_check(const struct board *b, struct err *e)
         return err_hint(e, "bus=ide.0, ide.1, or -device ahci,id=NAME and bus=NAME.0");
     }
     for (const struct drive *d = b->env.drives->first; d; d = d->next)
-        if (!d->taken) {
+        if (!d->taken && !is_xen(b, d)) {
             err_usage(e, "no device has the drive '%s'", d->id);
             return err_hint(e, "-device ide-hd,drive=%s is one", d->id);
         }
