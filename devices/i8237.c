@@ -72,12 +72,15 @@ static u8 take_half(struct i8237 *d, unsigned chip, u16 value)
     return v;
 }
 
-static u16 put_half(struct i8237 *d, unsigned chip, u16 old, u8 value)
+/* A byte goes to the base and the current register; their other bytes stay as they are. */
+static void put_half(struct i8237 *d, unsigned chip, u16 *base, u16 *current, u8 value)
 {
-    u16 v = (u16)(d->high_byte[chip] ? (old & 0x00ff) | value << 8 : (old & 0xff00) | value);
+    unsigned shift = d->high_byte[chip] ? 8 : 0;
+    u16 other = (u16)(0xff00 >> shift);
 
+    *base = (u16)((*base & other) | value << shift);
+    *current = (u16)((*current & other) | value << shift);
     d->high_byte[chip] ^= 1;
-    return v;
 }
 
 static u8 chip_read(struct i8237 *d, unsigned chip, unsigned reg)
@@ -107,11 +110,11 @@ static void chip_write(struct i8237 *d, unsigned chip, unsigned reg, u8 value)
     u8 bit = (u8)BIT(n);
 
     if (reg < 8 && reg & 1) {
-        d->base_count[n] = d->count[n] = put_half(d, chip, d->base_count[n], value);
+        put_half(d, chip, &d->base_count[n], &d->count[n], value);
         return;
     }
     if (reg < 8) {
-        d->base_address[n] = d->address[n] = put_half(d, chip, d->base_address[n], value);
+        put_half(d, chip, &d->base_address[n], &d->address[n], value);
         return;
     }
     switch (reg) {
