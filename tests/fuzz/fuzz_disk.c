@@ -1,11 +1,12 @@
 /*
  * fuzz_disk.c: a hostile guest and its disk controllers: any registers, any tables and rings in
- * memory, resets in between (floppies too). IDE with a disk and a CD-ROM, virtio-blk with split or
- * packed rings; the first byte chooses. Nothing may be harmed, and no byte of a drive beyond its
+ * memory, resets in between (floppies too). IDE or AHCI with a disk and a CD-ROM, virtio-blk with split
+ * or packed rings; the first byte chooses. Nothing may be harmed, and no byte of a drive beyond its
  * end is reached.
  */
 #define _GNU_SOURCE /* memfd_create */
 #include "base/bits.h"
+#include "devices/ahci.h"
 #include "devices/fdc.h"
 #include "devices/i8237.h"
 #include "devices/ide.h"
@@ -23,6 +24,7 @@
 #define RING 0x10000u /* where the rings of the well-behaved half are */
 #define MMIO_BASE 0xe0000000u
 #define FLOPPY 3u
+#define AHCI 4u
 
 struct input {
     const u8 *data;
@@ -109,6 +111,7 @@ static void board_open(struct board *b, unsigned kind)
         return;
     }
     b->dev = kind == 0   ? dev_create(&ide_class, &b->env, "hd0=disk,hd1=cd", &e)
+             : kind == AHCI ? dev_create(&ahci_class, &b->env, "hd0=disk,hd1=cd", &e)
              : kind == 1 ? dev_create(&virtio_blk_class, &b->env, "drive=disk,num-queues=2", &e)
                          : dev_create(&virtio_blk_class, &b->env, "drive=disk,packed=on", &e);
     BUG_ON(!b->dev || !pci_setup_bus(b->env.pci, &setup, &e));
@@ -338,6 +341,77 @@ static void floppy_step(struct board *b, struct input *in)
         iobus_read(b->env.io, 0x3f5, 1);
 }
 
+#define AHCI_LIST (RING)
+#define AHCI_TABLES (RING + 0x1000)
+
+static void ahci_write(struct board *b, unsigned reg, u64 value)
+{
+    u64 base = ((const struct ahci *)(const void *)b->dev)->pci.bar[5].base;
+
+    if (base)
+        phys_write(&b->phys, base + reg, value, 4);
+}
+
+/* The two ports with drives as a driver starts them, with a list in RAM. */
+static void ahci_start(struct board *b)
+{
+    for (unsigned port = 0x100; port <= 0x180; port += 0x80) {
+        ahci_write(b, port + 0x00, AHCI_LIST);
+        ahci_write(b, port + 0x08, RING + 0x800);
+        ahci_write(b, port + 0x14, 0xffffffff);
+        ahci_write(b, port + 0x18, AHCI_PXCMD_FRE);
+        ahci_write(b, port + 0x18, AHCI_PXCMD_FRE | AHCI_PXCMD_ST);
+    }
+    ahci_write(b, 0x04, 2);
+}
+
+/* A slot as a driver fills it: header, FIS, packet, regions; then the port is told. */
+static void ahci_command(struct board *b, struct input *in)
+{
+    static const u8 commands[] = {0x60, 0x61, 0x60, 0x61, 0x25, 0x35, 0xc8, 0xca, 0x20, 0x30, 0xec,
+                                  0xa0, 0xa0, 0xa1, 0x2f, 0x47, 0x06, 0xe7, 0xef, 0xb0, 0x08, 0x90};
+    u64 what = take(in, 1), slot = take(in, 1) % 32, table = AHCI_TABLES + 0x200 * slot;
+    unsigned port = what & 1 ? 0x180 : 0x100;
+    u8 fis[20] = {0x27, what & 2 ? (u8)take(in, 1) : 0x80};
+
+    fis[2] = commands[take(in, 1) % ARRAY_SIZE(commands)];
+    for (unsigned i = 3; i < 16; i++)
+        fis[i] = what & 4 || i == 3 || i == 12 ? (u8)take(in, 1) : 0;
+    fis[7] |= 0x40;
+    if (what & 8)
+        fis[12] = (u8)(slot << 3);
+    dma_write(&b->phys, table, fis, sizeof fis);
+    for (unsigned i = 0; i < 4; i++)
+        dma_write32(&b->phys, table + 0x40 + 4 * i, (u32)take(in, 2) << 8 | (i ? 0 : 0x28));
+    for (unsigned i = 0; i < 3; i++) {
+        dma_write64(&b->phys, table + 0x80 + 16 * i, take(in, 3));
+        dma_write32(&b->phys, table + 0x8c + 16 * i, (u32)take(in, 3) | (what & 16 ? 0x80000000u : 0));
+    }
+    dma_write32(&b->phys, AHCI_LIST + 32 * slot, (u32)take(in, 1) % 6 << 16 | 0x65);
+    dma_write64(&b->phys, AHCI_LIST + 32 * slot + 8, table);
+    if (what & 32)
+        ahci_write(b, port + 0x34, BIT(slot));
+    ahci_write(b, port + 0x38, BIT(slot));
+    if (what & 64)
+        run_until_quiet(b);
+    if (what & 128)
+        ahci_start(b);
+}
+
+static void ahci_step(struct board *b, struct input *in)
+{
+    u64 what = take(in, 1), reg = take(in, 1) % 0x40 * 4 + (what & 1 ? 0x100 : 0);
+    u64 base = ((const struct ahci *)(const void *)b->dev)->pci.bar[5].base;
+    unsigned size = 1u << (what >> 1) % 4;
+
+    if (!base)
+        return;
+    if (what & 0x40)
+        phys_read(&b->phys, base + reg, size);
+    else
+        phys_write(&b->phys, base + reg, take(in, 4), size);
+}
+
 static void step(struct board *b, unsigned kind, struct input *in)
 {
     u64 what = take(in, 1);
@@ -350,6 +424,8 @@ static void step(struct board *b, unsigned kind, struct input *in)
     case 0:
         if (take(in, 1) < 16)
             dev_reset(b->dev);
+        else if (kind == AHCI)
+            ahci_start(b);
         else if (kind && kind != FLOPPY)
             virtio_start(b, in);
         return;
@@ -366,7 +442,9 @@ static void step(struct board *b, unsigned kind, struct input *in)
     case 6:
     case 7: write_memory(b, in); return;
     case 8:
-        if (kind)
+        if (kind == AHCI)
+            ahci_start(b);
+        else if (kind)
             virtio_start(b, in);
         return;
     case 9:
@@ -374,13 +452,17 @@ static void step(struct board *b, unsigned kind, struct input *in)
     case 11:
         if (!kind)
             ide_command(b, in);
+        else if (kind == AHCI)
+            ahci_command(b, in);
         else if (virtio_has((struct virtio *)b->dev, VIRTIO_F_RING_PACKED))
             packed_request(b, in);
         else
             split_request(b, in);
         return;
     default:
-        if (kind)
+        if (kind == AHCI)
+            ahci_step(b, in);
+        else if (kind)
             virtio_step(b, in);
         else
             ide_step(b, in);
@@ -390,11 +472,14 @@ static void step(struct board *b, unsigned kind, struct input *in)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct input in = {data, size};
-    unsigned kind = (unsigned)(take(&in, 1) % 4);
+    u64 first = take(&in, 1);
+    unsigned kind = first & 0x80 ? AHCI : (unsigned)(first % 4);
     struct board b;
 
     board_open(&b, kind);
-    if (kind && kind != FLOPPY)
+    if (kind == AHCI)
+        ahci_start(&b);
+    else if (kind && kind != FLOPPY)
         virtio_start(&b, &in);
     for (unsigned n = 0; n < STEPS && in.left; n++)
         step(&b, kind, &in);
