@@ -51,7 +51,7 @@ static int perform(struct image *i, const struct drive_request *r)
     case DRIVE_READ: return image_read(i, r->offset, r->buf, r->len);
     case DRIVE_WRITE: e = image_write(i, r->offset, r->buf, r->len); break;
     case DRIVE_FLUSH: return image_flush(i);
-    case DRIVE_DISCARD: return image_discard(i, r->offset, r->len);
+    case DRIVE_DISCARD: return r->drive->keep_discarded ? 0 : image_discard(i, r->offset, r->len);
     case DRIVE_WRITE_ZEROES: e = image_write_zeroes(i, r->offset, r->len); break;
     }
     return !e && r->fua ? image_flush(i) : e;
@@ -63,7 +63,21 @@ static bool is_of_the_host(int error)
     return error && error != ENOMEDIUM && error != EROFS && error != EINVAL;
 }
 
-static void report(struct drive *d, const struct drive_request *r)
+static bool is_to_stop(const struct drive *d, const struct drive_request *r)
+{
+    enum drive_on_error on = r->op == DRIVE_READ ? d->rerror : d->werror;
+
+    return d->drives->stop && is_of_the_host(r->error) &&
+           (on == ON_ERROR_STOP || (on == ON_ERROR_ENOSPC && r->error == ENOSPC));
+}
+
+static bool is_to_ignore(const struct drive *d, const struct drive_request *r)
+{
+    return is_of_the_host(r->error) &&
+           (r->op == DRIVE_READ ? d->rerror : d->werror) == ON_ERROR_IGNORE;
+}
+
+static void report(struct drive *d, const struct drive_request *r, bool stops)
 {
     static const char *const verbs[] = {"read", "write", "flush", "discard", "write zeroes"};
     struct err e = {0};
@@ -78,17 +92,33 @@ static void report(struct drive *d, const struct drive_request *r)
     if (r->error == EPERM)
         err_hint(&e, "the guest wrote another format's header to a disk of no declared format; "
                      "format=raw allows it");
+    else if (stops)
+        err_hint(&e, "the guest stands still, and tries again when it goes on");
+    else if (is_to_ignore(d, r))
+        err_hint(&e, "the guest is not told");
     else
         err_hint(&e, "the guest sees a hardware error");
     d->drives->report(d->drives->opaque, &e);
 }
 
-static void hand_back(struct drive_request *r)
+/* `may_hold`: a request that failed may wait for better times. */
+static void hand_back(struct drive_request *r, bool may_hold)
 {
     struct drive *d = r->drive;
+    bool stops = may_hold && is_to_stop(d, r);
 
+    report(d, r, stops);
+    if (stops) {
+        list_put(&d->held, r);
+        d->drives->stop(d->drives->opaque);
+        return;
+    }
     d->inflight--;
-    report(d, r);
+    if (is_to_ignore(d, r)) {
+        if (r->op == DRIVE_READ)
+            memset(r->buf, 0, r->len);
+        r->error = 0;
+    }
     r->done(r);
 }
 
@@ -197,7 +227,7 @@ static void waited(void *opaque)
     struct drive_request *r = opaque;
 
     take_from(&r->drive->waiting, r);
-    hand_back(r);
+    hand_back(r, true);
 }
 
 static void submit_later(struct drive *d, struct drive_request *r)
@@ -250,7 +280,23 @@ void drives_run(struct drives *ds)
         return;
     for (struct drive *d = ds->first; d; d = d->next)
         while ((r = take_done(d, false)))
-            hand_back(r);
+            hand_back(r, true);
+}
+
+void drives_retry(struct drives *ds)
+{
+    for (struct drive *d = ds->first; d; d = d->next) {
+        struct request_list held = d->held;
+        struct drive_request *r;
+
+        if (!held.head)
+            continue;
+        list_init(&d->held);
+        while ((r = list_take(&held))) {
+            d->inflight--;
+            drive_submit(d, r);
+        }
+    }
 }
 
 void drive_drain(struct drive *d)
@@ -260,9 +306,9 @@ void drive_drain(struct drive *d)
 
         if (r)
             timer_cancel(d->drives->clock, &r->timer);
-        else
+        else if (!(r = list_take(&d->held)))
             r = take_done(d, true);
-        hand_back(r);
+        hand_back(r, false);
     }
 }
 
@@ -280,7 +326,7 @@ static int at_once(struct drive *d, struct drive_request *r)
     lock_image(d);
     r->error = d->image ? perform(d->image, r) : ENOMEDIUM;
     pthread_mutex_unlock(&d->lock);
-    report(d, r);
+    report(d, r, false);
     return r->error;
 }
 
@@ -377,6 +423,7 @@ struct drive *drive_add(struct drives *ds, const char *id, enum drive_media medi
     d->bootindex = DRIVE_NO_BOOTINDEX;
     d->drives = ds;
     list_init(&d->waiting);
+    list_init(&d->held);
     list_init(&d->queue);
     list_init(&d->done);
     pthread_mutex_init(&d->lock, NULL);
@@ -424,6 +471,8 @@ void drive_release(struct drive *d)
         r->done = forget;
     pthread_mutex_unlock(&d->lock);
     for (struct drive_request *r = d->waiting.head; r; r = r->next)
+        r->done = forget;
+    for (struct drive_request *r = d->held.head; r; r = r->next)
         r->done = forget;
     drive_drain(d);
     d->taken = false;

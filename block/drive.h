@@ -31,6 +31,15 @@ struct drive_request {
     struct timer timer;
 };
 
+/* What a failure of the host means (rerror=, werror=). What the guest asks wrongly is always reported
+ * to it. */
+enum drive_on_error {
+    ON_ERROR_REPORT, /* the guest gets an error of the hardware */
+    ON_ERROR_IGNORE, /* the guest is told that all went well */
+    ON_ERROR_STOP,   /* the machine stops; the request is tried again when it goes on */
+    ON_ERROR_ENOSPC, /* STOP when the host's disk is full, else REPORT */
+};
+
 #define DRIVE_NO_BOOTINDEX 0xffffffffu
 
 enum drive_media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
@@ -46,6 +55,8 @@ struct drive {
     struct image *image; /* NULL: no medium */
     char *path;          /* of the medium, for messages */
     u32 bootindex;       /* place in the order of boot; DRIVE_NO_BOOTINDEX: behind those */
+    enum drive_on_error rerror, werror;
+    bool keep_discarded; /* discard=ignore: the image stays as it is */
     bool taken;          /* a device has it */
     u64 generation;      /* counts changes of the medium */
     /* Set by the device, may be NULL: the medium was changed or taken out. */
@@ -57,6 +68,7 @@ struct drive {
     unsigned inflight;           /* submitted and not handed back */
     unsigned reported;           /* lines that the user got about it */
     struct request_list waiting; /* under -icount: until their timers */
+    struct request_list held;    /* failed, until drives_retry */
     pthread_t thread;
     bool has_thread, stop; /* stop: under the lock */
     pthread_mutex_t lock;  /* of the three below, and of the image while requests run */
@@ -74,6 +86,8 @@ struct drives {
     void (*notify)(void *opaque);
     /* Something that the user should know: an I/O error of the host. May be NULL. */
     void (*report)(void *opaque, const struct err *e);
+    /* A request waits for drives_retry. NULL: nobody can, and errors are reported to the guest. */
+    void (*stop)(void *opaque);
     void *opaque;
 };
 
@@ -82,6 +96,8 @@ void drives_init(struct drives *ds, struct clock *clock);
 bool drives_destroy(struct drives *ds, struct err *e);
 /* Hands finished requests back. */
 void drives_run(struct drives *ds);
+/* Submits again what failed and waits. */
+void drives_retry(struct drives *ds);
 /* Is there anything to hand back? Cheap, from any thread. */
 static inline bool drives_pending(const struct drives *ds)
 {

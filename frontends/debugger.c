@@ -153,7 +153,7 @@ static bool run_once(struct debugger *d, u64 limit_ns, enum vm_stop *why)
         serve(d);
         return false;
     }
-    if (*why == VM_DEBUG) {
+    if (*why == VM_DEBUG || (*why == VM_DISK_ERROR && anybody(d))) {
         debugger_stop(d);
         tell(d, *why, false);
         return false;

@@ -139,6 +139,45 @@ static bool set_serial(struct vm_drive *d, const char *value, struct err *e)
     return true;
 }
 
+static bool set_rerror(struct vm_drive *d, const char *value, struct err *e)
+{
+    static const struct text_value words[] = {{"report", ON_ERROR_REPORT},
+                                              {"ignore", ON_ERROR_IGNORE},
+                                              {"stop", ON_ERROR_STOP},
+                                              {NULL, 0}};
+    int v = 0;
+    bool ok = choose("rerror", value, words, &v, e);
+
+    d->rerror = (enum drive_on_error)v;
+    return ok;
+}
+
+static bool set_werror(struct vm_drive *d, const char *value, struct err *e)
+{
+    static const struct text_value words[] = {{"report", ON_ERROR_REPORT},
+                                              {"ignore", ON_ERROR_IGNORE},
+                                              {"stop", ON_ERROR_STOP},
+                                              {"enospc", ON_ERROR_ENOSPC},
+                                              {NULL, 0}};
+    int v = 0;
+    bool ok = choose("werror", value, words, &v, e);
+
+    d->werror = (enum drive_on_error)v;
+    return ok;
+}
+
+/* Unlike QEMU's, ours is unmap unless told otherwise: what a guest discards costs no room. */
+static bool set_discard(struct vm_drive *d, const char *value, struct err *e)
+{
+    static const struct text_value words[] = {
+        {"unmap", false}, {"on", false}, {"ignore", true}, {"off", true}, {NULL, 0}};
+    int v = 0;
+    bool ok = choose("discard", value, words, &v, e);
+
+    d->keep_discarded = v;
+    return ok;
+}
+
 static bool set_backing(struct vm_drive *d, const char *value, struct err *e)
 {
     (void)e;
@@ -167,6 +206,9 @@ static const struct {
     {"readonly", set_readonly},
     {"id", set_id},
     {"serial", set_serial},
+    {"rerror", set_rerror},
+    {"werror", set_werror},
+    {"discard", set_discard},
     {"backing", set_backing},
     {"backing.format", set_backing_format},
 };

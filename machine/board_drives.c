@@ -46,8 +46,12 @@ static struct drive *open_drive(struct board *b, const struct vm_drive *v, const
     struct drive *d = drive_add(b->env.drives, v->id ? v->id : name, v->media,
                                 v->image.path ? &v->image : NULL, e);
 
-    if (d)
-        d->serial = v->serial;
+    if (!d)
+        return NULL;
+    d->serial = v->serial;
+    d->rerror = v->rerror;
+    d->werror = v->werror;
+    d->keep_discarded = v->keep_discarded;
     return d;
 }
 

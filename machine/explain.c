@@ -161,6 +161,7 @@ void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out)
                                                : "interrupts off");
         break;
     case VM_NO_THREADS: fprintf(out, "the host gives no thread to every CPU.\n"); break;
+    case VM_DISK_ERROR: fprintf(out, "a drive failed, and its request waits.\n"); break;
     case VM_RESET: fprintf(out, "the guest asked for a reset (-no-reboot).\n"); break;
     case VM_TIMEOUT:
         fprintf(out, "the time limit was reached at %04x:%#" PRIx64 ".\n",

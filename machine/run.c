@@ -324,6 +324,10 @@ bool vm_stop_asked(struct vm *vm, enum vm_stop *why)
     bool late = vm->host_deadline_ns && host_now_ns() >= vm->host_deadline_ns;
     bool stop = __atomic_exchange_n(&vm->stop, false, __ATOMIC_SEQ_CST);
     *why = stop ? VM_STOPPED : VM_TIMEOUT;
+    if (stop && vm->disk_failed) {
+        vm->disk_failed = false;
+        *why = VM_DISK_ERROR;
+    }
     return stop || late;
 }
 
@@ -341,6 +345,7 @@ static enum vm_stop run_turns(struct vm *vm)
 
 enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
 {
+    drives_retry(&vm->drives);
     vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
     if (debug_resume(vm))
         return VM_DEBUG;

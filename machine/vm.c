@@ -682,7 +682,8 @@ int vm_exit_code(const struct vm *vm, enum vm_stop why)
     case VM_DEBUG_EXIT: return (int)(vm->board.requests.exit_value << 1 | 1) & 0xff;
     case VM_TRIPLE_FAULT: return EXIT_TRIPLE_FAULT;
     case VM_TIMEOUT: return EXIT_TIMEOUT;
-    case VM_NO_THREADS: return EXIT_HOST;
+    case VM_NO_THREADS:
+    case VM_DISK_ERROR: return EXIT_HOST;
     default: return EXIT_OK;
     }
 }

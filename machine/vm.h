@@ -37,6 +37,8 @@ struct vm_drive {
     int index;                  /* its place on the bus; -1: the next one that is free */
     struct image_options image; /* path NULL: no medium */
     const char *serial;         /* NULL: the device's own */
+    enum drive_on_error rerror, werror;
+    bool keep_discarded;
 };
 
 /* All strings are owned by the caller and outlive the VM. */
@@ -86,6 +88,7 @@ enum vm_stop {
     VM_STOPPED,    /* vm_stop was called */
     VM_TIMEOUT,    /* vm_run's limit was reached */
     VM_NO_THREADS, /* the host gives no thread to a vCPU */
+    VM_DISK_ERROR, /* a drive failed, and its rerror= or werror= says so; vm_run tries it again */
     VM_DEBUG,      /* a point of the debugger: debug_last_stop (debug.h) */
     VM_HUNG,       /* HLT with interrupts off and nothing that could wake it */
 };

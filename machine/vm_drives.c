@@ -32,10 +32,18 @@ static void report_drive(void *opaque, const struct err *e)
         vm->cfg.report(e);
 }
 
+static void stop_machine(void *opaque)
+{
+    struct vm *vm = opaque;
+    vm->disk_failed = true;
+    vm_stop(vm);
+}
+
 bool vm_drives_init(struct vm *vm, struct err *e)
 {
     drives_init(&vm->drives, &vm->clock);
     vm->drives.report = report_drive;
+    vm->drives.stop = stop_machine;
     vm->drives.opaque = vm;
     if (vm->cfg.icount || !vm->cfg.drive_count) /* under -icount nothing comes from other threads */
         return true;

@@ -40,6 +40,7 @@ struct vm {
     struct audio audio;
     struct resources resources;
     struct rng rng; /* of devices, with icount */
+    bool disk_failed; /* a request waits: the reason of `stop` */
     int drives_fd; /* an event of the host: drives have something to hand back; -1: none */
     struct smp smp;
     struct vcpu vcpu[SMP_MAX];

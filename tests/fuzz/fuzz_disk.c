@@ -1,8 +1,8 @@
 /*
  * fuzz_disk.c: a hostile guest and its disk controllers: any registers, any tables and rings in
- * memory, resets in between (floppies too). IDE or AHCI with a disk and a CD-ROM, virtio-blk with split
- * or packed rings; the first byte chooses. Nothing may be harmed, and no byte of a drive beyond its
- * end is reached.
+ * memory, resets in between (floppies too). IDE or AHCI with a disk and a CD-ROM, virtio-blk with
+ * split or packed rings; the first byte chooses. Nothing may be harmed, and no byte of a drive
+ * beyond its end is reached.
  */
 #define _GNU_SOURCE /* memfd_create */
 #include "base/bits.h"
@@ -110,10 +110,10 @@ static void board_open(struct board *b, unsigned kind)
         add_floppy(b, &e);
         return;
     }
-    b->dev = kind == 0   ? dev_create(&ide_class, &b->env, "hd0=disk,hd1=cd", &e)
+    b->dev = kind == 0      ? dev_create(&ide_class, &b->env, "hd0=disk,hd1=cd", &e)
              : kind == AHCI ? dev_create(&ahci_class, &b->env, "hd0=disk,hd1=cd", &e)
-             : kind == 1 ? dev_create(&virtio_blk_class, &b->env, "drive=disk,num-queues=2", &e)
-                         : dev_create(&virtio_blk_class, &b->env, "drive=disk,packed=on", &e);
+             : kind == 1    ? dev_create(&virtio_blk_class, &b->env, "drive=disk,num-queues=2", &e)
+                            : dev_create(&virtio_blk_class, &b->env, "drive=disk,packed=on", &e);
     BUG_ON(!b->dev || !pci_setup_bus(b->env.pci, &setup, &e));
 }
 
@@ -385,7 +385,8 @@ static void ahci_command(struct board *b, struct input *in)
         dma_write32(&b->phys, table + 0x40 + 4 * i, (u32)take(in, 2) << 8 | (i ? 0 : 0x28));
     for (unsigned i = 0; i < 3; i++) {
         dma_write64(&b->phys, table + 0x80 + 16 * i, take(in, 3));
-        dma_write32(&b->phys, table + 0x8c + 16 * i, (u32)take(in, 3) | (what & 16 ? 0x80000000u : 0));
+        dma_write32(&b->phys, table + 0x8c + 16 * i,
+                    (u32)take(in, 3) | (what & 16 ? 0x80000000u : 0));
     }
     dma_write32(&b->phys, AHCI_LIST + 32 * slot, (u32)take(in, 1) % 6 << 16 | 0x65);
     dma_write64(&b->phys, AHCI_LIST + 32 * slot + 8, table);

@@ -1,6 +1,7 @@
 /*
- * disk_board.h: a bare board (board.h) with a hard disk "disk" and a CD-ROM "cd" for tests of drives and
- * their controllers. Sector n of a drive begins with n, so that a test sees which one it got.
+ * disk_board.h: a bare board (board.h) with a hard disk "disk" and a CD-ROM "cd" for tests of
+ * drives and their controllers. Sector n of a drive begins with n, so that a test sees which one it
+ * got.
  */
 #pragma once
 
@@ -43,9 +44,9 @@ static inline struct drive *disk_board_drive(struct disk_board *d, const char *i
     char path[64];
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    drive = drive_add(&d->drives, id, media,
-                      &(struct image_options){.path = path, .format = "raw", .readonly = readonly},
-                      &e);
+    drive =
+        drive_add(&d->drives, id, media,
+                  &(struct image_options){.path = path, .format = "raw", .readonly = readonly}, &e);
     ck_assert_msg(drive != NULL, "%s", e.msg);
     return drive;
 }

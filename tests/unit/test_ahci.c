@@ -241,7 +241,7 @@ START_TEST(a_queued_error_stops_the_list_and_stands_in_log_10h)
     ck_assert_uint_eq(reg(PORT0 + PIS) & AHCI_PXIS_TFES, AHCI_PXIS_TFES);
     ck_assert_uint_eq(reg(PORT0 + SACT), BIT(4));
     ck_assert_uint_eq(reg(PORT0 + TFD) & 0xff01, 0x1001); /* IDNF, ERR */
-    issue(PORT0, BIT(0)); /* nothing goes on */
+    issue(PORT0, BIT(0));                                 /* nothing goes on */
     ck_assert_uint_eq(reg(PORT0 + CI), BIT(0));
     set_reg(PORT0 + CMD, AHCI_PXCMD_FRE);
     ck_assert_uint_eq(reg(PORT0 + CI) | reg(PORT0 + SACT), 0);
@@ -416,24 +416,24 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {the_link_is_up_and_the_signature_there,
-                                         a_dma_read_goes_through_its_regions,
-                                         a_dma_write_reaches_the_disk,
-                                         a_pio_read_ends_with_a_pio_setup_fis,
-                                         queued_commands_end_by_set_device_bits,
-                                         a_queued_command_longer_than_a_piece_goes_on,
-                                         a_queued_error_stops_the_list_and_stands_in_log_10h,
-                                         an_error_keeps_the_slot_in_ci_and_tells_the_task_file,
-                                         fewer_regions_than_data_overflow,
-                                         no_regions_at_all_overflow,
-                                         what_is_no_memory_is_a_host_bus_error,
-                                         software_reset_is_two_control_fises,
-                                         a_packet_command_reads_the_cd,
-                                         the_pin_is_a_level_of_what_is_enabled,
-                                         a_message_is_sent_instead_of_the_pin,
-                                         without_bus_mastering_nothing_moves,
-                                         a_queue_that_is_stopped_forgets_what_runs,
-                                         a_host_that_fails_is_an_uncorrectable_error,
-                                         NULL};
+                                  a_dma_read_goes_through_its_regions,
+                                  a_dma_write_reaches_the_disk,
+                                  a_pio_read_ends_with_a_pio_setup_fis,
+                                  queued_commands_end_by_set_device_bits,
+                                  a_queued_command_longer_than_a_piece_goes_on,
+                                  a_queued_error_stops_the_list_and_stands_in_log_10h,
+                                  an_error_keeps_the_slot_in_ci_and_tells_the_task_file,
+                                  fewer_regions_than_data_overflow,
+                                  no_regions_at_all_overflow,
+                                  what_is_no_memory_is_a_host_bus_error,
+                                  software_reset_is_two_control_fises,
+                                  a_packet_command_reads_the_cd,
+                                  the_pin_is_a_level_of_what_is_enabled,
+                                  a_message_is_sent_instead_of_the_pin,
+                                  without_bus_mastering_nothing_moves,
+                                  a_queue_that_is_stopped_forgets_what_runs,
+                                  a_host_that_fails_is_an_uncorrectable_error,
+                                  NULL};
 
     return run_tests("ahci", tests, setup, teardown);
 }

@@ -1,4 +1,5 @@
-/* test_ata.c: commands of an ATA disk, from ATA/ATAPI-7 and ACS-2, through a controller of two lines. */
+/* test_ata.c: commands of an ATA disk, from ATA/ATAPI-7 and ACS-2, through a controller of two
+ * lines. */
 #include "tests/unit/disk_board.h"
 
 #include "devices/ata.h"

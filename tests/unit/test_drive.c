@@ -351,6 +351,138 @@ START_TEST(errors_of_the_host_are_reported_ten_times_at_most)
 }
 END_TEST
 
+/* ---- a host that fails ----------------------------------------------------------------------- */
+
+static unsigned stops;
+static int write_error;
+
+static void count_stop(void *opaque)
+{
+    (void)opaque;
+    stops++;
+}
+
+static int failing_write(struct image *i, u64 offset, const u8 *buf, u64 len)
+{
+    return write_error ? write_error : format_raw.write(i, offset, buf, len);
+}
+
+/* A drive whose writes fail as write_error says. */
+static struct drive *add_failing(void)
+{
+    static struct image_format failing;
+    struct drive *d = add("raw");
+
+    failing = format_raw;
+    failing.write = failing_write;
+    d->image->format = &failing;
+    drives.stop = count_stop;
+    stops = 0;
+    return d;
+}
+
+static void submit_write(struct drive *d, struct drive_request *r)
+{
+    static u8 buf[512] = {0x77};
+
+    *r = (struct drive_request){.op = DRIVE_WRITE, .len = 512, .buf = buf, .done = note};
+    drive_submit(d, r);
+}
+
+static void run_until(const unsigned *counter, unsigned value)
+{
+    while (*counter < value)
+        drives_run(&drives);
+}
+
+START_TEST(a_full_disk_stops_and_the_request_is_tried_again)
+{
+    struct drive *d = add_failing();
+    struct drive_request r;
+    u8 buf[512];
+
+    d->werror = ON_ERROR_ENOSPC;
+    write_error = ENOSPC;
+    submit_write(d, &r);
+    run_until(&stops, 1);
+    ck_assert_uint_eq(finished, 0);
+    drives_retry(&drives); /* it is still full */
+    run_until(&stops, 2);
+    write_error = 0;
+    drives_retry(&drives);
+    run_until(&finished, 1);
+    ck_assert_uint_eq(last_error, 0);
+    ck_assert_int_eq(drive_read(d, 0, buf, 512), 0);
+    ck_assert_uint_eq(buf[0], 0x77);
+}
+END_TEST
+
+START_TEST(with_enospc_other_errors_are_the_guests)
+{
+    struct drive *d = add_failing();
+    struct drive_request r;
+
+    d->werror = ON_ERROR_ENOSPC;
+    write_error = EIO;
+    submit_write(d, &r);
+    run_until(&finished, 1);
+    ck_assert_uint_eq(last_error, EIO);
+    ck_assert_uint_eq(stops, 0);
+}
+END_TEST
+
+START_TEST(what_waits_is_handed_back_by_a_drain)
+{
+    struct drive *d = add_failing();
+    struct drive_request r;
+
+    d->werror = ON_ERROR_STOP;
+    write_error = EIO;
+    submit_write(d, &r);
+    run_until(&stops, 1);
+    drive_drain(d);
+    ck_assert_uint_eq(finished, 1);
+    ck_assert_uint_eq(last_error, EIO);
+    drives_retry(&drives);
+    ck_assert_uint_eq(finished, 1);
+}
+END_TEST
+
+START_TEST(an_ignored_error_is_a_success_and_reads_are_zeroes)
+{
+    struct drive *d = add_failing();
+    u8 buf[512] = {1};
+    struct drive_request r;
+
+    d->werror = d->rerror = ON_ERROR_IGNORE;
+    write_error = EIO;
+    submit_write(d, &r);
+    run_until(&finished, 1);
+    ck_assert_uint_eq(last_error, 0);
+    ck_assert(!truncate(path, 0));
+    r = (struct drive_request){
+        .op = DRIVE_READ, .offset = 512, .len = 512, .buf = buf, .done = note};
+    drive_submit(d, &r);
+    run_until(&finished, 2);
+    ck_assert_uint_eq(last_error, 0);
+    ck_assert_uint_eq(buf[0], 0);
+}
+END_TEST
+
+START_TEST(what_is_discarded_stays_where_the_user_says_so)
+{
+    struct drive *d = add("raw");
+    u8 buf[512];
+    struct drive_request r = {.op = DRIVE_DISCARD, .offset = 512, .len = 512, .done = note};
+
+    d->keep_discarded = true;
+    drive_submit(d, &r);
+    run_until(&finished, 1);
+    ck_assert_int_eq(drive_read(d, 512, buf, 512), 0);
+    ck_assert_uint_eq(buf[0], 1);
+}
+END_TEST
+
 START_TEST(a_disk_that_nobody_called_raw_cannot_become_another_format)
 {
     struct drive *d = add(NULL);
@@ -412,6 +544,11 @@ int main(void)
         a_released_drive_hands_nothing_back,
         with_icount_a_request_takes_virtual_time,
         errors_of_the_host_are_reported_ten_times_at_most,
+        a_full_disk_stops_and_the_request_is_tried_again,
+        with_enospc_other_errors_are_the_guests,
+        what_waits_is_handed_back_by_a_drain,
+        an_ignored_error_is_a_success_and_reads_are_zeroes,
+        what_is_discarded_stays_where_the_user_says_so,
         a_disk_that_nobody_called_raw_cannot_become_another_format,
         media_change,
     };

@@ -1,6 +1,6 @@
 /*
- * test_ide.c: the PIIX3's IDE controller with its drives, from the 82371SB data sheet, the bus master
- * specification of 1994 and ATA/ATAPI-7. Commands are test_ata.c's and test_atapi.c's.
+ * test_ide.c: the PIIX3's IDE controller with its drives, from the 82371SB data sheet, the bus
+ * master specification of 1994 and ATA/ATAPI-7. Commands are test_ata.c's and test_atapi.c's.
  */
 #include "tests/unit/disk_board.h"
 

@@ -1,4 +1,5 @@
-/* test_pci_msix.c: MSI-X and MSI as software sets them up, from PCI 3.0, sections 6.8.1 and 6.8.2. */
+/* test_pci_msix.c: MSI-X and MSI as software sets them up, from PCI 3.0, sections 6.8.1 and 6.8.2.
+ */
 #include "tests/unit/disk_board.h"
 
 #include "devices/pci_msi.h"

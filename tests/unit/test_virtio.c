@@ -1,6 +1,6 @@
 /*
- * test_virtio.c: the PCI transport and the queues, split and packed, as a driver uses them, from VIRTIO
- * 1.2, sections 2 and 4.1, with a block device (5.2) behind them.
+ * test_virtio.c: the PCI transport and the queues, split and packed, as a driver uses them, from
+ * VIRTIO 1.2, sections 2 and 4.1, with a block device (5.2) behind them.
  */
 #include "tests/unit/disk_board.h"
 
