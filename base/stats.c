@@ -23,6 +23,15 @@ const char *stat_doc(enum stat_class s)
     return docs[s];
 }
 
+void stats_subtract(struct stats *from, const struct stats *less)
+{
+    for (unsigned s = 0; s < STAT_COUNT; s++) {
+        from->cycles[s] -= less->cycles[s];
+        for (unsigned how = 0; how < SERVED_COUNT; how++)
+            from->served[s][how] -= less->served[s][how];
+    }
+}
+
 void stats_add(struct stats *to, const struct stats *more)
 {
     for (unsigned s = 0; s < STAT_COUNT; s++) {

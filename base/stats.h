@@ -24,6 +24,7 @@ struct stats {
 };
 
 /* to += more */
+void stats_subtract(struct stats *from, const struct stats *less);
 void stats_add(struct stats *to, const struct stats *more);
 
 const char *stat_name(enum stat_class s);

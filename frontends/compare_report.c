@@ -1,134 +1,19 @@
 /*
- * compare_report.c: what a comparison says (compare_report.h): medians, spread (half the
- * interquartile range), the ratio to the reference, and which classes made the difference.
+ * compare_report.c: a comparison for a terminal (compare_report.h): medians with their spread (half
+ * the interquartile range), ratios to the reference with 95 % intervals and bars, the ablation of features,
+ * the classes, and a sentence on what made the difference.
  */
 #include "frontends/compare_report.h"
-
-#include "frontends/report.h"
-#include "frontends/samples.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A value of one run; `arg` is a class where it needs one. */
-typedef double measure_fn(const struct measured *m, unsigned arg);
+#define CELL_BYTES 160
+#define BAR_COLUMNS 16
+#define CLASS_COLUMNS 8 /* sides beside each other; more are for the JSON and the page */
 
-static double wall(const struct measured *m, unsigned arg)
-{
-    (void)arg;
-    return (double)m->wall_ns;
-}
-
-static double cpu_time(const struct measured *m, unsigned arg)
-{
-    (void)arg;
-    return (double)m->cpu_ns;
-}
-
-static double insns(const struct measured *m, unsigned arg)
-{
-    (void)arg;
-    return (double)m->insns;
-}
-
-static double rss(const struct measured *m, unsigned arg)
-{
-    (void)arg;
-    return (double)m->rss_bytes;
-}
-
-static double class_count(const struct measured *m, unsigned class)
-{
-    return (double)stat_total(&m->stats, class);
-}
-
-static double class_cycles(const struct measured *m, unsigned class)
-{
-    return (double)m->stats.cycles[class];
-}
-
-/* Served by leaving the block: C and D of stats.h. */
-static double all_exits(const struct measured *m, unsigned arg)
-{
-    u64 n = 0;
-
-    (void)arg;
-    for (unsigned i = 0; i < STAT_COUNT; i++)
-        n += m->stats.served[i][SERVED_EXIT] + m->stats.served[i][SERVED_IO];
-    return (double)n;
-}
-
-static double all_cycles(const struct measured *m, unsigned arg)
-{
-    double n = 0;
-
-    (void)arg;
-    for (unsigned i = 0; i < STAT_COUNT; i++)
-        n += (double)m->stats.cycles[i];
-    return n;
-}
-
-static struct summary summarize(const struct comparison *cmp, unsigned side, measure_fn *fn, unsigned arg)
-{
-    double *values = calloc(cmp->runs, sizeof *values);
-    struct summary s = {0};
-
-    if (!values)
-        return s;
-    for (unsigned i = 0; i < cmp->runs; i++)
-        values[i] = fn(&cmp->side[side].runs[i], arg);
-    s = samples_summary(values, cmp->runs);
-    free(values);
-    return s;
-}
-
-/* ---- tables ---------------------------------------------------------------------------------- */
-
-#define CELL_BYTES 64
-
-/* "1.23 M ±2% 0.98x": the spread needs two runs, the ratio something to refer to. */
-static void cell(char buf[CELL_BYTES], const struct summary *s, const struct summary *ref, bool is_ref,
-                 const char *(*format)(char *, double))
-{
-    char number[16], spread[24] = "", ratio[24] = "";
-
-    format(number, s->median);
-    if (s->n > 1 && s->median > 0)
-        snprintf(spread, sizeof spread, " ±%.*f%%", summary_spread(s) / s->median < 0.0995 ? 1 : 0,
-                 100 * summary_spread(s) / s->median);
-    if (!is_ref && ref->median > 0)
-        snprintf(ratio, sizeof ratio, " %.*fx", s->median / ref->median < 99.5 ? 2 : 0,
-                 s->median / ref->median);
-    snprintf(buf, CELL_BYTES, "%s%s%s", number, spread, ratio);
-}
-
-static void add_row(const struct comparison *cmp, struct table *t, const char *name, measure_fn *fn,
-                    unsigned arg, const char *(*format)(char *, double))
-{
-    struct summary ref = summarize(cmp, cmp->reference, fn, arg);
-    char text[MAX_PERSONALITIES][CELL_BYTES];
-    const char *cells[1 + MAX_PERSONALITIES] = {name};
-
-    for (unsigned i = 0; i < cmp->count; i++) {
-        struct summary s = summarize(cmp, i, fn, arg);
-
-        cell(text[i], &s, &ref, i == cmp->reference, format);
-        cells[1 + i] = text[i];
-    }
-    table_row(t, cells);
-}
-
-static void start_table(const struct comparison *cmp, struct table *t, const char *heading)
-{
-    const char *cells[1 + MAX_PERSONALITIES] = {heading};
-
-    for (unsigned i = 0; i < cmp->count; i++)
-        cells[1 + i] = cmp->side[i].pv;
-    table_init(t, 1 + cmp->count);
-    table_row(t, cells);
-    table_rule(t);
-}
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 static const char *mebibytes(char *buf, double bytes)
 {
@@ -146,64 +31,170 @@ static const char *duration(char *buf, double v)
     return report_ns(buf, v);
 }
 
-static void print_totals(const struct comparison *cmp, FILE *out)
+typedef const char *format_fn(char *buf, double v);
+
+/* "1.23 M ±2%": the spread needs two runs. */
+static const char *median_cell(char buf[CELL_BYTES], struct summary s, format_fn *format)
 {
+    char number[16], spread[24] = "";
+
+    if (s.n > 1 && s.median > 0)
+        snprintf(spread, sizeof spread, " ±%.*f%%", summary_spread(&s) / s.median < 0.0995 ? 1 : 0,
+                 100 * summary_spread(&s) / s.median);
+    snprintf(buf, CELL_BYTES, "%s%s", format(number, s.median), spread);
+    return buf;
+}
+
+/* "0.81x [0.78, 0.84]" */
+static const char *ratio_cell(char buf[CELL_BYTES], struct interval r)
+{
+    int digits = r.value < 99.5 ? 2 : 0;
+
+    buf[0] = 0;
+    if (r.value > 0 && r.high > r.low)
+        snprintf(buf, CELL_BYTES, "%.*fx [%.*f, %.*f]", digits, r.value, digits, r.low, digits, r.high);
+    else if (r.value > 0)
+        snprintf(buf, CELL_BYTES, "%.*fx", digits, r.value);
+    return buf;
+}
+
+static const char *count_cell(char buf[CELL_BYTES], double n, double ref, bool is_ref)
+{
+    char number[16];
+
+    report_number(number, n);
+    if (is_ref || ref <= 0)
+        snprintf(buf, CELL_BYTES, "%s", number);
+    else
+        snprintf(buf, CELL_BYTES, "%s %.*fx", number, n / ref < 99.5 ? 2 : 0, n / ref);
+    return buf;
+}
+
+/* ---- sides ----------------------------------------------------------------------------------- */
+
+static double greatest_ratio(const struct comparison *cmp)
+{
+    double most = 1;
+
+    for (unsigned i = 0; i < cmp->count; i++) {
+        double r = side_ratio(cmp, i, VALUE_CPU, 0).value;
+        if (cmp->side[i].kind == SIDE_PLAIN && r > most)
+            most = r;
+    }
+    return most;
+}
+
+static void print_sides(const struct comparison *cmp, FILE *out)
+{
+    const char *head[] = {"", cmp->config->until ? "time to text" : "time to end", "host CPU", "ratio",
+                          "", "instructions", "exits", "exit cycles", "resident"};
+    double most = greatest_ratio(cmp);
     struct table t;
 
-    start_table(cmp, &t, "");
-    add_row(cmp, &t, cmp->config->until ? "time to text" : "time to end", wall, 0, duration);
-    add_row(cmp, &t, "host CPU", cpu_time, 0, duration);
-    add_row(cmp, &t, "instructions", insns, 0, plain_number);
-    add_row(cmp, &t, "exits", all_exits, 0, plain_number);
-    add_row(cmp, &t, "exit cycles", all_cycles, 0, plain_number);
-    add_row(cmp, &t, "resident", rss, 0, mebibytes);
+    table_init(&t, ARRAY_SIZE(head));
+    table_row(&t, head);
+    table_rule(&t);
+    for (unsigned i = 0; i < cmp->count; i++) {
+        char wall[CELL_BYTES], cpu[CELL_BYTES], ratio[CELL_BYTES], bar[128], insns[CELL_BYTES],
+            exits[CELL_BYTES], cycles[CELL_BYTES], rss[CELL_BYTES];
+        const struct side *s = &cmp->side[i];
+        struct interval r = side_ratio(cmp, i, VALUE_CPU, 0);
+
+        if (s->kind != SIDE_PLAIN)
+            continue;
+        table_row(&t, (const char *[]){
+            s->name,
+            median_cell(wall, side_summary(cmp, i, VALUE_WALL, 0), duration),
+            median_cell(cpu, side_summary(cmp, i, VALUE_CPU, 0), duration),
+            ratio_cell(ratio, r),
+            report_bar(bar, (r.value > 0 ? r.value : 1) / most, BAR_COLUMNS),
+            median_cell(insns, side_summary(cmp, i, VALUE_INSNS, 0), plain_number),
+            median_cell(exits, side_summary(cmp, i, VALUE_EXITS, 0), plain_number),
+            median_cell(cycles, side_summary(cmp, i, VALUE_EXIT_CYCLES, 0), plain_number),
+            median_cell(rss, side_summary(cmp, i, VALUE_RSS, 0), mebibytes)});
+    }
     table_print(&t, out);
     table_free(&t);
 }
 
-struct ranked {
-    unsigned class;
-    double most; /* the greatest median of any side */
-};
+/* ---- phases ---------------------------------------------------------------------------------- */
 
-static int by_most(const void *a, const void *b)
+static void print_phases(const struct comparison *cmp, FILE *out)
 {
-    const struct ranked *x = a, *y = b;
-
-    if (x->most > y->most || x->most < y->most)
-        return x->most < y->most ? 1 : -1;
-    return (int)x->class - (int)y->class;
-}
-
-static void print_classes(const struct comparison *cmp, const char *heading, measure_fn *fn, FILE *out)
-{
-    struct ranked rank[STAT_COUNT];
+    static const char *const head[] = {"phase", "", "time", "host CPU", "ratio", "exits"};
     struct table t;
-    unsigned n = 0;
+    const char *name;
 
-    for (unsigned c = 0; c < STAT_COUNT; c++) {
-        struct ranked r = {.class = c};
-
-        for (unsigned i = 0; i < cmp->count; i++) {
-            struct summary s = summarize(cmp, i, fn, c);
-            r.most = s.median > r.most ? s.median : r.most;
-        }
-        if (r.most > 0)
-            rank[n++] = r;
-    }
-    if (!n)
+    if (!comparison_phase(cmp, 0))
         return;
-    qsort(rank, n, sizeof *rank, by_most);
-    start_table(cmp, &t, heading);
-    for (unsigned i = 0; i < n; i++)
-        add_row(cmp, &t, stat_name(rank[i].class), fn, rank[i].class, plain_number);
+    table_init(&t, ARRAY_SIZE(head));
+    table_row(&t, head);
+    table_rule(&t);
+    for (unsigned p = 0; (name = comparison_phase(cmp, p)); p++)
+        for (unsigned i = 0; i < cmp->count; i++) {
+            char wall[CELL_BYTES], cpu[CELL_BYTES], ratio[CELL_BYTES], exits[CELL_BYTES];
+
+            if (cmp->side[i].kind != SIDE_PLAIN)
+                continue;
+            table_row(&t, (const char *[]){
+                name,
+                cmp->side[i].name,
+                median_cell(wall, side_summary(cmp, i, VALUE_PHASE_WALL, p), duration),
+                median_cell(cpu, side_summary(cmp, i, VALUE_PHASE_CPU, p), duration),
+                ratio_cell(ratio, side_ratio(cmp, i, VALUE_PHASE_CPU, p)),
+                median_cell(exits, side_summary(cmp, i, VALUE_PHASE_EXITS, p), plain_number)});
+        }
     fputc('\n', out);
     table_print(&t, out);
     table_free(&t);
 }
 
+/* ---- classes --------------------------------------------------------------------------------- */
+
+static unsigned plain_sides(const struct comparison *cmp, unsigned list[CLASS_COLUMNS])
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < cmp->count && n < CLASS_COLUMNS; i++)
+        if (cmp->side[i].kind == SIDE_PLAIN)
+            list[n++] = i;
+    return n;
+}
+
+static void print_classes(const struct comparison *cmp, const char *heading, enum value v, FILE *out)
+{
+    const char *cells[1 + CLASS_COLUMNS] = {heading};
+    unsigned classes[STAT_COUNT], side[CLASS_COLUMNS];
+    unsigned rows = comparison_classes(cmp, v, classes), columns = plain_sides(cmp, side);
+    struct table t;
+
+    if (!rows)
+        return;
+    table_init(&t, 1 + columns);
+    for (unsigned k = 0; k < columns; k++)
+        cells[1 + k] = cmp->side[side[k]].name;
+    table_row(&t, cells);
+    table_rule(&t);
+    for (unsigned r = 0; r < rows; r++) {
+        char text[CLASS_COLUMNS][CELL_BYTES];
+
+        cells[0] = stat_name(classes[r]);
+        for (unsigned k = 0; k < columns; k++) {
+            unsigned reference = cmp->side[side[k]].reference;
+            cells[1 + k] = count_cell(text[k], side_count(cmp, side[k], v, classes[r]),
+                                      side_count(cmp, reference, v, classes[r]), reference == side[k]);
+        }
+        table_row(&t, cells);
+    }
+    fputc('\n', out);
+    table_print(&t, out);
+    table_free(&t);
+}
+
+/* ---- features -------------------------------------------------------------------------------- */
+
 /* Features that are on: those that were used, with their counts, or those that were not. */
-static void list_features(const struct measured *m, bool used, const char *what, const char *pv, FILE *out)
+static void list_features(const struct measured *m, bool used, const char *what, const char *name, FILE *out)
 {
     char number[16];
     bool any = false;
@@ -217,18 +208,55 @@ static void list_features(const struct measured *m, bool used, const char *what,
         any = true;
     }
     if (any)
-        fprintf(out, " (%s of %s, first run)\n", what, pv);
+        fprintf(out, " (%s of %s, first run)\n", what, name);
 }
 
 /* What is on and was not used made no difference, whatever the table says. */
-static void print_features(const struct comparison *cmp, FILE *out)
+static void print_uses(const struct comparison *cmp, FILE *out)
 {
     for (unsigned i = 0; i < cmp->count; i++) {
-        const struct measured *m = &cmp->side[i].runs[0];
+        const struct side *s = &cmp->side[i];
 
-        list_features(m, true, "uses of features", cmp->side[i].pv, out);
-        list_features(m, false, "no evidence that the guest used these", cmp->side[i].pv, out);
+        if (s->kind != SIDE_PLAIN)
+            continue;
+        list_features(&s->runs[0], true, "uses of features", s->name, out);
+        list_features(&s->runs[0], false, "no evidence that the guest used these", s->name, out);
     }
+}
+
+/* Of each feature of -each-feature: without it, and it alone. */
+static void print_ablation(const struct comparison *cmp, FILE *out)
+{
+    static const char *const head[] = {"feature", "host CPU", "ratio", "to", "exits", "used"};
+    struct table t;
+    bool any = false;
+
+    table_init(&t, ARRAY_SIZE(head));
+    table_row(&t, head);
+    table_rule(&t);
+    for (unsigned i = 0; i < cmp->count; i++) {
+        char cpu[CELL_BYTES], ratio[CELL_BYTES], exits[CELL_BYTES], used[16];
+        const struct side *s = &cmp->side[i];
+        bool on;
+
+        if (s->kind == SIDE_PLAIN)
+            continue;
+        any = true;
+        table_row(&t, (const char *[]){
+            s->name,
+            median_cell(cpu, side_summary(cmp, i, VALUE_CPU, 0), duration),
+            ratio_cell(ratio, side_ratio(cmp, i, VALUE_CPU, 0)),
+            cmp->side[s->reference].name,
+            count_cell(exits, side_count(cmp, i, VALUE_EXITS, 0),
+                       side_count(cmp, s->reference, VALUE_EXITS, 0), false),
+            s->kind == SIDE_ONLY ? report_number(used, (double)side_feature(cmp, i, s->feature, &on))
+                                 : ""});
+    }
+    if (any) {
+        fputc('\n', out);
+        table_print(&t, out);
+    }
+    table_free(&t);
 }
 
 /* ---- the sentence ---------------------------------------------------------------------------- */
@@ -261,8 +289,9 @@ static unsigned find_changes(const struct comparison *cmp, unsigned side, int di
     unsigned n = 0;
 
     for (unsigned c = 0; c < STAT_COUNT; c++) {
-        struct summary ref = summarize(cmp, cmp->reference, class_count, c);
-        struct summary s = summarize(cmp, side, class_count, c);
+        unsigned reference = cmp->side[side].reference;
+        struct summary ref = side_summary(cmp, reference, VALUE_CLASS, c);
+        struct summary s = side_summary(cmp, side, VALUE_CLASS, c);
         double by = direction * (ref.median - s.median);
 
         if (explains(c) && by > ref.median * LEAST_CHANGE &&
@@ -304,21 +333,16 @@ static void append_changes(struct text *t, const struct change *list, unsigned n
 
 void comparison_sentence(const struct comparison *cmp, unsigned i, char *buf, size_t size)
 {
-    const char *ref_name = cmp->side[cmp->reference].pv;
-    struct summary ref = summarize(cmp, cmp->reference, cpu_time, 0);
-    struct summary own = summarize(cmp, i, cpu_time, 0);
+    const struct side *s = &cmp->side[i];
+    struct interval r = side_ratio(cmp, i, VALUE_CPU, 0);
     struct change list[STAT_COUNT];
     struct text t = {buf, size, 0};
     unsigned fell, rose;
 
-    append(&t, "%s takes %.2f times the host CPU time of %s", cmp->side[i].pv,
-           ref.median > 0 ? own.median / ref.median : 0, ref_name);
-    if (cmp->runs > 1) {
-        double diff = own.median > ref.median ? own.median - ref.median : ref.median - own.median;
-
-        if (diff <= summary_spread(&ref) + summary_spread(&own))
-            append(&t, " (within the spread)");
-    }
+    append(&t, "%s takes %.2f times the host CPU time of %s", s->name, r.value,
+           cmp->side[s->reference].name);
+    if (s->count > 1 && !interval_separates(&r))
+        append(&t, " (within the spread)");
     append(&t, ": ");
     fell = find_changes(cmp, i, 1, list);
     append_changes(&t, list, fell, "fell ");
@@ -331,99 +355,55 @@ void comparison_sentence(const struct comparison *cmp, unsigned i, char *buf, si
     append(&t, ".");
 }
 
+bool comparison_unused(const struct comparison *cmp, unsigned i, char *buf, size_t size)
+{
+    const struct side *s = &cmp->side[i];
+    bool on;
+
+    if (s->kind != SIDE_ONLY || side_feature(cmp, i, s->feature, &on))
+        return false;
+    snprintf(buf, size, "%s has no effect here: the guest did not use it, or what it leaves out "
+                        "cannot be counted.", s->name);
+    return true;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static unsigned fewest_runs(const struct comparison *cmp)
+{
+    unsigned n = cmp->runs;
+
+    for (unsigned i = 0; i < cmp->count; i++)
+        n = cmp->side[i].count < n ? cmp->side[i].count : n;
+    return n;
+}
+
 void comparison_print(const struct comparison *cmp, FILE *out)
 {
     const struct config *c = cmp->config;
+    bool exact = cmp->count && cmp->side[0].exact;
+    unsigned runs = fewest_runs(cmp);
     char sentence[600];
 
-    fprintf(out, "%s, %llu MiB, %u run%s of each, interleaved; median, half the interquartile range, "
-                 "ratio to %s\n\n",
-            c->name, (unsigned long long)(c->vm.ram_bytes / MIB), cmp->runs, cmp->runs == 1 ? "" : "s",
-            cmp->side[cmp->reference].pv);
-    print_totals(cmp, out);
-    print_classes(cmp, "executed, by class", class_count, out);
-    print_classes(cmp, "host cycles, by class", class_cycles, out);
+    fprintf(out, "%s, %llu MiB, %u run%s of each, interleaved; medians with half the interquartile "
+                 "range, ratios of host CPU time with 95 %% intervals\n\n",
+            c->name, (unsigned long long)(c->vm.ram_bytes / MIB), runs, runs == 1 ? "" : "s");
+    print_sides(cmp, out);
+    print_phases(cmp, out);
+    print_ablation(cmp, out);
+    print_classes(cmp, exact ? "executed, exactly" : "executed", VALUE_CLASS, out);
+    print_classes(cmp, exact ? "exits, exactly" : "exits", VALUE_CLASS_EXITS, out);
+    if (cmp->note[0])
+        fprintf(out, "\n%s\n", cmp->note);
     fputc('\n', out);
-    print_features(cmp, out);
+    print_uses(cmp, out);
     for (unsigned i = 0; i < cmp->count; i++) {
-        if (i == cmp->reference)
-            continue;
-        comparison_sentence(cmp, i, sentence, sizeof sentence);
-        fprintf(out, "%s\n", sentence);
+        if (cmp->side[i].kind != SIDE_PLAIN) {
+            if (comparison_unused(cmp, i, sentence, sizeof sentence))
+                fprintf(out, "%s\n", sentence);
+        } else if (i != cmp->side[i].reference) {
+            comparison_sentence(cmp, i, sentence, sizeof sentence);
+            fprintf(out, "%s\n", sentence);
+        }
     }
-}
-
-/* ---- JSON ------------------------------------------------------------------------------------ */
-
-static void json_summary(struct json *j, const char *key, struct summary s)
-{
-    json_object(j, key);
-    json_double(j, "median", s.median);
-    json_double(j, "q1", s.q1);
-    json_double(j, "q3", s.q3);
-    json_double(j, "min", s.min);
-    json_double(j, "max", s.max);
-    json_end(j);
-}
-
-static void json_run(struct json *j, const struct measured *m)
-{
-    json_object(j, NULL);
-    json_u64(j, "wall_ns", m->wall_ns);
-    json_u64(j, "host_cpu_ns", m->cpu_ns);
-    json_u64(j, "guest_instructions", m->insns);
-    json_u64(j, "resident_bytes", m->rss_bytes);
-    report_json_stats(j, &m->stats);
-    json_object(j, "features");
-    for (unsigned f = 0; f < m->feature_count; f++) {
-        json_object(j, m->features[f].name);
-        json_bool(j, "on", m->features[f].on);
-        json_u64(j, "used", m->features[f].used);
-        json_end(j);
-    }
-    json_end(j);
-    json_end(j);
-}
-
-static void json_side(const struct comparison *cmp, struct json *j, unsigned i)
-{
-    char sentence[600];
-
-    json_object(j, NULL);
-    json_string(j, "personality", cmp->side[i].pv);
-    json_summary(j, "wall_ns", summarize(cmp, i, wall, 0));
-    json_summary(j, "host_cpu_ns", summarize(cmp, i, cpu_time, 0));
-    json_summary(j, "guest_instructions", summarize(cmp, i, insns, 0));
-    json_summary(j, "exits", summarize(cmp, i, all_exits, 0));
-    json_summary(j, "exit_host_cycles", summarize(cmp, i, all_cycles, 0));
-    if (i != cmp->reference) {
-        comparison_sentence(cmp, i, sentence, sizeof sentence);
-        json_string(j, "difference", sentence);
-    }
-    json_array(j, "runs");
-    for (unsigned r = 0; r < cmp->runs; r++)
-        json_run(j, &cmp->side[i].runs[r]);
-    json_end(j);
-    json_end(j);
-}
-
-void comparison_json(const struct comparison *cmp, struct json *j, int argc, char **argv)
-{
-    const struct config *c = cmp->config;
-
-    json_object(j, NULL);
-    report_json_header(j, argc, argv);
-    json_string(j, "guest", c->name);
-    json_u64(j, "ram_bytes", c->vm.ram_bytes);
-    json_string(j, "cpu", c->vm.cpu_model);
-    json_string(j, "until", c->until);
-    json_bool(j, "icount", c->vm.icount);
-    json_u64(j, "seed", c->vm.seed);
-    json_u64(j, "runs", cmp->runs);
-    json_string(j, "reference", cmp->side[cmp->reference].pv);
-    json_array(j, "personalities");
-    for (unsigned i = 0; i < cmp->count; i++)
-        json_side(cmp, j, i);
-    json_end(j);
-    json_end(j);
 }

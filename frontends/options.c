@@ -25,6 +25,7 @@ static const struct {
     [CMD_HELP] = {"help", "print this help"},
     [CMD_MAN] = {"man", "print the manual page (roff)"},
     [CMD_COMPLETION] = {"completion", "print the completion script of bash"},
+    [CMD_BUNDLE] = {"bundle", "compare, and pack what others need to check it: bundle FILE, then as compare"},
     [CMD_IMG] = {"img", "disk images: info FILE, create FILE SIZE, convert FROM TO, check FILE"},
 };
 
@@ -184,6 +185,16 @@ bool options_parse(struct options *o, int argc, char **argv, struct err *e)
         if (!parse_command(o, argv[1], e))
             return false;
         i = 2;
+    }
+    if (o->command == CMD_BUNDLE) { /* bundle FILE ... is compare -bundle FILE ... */
+        if (argc < 3 || argv[2][0] == '-') {
+            err_usage(e, "bundle: the name of the archive is missing");
+            return err_hint(e, "parallax bundle FILE.tar.gz -kernel ...");
+        }
+        o->command = CMD_COMPARE;
+        o->given[OPT_BUNDLE] = true;
+        o->value[OPT_BUNDLE] = argv[2];
+        i = 3;
     }
     if (o->command == CMD_IMG) /* its words are its own (img.c) */
         return true;

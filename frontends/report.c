@@ -208,6 +208,67 @@ void progress_clear(void)
     }
 }
 
+/* ---- texts ----------------------------------------------------------------------------------- */
+
+static bool reserve(struct report_text *t, size_t more)
+{
+    size_t cap = 2 * (t->len + more) + 1024;
+    char *text;
+
+    if (t->failed || t->len + more < t->cap)
+        return !t->failed;
+    text = realloc(t->text, cap);
+    t->failed = !text;
+    if (text) {
+        t->text = text;
+        t->cap = cap;
+    }
+    return text != NULL;
+}
+
+void report_printf(struct report_text *t, const char *fmt, ...)
+{
+    va_list ap, again;
+    int n;
+
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    if (n >= 0 && reserve(t, (size_t)n + 1)) {
+        vsnprintf(t->text + t->len, t->cap - t->len, fmt, again);
+        t->len += (size_t)n;
+    }
+    va_end(again);
+    va_end(ap);
+}
+
+bool report_text_write(const char *path, const struct report_text *t, struct err *e)
+{
+    if (t->failed)
+        return err_host(e, "no memory for the report");
+    return host_write_file(path, t->text ? t->text : "", t->len, e);
+}
+
+void report_text_free(struct report_text *t)
+{
+    free(t->text);
+    *t = (struct report_text){0};
+}
+
+const char *report_bar(char buf[128], double share, unsigned columns)
+{
+    static const char *const eighth[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    unsigned n = share > 0 ? (unsigned)(share * columns * 8 + 0.5) : 0;
+
+    columns = columns > 40 ? 40 : columns;
+    n = n > columns * 8 ? columns * 8 : n;
+    buf[0] = 0;
+    for (unsigned i = 0; i < n / 8; i++)
+        strcat(buf, "█");
+    strcat(buf, eighth[n % 8]);
+    return buf;
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* access() alone would call a directory writable. */

@@ -37,6 +37,18 @@ unsigned report_width(FILE *out);
 const char *report_number(char buf[16], double v);
 const char *report_ns(char buf[16], double ns); /* "1.23 ms" */
 
+/* A growing text; after memory ran out `failed`, and empty. */
+struct report_text {
+    char *text;
+    size_t len, cap;
+    bool failed;
+};
+void report_printf(struct report_text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+bool report_text_write(const char *path, const struct report_text *t, struct err *e);
+void report_text_free(struct report_text *t);
+/* A bar of `share` (0 to 1) of `columns` columns, in eighths. */
+const char *report_bar(char buf[128], double share, unsigned columns);
+
 /* Progress: one line on standard error, rewritten; nothing unless it is a terminal. */
 void progress_show(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void progress_clear(void);

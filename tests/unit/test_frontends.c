@@ -1,4 +1,5 @@
 /* test_frontends.c: options, JSON, order statistics, -until, and the words of a comparison. */
+#include "base/rng.h"
 #include "frontends/compare_report.h"
 #include "frontends/json.h"
 #include "frontends/options.h"
@@ -259,12 +260,122 @@ START_TEST(numbers_have_three_digits_and_a_unit)
 }
 END_TEST
 
+/* ---- intervals ------------------------------------------------------------------------------- */
+
+START_TEST(an_interval_of_equal_values_is_a_point)
+{
+    static const double a[] = {4, 4, 4}, b[] = {2, 2};
+    struct interval r = samples_ratio(a, 3, b, 2, 0);
+
+    ck_assert_double_eq(r.value, 2);
+    ck_assert_double_eq(r.low, 2);
+    ck_assert_double_eq(r.high, 2);
+    ck_assert(interval_separates(&r));
+    r = samples_ratio(a, 3, b, 0, 0);
+    ck_assert_double_eq(r.value, 0);
+    ck_assert(!interval_separates(&r));
+    r = samples_ratio(a, 1, b, 1, 0);
+    ck_assert_double_eq(r.low, 2);
+}
+END_TEST
+
+START_TEST(an_interval_repeats_with_its_seed_and_holds_its_estimate)
+{
+    static const double a[] = {9, 11, 10, 14, 8}, b[] = {10, 12, 9, 11, 10};
+    struct interval r = samples_ratio(a, 5, b, 5, 7), again = samples_ratio(a, 5, b, 5, 7);
+
+    ck_assert_double_eq(r.value, 1);
+    ck_assert_double_eq(r.low, again.low);
+    ck_assert_double_eq(r.high, again.high);
+    ck_assert(r.low < 1 && r.high > 1 && !interval_separates(&r));
+}
+END_TEST
+
+/* Two samples of one distribution: about 19 of 20 intervals shall hold the true ratio. */
+START_TEST(intervals_hold_the_truth_about_as_often_as_they_say)
+{
+    struct rng rng;
+    unsigned held = 0;
+
+    rng_seed(&rng, 1);
+    for (unsigned k = 0; k < 300; k++) {
+        double v[2][15];
+
+        for (unsigned i = 0; i < 30; i++) { /* the sum of four dice is nearly normal */
+            v[i / 15][i % 15] = 1000;
+            for (unsigned d = 0; d < 4; d++)
+                v[i / 15][i % 15] += (double)rng_below(&rng, 100);
+        }
+        struct interval r = samples_ratio(v[0], 15, v[1], 15, k);
+        held += r.low <= 1 && r.high >= 1;
+    }
+    ck_assert_uint_ge(held, 270);
+    ck_assert_uint_lt(held, 300);
+}
+END_TEST
+
+/* ---- sides ----------------------------------------------------------------------------------- */
+
+static struct comparison *sides(const struct side_options *o)
+{
+    struct comparison *cmp = calloc(1, sizeof *cmp);
+    struct err e = {0};
+
+    ck_assert_ptr_nonnull(cmp);
+    ck_assert_msg(sides_make(cmp, o, &e), "%s", e.msg);
+    return cmp;
+}
+
+START_TEST(sides_are_personalities_times_devices_times_engines)
+{
+    struct comparison *cmp =
+        sides(&(struct side_options){.pv_list = "null,none,kvm,-pv-eoi", .devices = "ide,virtio", .each_engine = true});
+
+    ck_assert_uint_eq(cmp->count, 12);
+    ck_assert_str_eq(cmp->side[2].name, "kvm,-pv-eoi ide interp");
+    ck_assert_str_eq(cmp->side[2].pv, "kvm,-pv-eoi");
+    ck_assert_uint_eq(cmp->side[2].reference, 1); /* none, as it is */
+    ck_assert_uint_eq(cmp->side[1].reference, 1);
+    ck_assert_str_eq(cmp->side[11].name, "kvm,-pv-eoi virtio jit");
+    ck_assert_uint_eq(cmp->side[11].reference, 10);
+    ck_assert_uint_eq(cmp->side[10].reference, 1); /* virtio to the first `none` of all */
+    free(cmp);
+}
+END_TEST
+
+START_TEST(each_feature_is_left_out_and_stands_alone)
+{
+    struct comparison *cmp = sides(&(struct side_options){.pv_list = "none,kvm"});
+    struct measured *m = calloc(1, sizeof *m);
+    struct err e = {0};
+
+    m->feature_count = 3;
+    snprintf(m->features[0].name, sizeof m->features[0].name, "a");
+    snprintf(m->features[1].name, sizeof m->features[1].name, "b");
+    snprintf(m->features[2].name, sizeof m->features[2].name, "off");
+    m->features[0].on = m->features[1].on = true;
+    ck_assert(sides_add_features(cmp, 1, m, &e));
+    ck_assert_uint_eq(cmp->count, 7);
+    ck_assert_str_eq(cmp->side[2].pv, "kvm,-all");
+    ck_assert_uint_eq(cmp->side[2].reference, 0);
+    ck_assert_str_eq(cmp->side[4].pv, "kvm,-b");
+    ck_assert_uint_eq(cmp->side[4].reference, 1);
+    ck_assert_str_eq(cmp->side[6].pv, "kvm,-all,+b");
+    ck_assert_uint_eq(cmp->side[6].reference, 2);
+    free(m);
+    free(cmp);
+}
+END_TEST
+
 /* ---- comparison ------------------------------------------------------------------------------ */
 
 START_TEST(sentence_names_the_classes_that_fell_most_and_not_the_noise)
 {
     struct measured *none = calloc(2, sizeof *none), *kvm = calloc(2, sizeof *kvm);
-    struct comparison cmp = {.runs = 2, .count = 2, .side = {{"none", none}, {"kvm", kvm}}};
+    struct comparison cmp = {
+        .runs = 2,
+        .count = 2,
+        .side = {{.name = "none", .runs = none, .count = 2}, {.name = "kvm", .runs = kvm, .count = 2}}};
     char text[600];
 
     for (int i = 0; i < 2; i++) {
@@ -297,6 +408,11 @@ int main(void)
     int failed;
 
     tcase_add_test(tc, no_argument_is_the_demo_and_an_option_alone_means_run);
+    tcase_add_test(tc, an_interval_of_equal_values_is_a_point);
+    tcase_add_test(tc, an_interval_repeats_with_its_seed_and_holds_its_estimate);
+    tcase_add_test(tc, intervals_hold_the_truth_about_as_often_as_they_say);
+    tcase_add_test(tc, sides_are_personalities_times_devices_times_engines);
+    tcase_add_test(tc, each_feature_is_left_out_and_stands_alone);
     tcase_add_loop_test(tc, one_dash_two_dashes_and_equals_are_the_same, 0, 4);
     tcase_add_test(tc, repeated_options_keep_their_order);
     tcase_add_test(tc, too_many_repetitions_are_refused);
