@@ -173,7 +173,8 @@ static void add_device(struct net_list *l, const char *text)
 
 static bool is_controller(const char *model)
 {
-    return !strcmp(model, "e1000") || !strcmp(model, "rtl8139") || !strcmp(model, "virtio-net-pci");
+    return !strcmp(model, "e1000") || !strcmp(model, "rtl8139") || !strcmp(model, "virtio-net-pci") ||
+           !strcmp(model, "xen-net");
 }
 
 static bool add_nic(struct net_list *l, const char *text, struct err *e)
@@ -192,12 +193,12 @@ static bool add_nic(struct net_list *l, const char *text, struct err *e)
     }
     model = device_name(r.model);
     if (!is_controller(model)) {
-        const char *names[] = {"e1000", "rtl8139", "virtio-net-pci", NULL};
+        const char *names[] = {"e1000", "rtl8139", "virtio-net-pci", "xen-net", NULL};
         const char *near = nearest(model, names);
 
         err_usage(e, "-nic: there is no model '%s'", r.model);
         return near ? err_hint(e, "did you mean %s?", near)
-                    : err_hint(e, "there are e1000, rtl8139 and virtio-net-pci");
+                    : err_hint(e, "there are e1000, rtl8139, virtio-net-pci and xen-net");
     }
     snprintf(line, sizeof line, "%s,netdev=%.100s%s%.40s", model, r.net->id, r.mac ? ",mac=" : "",
              r.mac ? r.mac : "");

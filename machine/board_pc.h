@@ -41,6 +41,7 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_serial.h"
 #include "devices/xen_platform.h"
+#include "devices/xen_vif.h"
 
 #define ISA_LINES 16
 

@@ -434,9 +434,12 @@ static void unplug_disks(void *opaque, struct drive *disk[PV_IDE_DISKS])
 /* What belongs to Xen's devices would do nothing without them. */
 static bool check_xen(const struct vm *vm, struct err *e)
 {
-    const char *what = vm->board.xen_count ? "-drive if=xen" : "-xen-console";
+    const char *what = vm->board.xen_count ? "-drive if=xen" : vm->cfg.xen_console ? "-xen-console" : NULL;
 
-    if (vm->board.xen_platform || !(vm->board.xen_count || vm->cfg.xen_console))
+    for (const struct dev *d = vm->board.devices; d; d = d->next)
+        if (d->cls == &xen_vif_class)
+            what = "-device xen-net";
+    if (vm->board.xen_platform || !what)
         return true;
     err_usage(e, "%s: only Xen's personality has such a device", what);
     return err_hint(e, "add -pv xen");
@@ -469,6 +472,10 @@ static bool create_pv(struct vm *vm, u64 wall, struct err *e)
         env.disk[i] = vm->board.xen_drives[i];
     if (vm->board.xen_platform)
         env.platform_hook = &vm->board.xen_platform->hook;
+    unsigned vifs = 0;
+    for (struct dev *d = vm->board.devices; d && vifs < PV_VIFS; d = d->next)
+        if (d->cls == &xen_vif_class)
+            env.vif[vifs++] = (struct xen_vif *)(void *)d;
     vm->pv = pv_create(vm->cfg.pv ? vm->cfg.pv : "none", &env, e);
     return vm->pv != NULL;
 }

@@ -20,6 +20,7 @@ struct drives;
 struct iobus;
 struct lapic;
 struct xen_platform_hook;
+struct xen_vif;
 
 /* A feature: what -pv NAME,-FEATURE switches, what is counted, a column of the ablation table. */
 struct pv_feature {
@@ -83,6 +84,7 @@ struct pv_personality {
 
 #define PV_DISKS 16u
 #define PV_IDE_DISKS 4u
+#define PV_VIFS 8u
 
 /* What a personality may use of the machine. The struct is copied by pv_create. */
 struct pv_env {
@@ -106,6 +108,7 @@ struct pv_env {
     struct drives *drives;
     const char *disk[PV_DISKS]; /* drives that are for it, by name; NULL ends the list */
     struct xen_platform_hook *platform_hook; /* the platform device's */
+    struct xen_vif *vif[PV_VIFS];            /* network interfaces; NULL ends the list */
     /* Takes the emulated IDE disks away until the next reset, and says which they were. */
     void (*unplug_disks)(void *opaque, struct drive *disk[PV_IDE_DISKS]);
     /* Makes the mouse of the 8042 send something; may be NULL. */

@@ -78,6 +78,11 @@ static const struct pv_feature features[] = {
         .doc = "IDE and its registers: rings of requests, -drive if=xen",
         .evidence = "blkfront: xvda",
     },
+    [XEN_F_NET] = {
+        .name = "net", .def = true,
+        .doc = "registers of a network card: rings of frames, -device xen-net",
+        .evidence = "xen_netfront: Initialising Xen virtual ethernet driver",
+    },
     [XEN_F_COUNT] = { .name = NULL },
 };
 
@@ -240,6 +245,7 @@ static void xen_reset(struct pv *pv)
         *pv->env.platform_hook =
             (struct xen_platform_hook){pv_has(pv, XEN_F_UNPLUG) ? unplug : NULL, x};
     xen_block_reset(x);
+    xen_net_reset(x);
     xen_sched_reset(x);
     xen_event_reset(x);
     xen_memory_reset(x);
@@ -247,6 +253,7 @@ static void xen_reset(struct pv *pv)
     xen_console_reset(x);
     xen_store_reset(&x->store, x);
     xen_block_announce(x);
+    xen_net_announce(x);
 }
 
 static void xen_destroy(struct pv *pv)
@@ -256,6 +263,7 @@ static void xen_destroy(struct pv *pv)
     if (pv->env.platform_hook)
         *pv->env.platform_hook = (struct xen_platform_hook){NULL, NULL};
     xen_block_reset(x);
+    xen_net_reset(x);
     xen_console_destroy(x);
     xen_store_destroy(&x->store);
     xen_sched_reset(x);

@@ -43,6 +43,7 @@ enum xen_feature {
     XEN_F_UNPLUG,
     XEN_F_CONSOLE,
     XEN_F_BLOCK,
+    XEN_F_NET,
     XEN_F_COUNT,
 };
 
@@ -122,6 +123,7 @@ struct xen_vcpu {
 
 struct xen_console;
 struct xen_block;
+struct xen_net;
 
 struct pv_xen {
     struct pv pv;
@@ -142,6 +144,7 @@ struct pv_xen {
     struct xen_store store;
     struct xen_console *console;
     struct xen_block *blocks;
+    struct xen_net *nets;
     bool runstate_flag; /* VMASST_TYPE_runstate_update_flag */
     u64 ipis, events;   /* statistics */
 };
@@ -273,6 +276,65 @@ void xen_grant_reset(struct pv_xen *x);
 bool xen_grant_get(struct pv_xen *x, u32 ref, bool write, gpa_t *gpa);
 void xen_grant_put(struct pv_xen *x, u32 ref, bool write);
 
+/* ---- xen_end.c: what all back ends do -------------------------------------------------------- */
+
+/* enum xenbus_state (public/io/xenbus.h) */
+enum {
+    XEN_STATE_INITIALISING = 1,
+    XEN_STATE_INIT_WAIT,
+    XEN_STATE_INITIALISED,
+    XEN_STATE_CONNECTED,
+    XEN_STATE_CLOSING,
+    XEN_STATE_CLOSED,
+};
+
+/* The two folders of a device in xenstore. */
+struct xen_end {
+    struct pv_xen *x;
+    char front[64], back[64];
+};
+
+struct xen_end_node {
+    bool front; /* in the front end's folder, else in the back end's */
+    const char *name, *value;
+};
+
+void xen_end_init(struct xen_end *n, struct pv_xen *x, const char *kind, unsigned number);
+/* Writes the nodes and those that every device has; the front end finds itself Initialising. */
+void xen_end_announce(struct xen_end *n, const struct xen_end_node *nodes, size_t count);
+void xen_end_set_state(const struct xen_end *n, unsigned state);
+/* A number in the back end's folder. */
+void xen_end_write(const struct xen_end *n, const char *name, u64 value);
+/* What the front end wrote; NULL and `none`: nothing, or no number. */
+const char *xen_end_text(const struct xen_end *n, const char *name);
+u64 xen_end_number(const struct xen_end *n, const char *name, u64 none);
+/* Is it the front end's state that changed? */
+bool xen_end_is_state(const struct xen_end *n, const char *path);
+
+/* A ring of one page (public/io/ring.h), granted by the guest. */
+#define XEN_RING_HEADER 64u
+enum { XEN_RING_REQ_PROD = 0, XEN_RING_REQ_EVENT = 4, XEN_RING_RSP_PROD = 8, XEN_RING_RSP_EVENT = 12 };
+
+struct xen_ring {
+    struct pv_xen *x; /* NULL: closed */
+    gpa_t gpa;
+    u32 ref, slots, slot_bytes;
+    u32 req_cons, rsp_prod, pushed;
+};
+
+bool xen_ring_open(struct xen_ring *r, struct pv_xen *x, u64 ref, u32 slots, u32 slot_bytes);
+void xen_ring_close(struct xen_ring *r);
+/* Requests that wait; 0 too when the guest's index is nonsense. */
+u32 xen_ring_requests(const struct xen_ring *r);
+/* The request that lies `ahead` of the next one; false: the page is gone. */
+bool xen_ring_peek(const struct xen_ring *r, u32 ahead, void *slot);
+void xen_ring_take(struct xen_ring *r, u32 count);
+/* Asks for an event with the next request. False: one is there already. */
+bool xen_ring_wait(struct xen_ring *r);
+/* Responses become visible by push, which says whether the guest wants an event for them. */
+void xen_ring_respond(struct xen_ring *r, const void *response, u32 len);
+bool xen_ring_push(struct xen_ring *r);
+
 /* ---- back ends ------------------------------------------------------------------------------- */
 
 void xen_console_destroy(struct pv_xen *x);
@@ -285,3 +347,6 @@ void xen_block_reset(struct pv_xen *x);
 void xen_block_announce(struct pv_xen *x);
 /* The guest unplugged the emulated IDE disks: they appear as Xen's. */
 void xen_block_unplugged(struct pv_xen *x, struct drive *const disk[PV_IDE_DISKS]);
+
+void xen_net_announce(struct pv_xen *x);
+void xen_net_reset(struct pv_xen *x);

@@ -25,11 +25,6 @@ enum { OP_READ = 0, OP_WRITE = 1, OP_FLUSH_DISKCACHE = 3, OP_DISCARD = 5, OP_IND
 #define RSP_ERROR (-1)
 #define RSP_EOPNOTSUPP (-2)
 
-/* enum xenbus_state */
-enum { STATE_INITIALISING = 1, STATE_INIT_WAIT, STATE_INITIALISED, STATE_CONNECTED, STATE_CLOSING, STATE_CLOSED };
-
-#define RING_HEADER 64u
-enum { REQ_PROD = 0, REQ_EVENT = 4, RSP_PROD = 8, RSP_EVENT = 12 };
 #define RING_SLOTS 32u /* of either ABI in a page */
 #define DIRECT_SEGMENTS 11u
 #define INDIRECT_SEGMENTS 256u
@@ -52,15 +47,13 @@ static const struct abi abi64 = {"x86_64-abi", 112, 8, 16, 24, 24, 28};
 static const struct abi abi32 = {"x86_32-abi", 108, 4, 12, 20, 20, 24};
 
 struct xen_block {
-    struct pv_xen *x;
+    struct xen_end end;
     struct drive *drive;
     bool borrowed; /* from the IDE controller, whose it is again after a reset */
     unsigned number; /* virtual device number */
-    char front[64], back[64];
     const struct abi *abi; /* NULL: not connected */
-    u32 port, ring_ref;
-    gpa_t ring;
-    u32 req_cons, rsp_prod;
+    u32 port;
+    struct xen_ring ring;
     unsigned inflight;
     bool closing; /* when the last request is done */
     struct xen_block *next;
@@ -83,34 +76,23 @@ struct request {
 
 /* ---- responses ------------------------------------------------------------------------------- */
 
-static u32 *ring_word(struct xen_block *b, u32 at)
-{
-    return (u32 *)(void *)xen_ram(b->x, b->ring + at, 4);
-}
-
 static void respond(struct xen_block *b, u64 id, u8 op, s16 status)
 {
-    u8 response[16] = {0};
-    u32 *prod = ring_word(b, RSP_PROD), *event = ring_word(b, RSP_EVENT), old = b->rsp_prod, at;
+    u8 response[12] = {0};
 
-    if (!prod)
-        return;
     st_le64(response, id);
     response[8] = op;
     st_le16(response + 10, (u16)status);
-    at = RING_HEADER + old % RING_SLOTS * b->abi->slot;
-    dma_write(b->x->pv.env.phys, b->ring + at, response, 12);
-    __atomic_store_n(prod, ++b->rsp_prod, __ATOMIC_SEQ_CST);
-    /* The front end wants to hear of it if its mark lies in what was just produced. */
-    if (b->rsp_prod - __atomic_load_n(event, __ATOMIC_SEQ_CST) < b->rsp_prod - old)
-        xen_event_raise(b->x, b->port);
+    xen_ring_respond(&b->ring, response, sizeof response);
+    if (xen_ring_push(&b->ring))
+        xen_event_raise(b->end.x, b->port);
 }
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
 static bool move_segment(struct request *r, const struct segment *s, u8 *buf, bool to_guest)
 {
-    struct pv_xen *x = r->block->x;
+    struct pv_xen *x = r->block->end.x;
     u64 offset = s->first * SECTOR_BYTES, len = (s->last - s->first + 1u) * SECTOR_BYTES;
     gpa_t gpa;
     bool ok;
@@ -187,7 +169,7 @@ static bool add_direct(struct request *r, const u8 *slot)
 /* The segments are in pages of their own. */
 static bool add_indirect(struct request *r, const u8 *slot)
 {
-    struct pv_xen *x = r->block->x;
+    struct pv_xen *x = r->block->end.x;
     unsigned count = ld_le16(slot + 2);
     u8 page[XEN_PAGE];
 
@@ -258,7 +240,7 @@ static void start(struct xen_block *b, const u8 *slot)
     r->drive.done = request_done;
     r->drive.opaque = r;
     b->inflight++;
-    pv_used(&b->x->pv, XEN_F_BLOCK);
+    pv_used(&b->end.x->pv, XEN_F_BLOCK);
     if (!is_known(slot[0]))
         finish(r, RSP_EOPNOTSUPP);
     else if (!fill(r, slot))
@@ -267,104 +249,65 @@ static void start(struct xen_block *b, const u8 *slot)
         drive_submit(b->drive, &r->drive);
 }
 
-/* Takes what the ring holds; the event mark is set behind it, and then looked at once more. */
+/* Takes what the ring holds. A slot is free for a response when its request was taken. */
 static void serve(void *opaque)
 {
     struct xen_block *b = opaque;
-    u32 *prod = b->abi ? ring_word(b, REQ_PROD) : NULL, *event = b->abi ? ring_word(b, REQ_EVENT) : NULL;
     u8 slot[128];
 
-    if (!prod || b->closing)
-        return;
-    for (;;) {
-        u32 end = __atomic_load_n(prod, __ATOMIC_SEQ_CST);
-        if (end - b->req_cons > RING_SLOTS) /* nonsense */
+    while (b->abi && !b->closing && b->inflight < RING_SLOTS) {
+        if (!xen_ring_requests(&b->ring) && xen_ring_wait(&b->ring))
             return;
-        while (b->abi && b->req_cons != end && b->inflight < RING_SLOTS) {
-            u32 at = RING_HEADER + b->req_cons++ % RING_SLOTS * b->abi->slot;
-            if (!dma_read(b->x->pv.env.phys, b->ring + at, slot, b->abi->slot))
-                return;
-            start(b, slot);
-        }
-        if (!b->abi || b->inflight >= RING_SLOTS)
+        if (!xen_ring_requests(&b->ring) || !xen_ring_peek(&b->ring, 0, slot))
             return;
-        __atomic_store_n(event, b->req_cons + 1, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(prod, __ATOMIC_SEQ_CST) == b->req_cons)
-            return;
+        xen_ring_take(&b->ring, 1);
+        start(b, slot);
     }
 }
 
 /* ---- the handshake --------------------------------------------------------------------------- */
 
-static void set_state(struct xen_block *b, unsigned state)
-{
-    char path[96];
-
-    snprintf(path, sizeof path, "%s/state", b->back);
-    xen_store_printf(&b->x->store, path, "%u", state);
-}
-
-static u64 front_number(const struct xen_block *b, const char *name, u64 none)
-{
-    char path[96];
-
-    snprintf(path, sizeof path, "%s/%s", b->front, name);
-    return xen_store_number(&b->x->store, path, none);
-}
-
-static const char *front_text(const struct xen_block *b, const char *name)
-{
-    char path[96];
-
-    snprintf(path, sizeof path, "%s/%s", b->front, name);
-    return xen_store_read(&b->x->store, path);
-}
-
 static void disconnect(struct xen_block *b)
 {
     if (!b->abi)
         return;
-    xen_event_disconnect(b->x, b->port);
-    xen_grant_put(b->x, b->ring_ref, true);
+    xen_event_disconnect(b->end.x, b->port);
+    xen_ring_close(&b->ring);
     b->abi = NULL;
     b->closing = false;
-    set_state(b, STATE_CLOSED);
+    xen_end_set_state(&b->end, XEN_STATE_CLOSED);
 }
 
-static void write_back(struct xen_block *b, const char *name, u64 value)
+static const struct abi *abi_of(const struct xen_block *b)
 {
-    char path[96];
+    const char *protocol = xen_end_text(&b->end, "protocol");
 
-    snprintf(path, sizeof path, "%s/%s", b->back, name);
-    xen_store_printf(&b->x->store, path, "%llu", (unsigned long long)value);
+    if (protocol)
+        return strcmp(protocol, abi32.name) ? &abi64 : &abi32;
+    return b->end.x->wide ? &abi64 : &abi32;
 }
 
 static void connect_ring(struct xen_block *b)
 {
-    const char *protocol = front_text(b, "protocol");
-    u64 ref = front_number(b, "ring-ref", ~0ull), port = front_number(b, "event-channel", 0);
+    u64 port = xen_end_number(&b->end, "event-channel", 0);
+    const struct abi *abi = abi_of(b);
 
-    if (b->abi || ref >= XEN_GRANTS || port >= XEN_PORTS)
+    if (b->abi || port >= XEN_PORTS ||
+        !xen_ring_open(&b->ring, b->end.x, xen_end_number(&b->end, "ring-ref", ~0ull), RING_SLOTS,
+                       abi->slot))
         return;
-    if (!xen_grant_get(b->x, (u32)ref, true, &b->ring))
-        return;
-    if (!xen_event_connect(b->x, (u32)port, serve, b)) {
-        xen_grant_put(b->x, (u32)ref, true);
+    if (!xen_event_connect(b->end.x, (u32)port, serve, b)) {
+        xen_ring_close(&b->ring);
         return;
     }
-    b->abi = protocol && !strcmp(protocol, abi32.name) ? &abi32
-             : protocol                                ? &abi64
-             : b->x->wide                              ? &abi64
-                                                       : &abi32;
-    b->ring_ref = (u32)ref;
+    b->abi = abi;
     b->port = (u32)port;
-    b->req_cons = b->rsp_prod = 0;
-    write_back(b, "sectors", drive_bytes(b->drive) / SECTOR_BYTES);
-    write_back(b, "sector-size", SECTOR_BYTES);
-    write_back(b, "physical-sector-size", SECTOR_BYTES);
-    write_back(b, "info", (drive_readonly(b->drive) ? VDISK_READONLY : 0) |
-                              (b->drive->media == MEDIA_CDROM ? VDISK_CDROM : 0));
-    set_state(b, STATE_CONNECTED);
+    xen_end_write(&b->end, "sectors", drive_bytes(b->drive) / SECTOR_BYTES);
+    xen_end_write(&b->end, "sector-size", SECTOR_BYTES);
+    xen_end_write(&b->end, "physical-sector-size", SECTOR_BYTES);
+    xen_end_write(&b->end, "info", (drive_readonly(b->drive) ? VDISK_READONLY : 0) |
+                                       (b->drive->media == MEDIA_CDROM ? VDISK_CDROM : 0));
+    xen_end_set_state(&b->end, XEN_STATE_CONNECTED);
     serve(b);
 }
 
@@ -376,27 +319,25 @@ static void close_ring(struct xen_block *b)
         disconnect(b);
 }
 
-/* Something below the home of the domain changed: is it a front end's state? */
 static void store_changed(void *opaque, const char *path)
 {
     struct pv_xen *x = opaque;
 
     for (struct xen_block *b = x->blocks; b; b = b->next) {
-        size_t n = strlen(b->front);
-        if (strncmp(path, b->front, n) || strcmp(path + n, "/state"))
+        if (!xen_end_is_state(&b->end, path))
             continue;
-        switch (front_number(b, "state", 0)) {
-        case STATE_INITIALISING:
+        switch (xen_end_number(&b->end, "state", 0)) {
+        case XEN_STATE_INITIALISING:
             disconnect(b);
-            set_state(b, STATE_INIT_WAIT);
+            xen_end_set_state(&b->end, XEN_STATE_INIT_WAIT);
             break;
-        case STATE_INITIALISED:
-        case STATE_CONNECTED: connect_ring(b); break;
-        case STATE_CLOSING:
+        case XEN_STATE_INITIALISED:
+        case XEN_STATE_CONNECTED: connect_ring(b); break;
+        case XEN_STATE_CLOSING:
             close_ring(b);
-            set_state(b, STATE_CLOSING);
+            xen_end_set_state(&b->end, XEN_STATE_CLOSING);
             break;
-        case STATE_CLOSED: close_ring(b); break;
+        case XEN_STATE_CLOSED: close_ring(b); break;
         default: break;
         }
     }
@@ -406,35 +347,30 @@ static void store_changed(void *opaque, const char *path)
 
 static void announce(struct xen_block *b)
 {
-    struct xen_store *s = &b->x->store;
-    const char *mode = drive_readonly(b->drive) ? "r" : "w";
     const char *type = b->drive->media == MEDIA_CDROM ? "cdrom" : "disk";
-    const struct {
-        const char *dir, *name, *value;
-    } nodes[] = {
-        {b->back, "frontend", b->front},      {b->back, "frontend-id", "1"},
-        {b->back, "online", "1"},             {b->back, "bootable", "1"},
-        {b->back, "removable", "0"},          {b->back, "type", "phy"},
-        {b->back, "mode", mode},              {b->back, "device-type", type},
-        {b->back, "dev", b->drive->id},        {b->back, "feature-flush-cache", "1"},
-        {b->back, "feature-barrier", "0"},    {b->back, "feature-persistent", "0"},
-        {b->back, "feature-discard", "1"},    {b->back, "discard-granularity", "512"},
-        {b->back, "max-ring-page-order", "0"}, {b->back, "multi-queue-max-queues", "1"},
-        {b->front, "backend", b->back},       {b->front, "backend-id", "0"},
-        {b->front, "device-type", type},
+    char number[16], segments[16];
+    const struct xen_end_node nodes[] = {
+        {false, "bootable", "1"},
+        {false, "removable", "0"},
+        {false, "type", "phy"},
+        {false, "mode", drive_readonly(b->drive) ? "r" : "w"},
+        {false, "device-type", type},
+        {false, "dev", b->drive->id},
+        {false, "feature-flush-cache", "1"},
+        {false, "feature-barrier", "0"},
+        {false, "feature-persistent", "0"},
+        {false, "feature-discard", "1"},
+        {false, "discard-granularity", "512"},
+        {false, "max-ring-page-order", "0"},
+        {false, "multi-queue-max-queues", "1"},
+        {false, "feature-max-indirect-segments", segments},
+        {true, "device-type", type},
+        {true, "virtual-device", number},
     };
-    char path[96];
 
-    for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
-        snprintf(path, sizeof path, "%s/%s", nodes[i].dir, nodes[i].name);
-        xen_store_write(s, path, nodes[i].value);
-    }
-    snprintf(path, sizeof path, "%s/virtual-device", b->front);
-    xen_store_printf(s, path, "%u", b->number);
-    write_back(b, "feature-max-indirect-segments", INDIRECT_SEGMENTS);
-    set_state(b, STATE_INIT_WAIT);
-    snprintf(path, sizeof path, "%s/state", b->front);
-    xen_store_printf(s, path, "%u", STATE_INITIALISING);
+    snprintf(number, sizeof number, "%u", b->number);
+    snprintf(segments, sizeof segments, "%u", INDIRECT_SEGMENTS);
+    xen_end_announce(&b->end, nodes, ARRAY_SIZE(nodes));
 }
 
 static void add(struct pv_xen *x, struct drive *d, bool borrowed, unsigned number)
@@ -442,12 +378,10 @@ static void add(struct pv_xen *x, struct drive *d, bool borrowed, unsigned numbe
     struct xen_block *b = calloc(1, sizeof *b);
 
     BUG_ON(!b);
-    b->x = x;
     b->drive = d;
     b->borrowed = borrowed;
     b->number = number;
-    snprintf(b->front, sizeof b->front, XEN_STORE_HOME "/device/vbd/%u", number);
-    snprintf(b->back, sizeof b->back, "/local/domain/0/backend/vbd/1/%u", number);
+    xen_end_init(&b->end, x, "vbd", number);
     b->next = x->blocks;
     x->blocks = b;
     announce(b);

@@ -1,5 +1,5 @@
 # netlib.sh: what the tests of networks share, after lib.sh. $peer is the program net_peer.
-drivers="virtio_pci virtio_net e1000 8139cp 8139too af_packet"
+drivers="virtio_pci virtio_net xen_netfront e1000 8139cp 8139too af_packet"
 
 # The guest's part: drivers, a script for udhcpc. Then the job of the test, from standard input.
 guest_job() {
