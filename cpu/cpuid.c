@@ -15,6 +15,11 @@ static const struct cpu_model models[] = {
 
 #define DEFAULT_MODEL "x86-64-v2"
 
+const struct cpu_model *model_by_number(unsigned n)
+{
+    return n < ARRAY_SIZE(models) ? &models[n] : NULL;
+}
+
 const struct cpu_model *model_find(const char *name, struct err *e)
 {
     const char *names[ARRAY_SIZE(models) + 1] = {0};

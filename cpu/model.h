@@ -42,6 +42,7 @@ struct cpu_model {
 struct cpu;
 
 const struct cpu_model *model_find(const char *name, struct err *e); /* NULL name: default */
+const struct cpu_model *model_by_number(unsigned n); /* NULL beyond the last */
 void model_help(FILE *out);                                          /* -cpu help */
 u64 model_gates(const struct cpu_model *m);
 u32 model_signature(const struct cpu_model *m); /* CPUID.1:EAX, and EDX after reset */

@@ -363,10 +363,13 @@ static bool parse_streams(struct config *c, const struct options *o, struct err 
 /* The terminal is for one of them. */
 static bool parse_terminal(struct config *c, const struct options *o, struct err *e)
 {
-    const char *who = is_stdio(c->gdb) ? "-gdb" : is_stdio(c->monitor) ? "-monitor" : NULL;
+    const char *who = is_stdio(c->gdb)       ? "-gdb"
+                      : is_stdio(c->monitor) ? "-monitor"
+                      : is_stdio(c->qmp)     ? "-qmp"
+                                             : NULL;
 
-    if (is_stdio(c->gdb) && is_stdio(c->monitor))
-        return err_usage(e, "-gdb and -monitor cannot share the terminal");
+    if (is_stdio(c->gdb) + is_stdio(c->monitor) + is_stdio(c->qmp) > 1)
+        return err_usage(e, "-gdb, -monitor and -qmp cannot share the terminal");
     if (!who || !is_stdio(c->serial))
         return true;
     if (o->given[OPT_SERIAL])
@@ -382,17 +385,19 @@ static bool parse_debugging(struct config *c, const struct options *o, struct er
     c->monitor = o->value[OPT_MONITOR];
     if (c->monitor && (!strcmp(c->monitor, "none") || !strcmp(c->monitor, "null")))
         c->monitor = NULL; /* QEMU's words */
+    c->qmp = o->value[OPT_QMP];
     c->gdb = o->given[OPT_GDB_1234] ? "tcp::1234" : o->value[OPT_GDB];
     if (o->given[OPT_GDB_1234] && o->given[OPT_GDB])
         return err_usage(e, "-s is -gdb tcp::1234: give one of them");
-    if (c->check && (c->paused || c->gdb || c->monitor))
+    if (c->check && (c->paused || c->gdb || c->monitor || c->qmp))
         return err_usage(e, "-check has two machines: it does not go with %s",
                          c->gdb       ? "-gdb"
                          : c->monitor ? "-monitor"
+                         : c->qmp     ? "-qmp"
                                       : "-S");
-    if (c->paused && !c->gdb && !c->monitor && !is_stdio(c->serial)) {
+    if (c->paused && !c->gdb && !c->monitor && !c->qmp && !is_stdio(c->serial)) {
         err_usage(e, "-S: nobody is there who could start the guest");
-        return err_hint(e, "add -s, -gdb or -monitor");
+        return err_hint(e, "add -s, -gdb, -monitor or -qmp");
     }
     return parse_terminal(c, o, e);
 }

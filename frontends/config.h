@@ -34,6 +34,7 @@ struct config {
     bool check;           /* both engines in lockstep */
     bool paused;          /* -S */
     const char *monitor;  /* stream of the monitor; NULL: none */
+    const char *qmp;      /* stream of QMP; NULL: none */
     const char *gdb;      /* stream of the gdb stub; NULL: none */
     bool perfmap; /* name translated code for perf */
     bool stats, stats_json;

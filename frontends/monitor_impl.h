@@ -59,6 +59,11 @@ unsigned monitor_insn(struct monitor *m, FILE *out, gva_t at);
 /* Where the CPU is: CS:IP in real mode, the instruction. */
 void monitor_where(struct monitor *m, FILE *out);
 
+/* ---- input ----------------------------------------------------------------------------------- */
+
+/* The key that QEMU calls so, or that prints the character. */
+bool monitor_key(const char *name, size_t len, u8 *usage);
+
 /* ---- run control ----------------------------------------------------------------------------- */
 
 /* The machine has stopped: false when it goes on by itself, because of `finish` or `step N`. */

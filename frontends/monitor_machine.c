@@ -332,7 +332,7 @@ bool cmd_log(struct monitor *m, const char *args, struct err *e)
 
 /* ---- keys and the screen --------------------------------------------------------------------- */
 
-static bool key_usage(const char *name, size_t len, u8 *usage)
+bool monitor_key(const char *name, size_t len, u8 *usage)
 {
     static const struct {
         const char *name;
@@ -375,7 +375,7 @@ bool cmd_sendkey(struct monitor *m, const char *args, struct err *e)
 
         if (n == KEYS_MAX)
             return err_usage(e, "at most %u keys", KEYS_MAX);
-        if (!key_usage(args, len, &usage[n++]))
+        if (!monitor_key(args, len, &usage[n++]))
             return err_usage(e, "no key has the name '%.*s'", (int)len, args);
         args += len + (args[len] == '-');
     }

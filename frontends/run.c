@@ -11,6 +11,7 @@
 #include "frontends/display.h"
 #include "frontends/gdb.h"
 #include "frontends/monitor.h"
+#include "frontends/qmp.h"
 #include "frontends/report.h"
 #include "frontends/screen.h"
 #include "frontends/signals.h"
@@ -34,6 +35,7 @@ struct run {
     struct debugger debugger;
     struct gdb *gdb; /* or NULL */
     struct monitor *monitor;
+    struct qmp *qmp; /* or NULL */
 };
 
 static void tap(void *opaque, const u8 *buf, size_t len)
@@ -125,6 +127,11 @@ static bool create_debuggers(struct run *r, struct err *e)
             return false;
         gdb_set_monitor(r->gdb, run_monitor, r->monitor);
     }
+    if (r->config.qmp) {
+        r->qmp = qmp_open(&r->debugger, r->monitor, r->config.name, r->config.qmp, e);
+        if (!r->qmp)
+            return false;
+    }
     if (r->config.paused)
         debugger_stop(&r->debugger);
     return true;
@@ -201,6 +208,7 @@ static void destroy(struct run *r)
 {
     signals_set_vm(NULL);
     gdb_close(r->gdb);
+    qmp_close(r->qmp);
     monitor_destroy(r->monitor);
     display_close(r->display);
     display_close(r->vnc);
