@@ -5,8 +5,6 @@
 #include "machine/vm_impl.h"
 #include <stdlib.h>
 
-#define POINTS_MAX 4096u
-
 /* ---- points ---------------------------------------------------------------------------------- */
 
 static const char *const kind_names[DEBUG_KINDS] = {
@@ -53,7 +51,7 @@ static bool has_room(const struct debug *d, const struct debug_point *p, struct 
         all++;
         data += is_data(q->kind);
     }
-    if (all < POINTS_MAX && (!is_data(p->kind) || data < TLB_WATCH_MAX))
+    if (all < DEBUG_POINTS && (!is_data(p->kind) || data < TLB_WATCH_MAX))
         return true;
     return err_usage(e, "there are %u %s already", is_data(p->kind) ? data : all,
                      is_data(p->kind) ? "watchpoints" : "points");
@@ -148,11 +146,22 @@ static bool passes(const struct vcpu *v, gva_t lin)
     return v->debug.passed == lin && v->debug.passed_icount == cpu_icount(v->cpu);
 }
 
+/* Runs often: conditions that do not hold have to be cheap. */
 static bool at_code(void *opaque, struct cpu *cpu, gva_t lin)
 {
     struct vcpu *v = opaque;
-    (void)cpu;
-    return !passes(v, lin) && hit(v, DEBUG_CODE, (struct debug_stop){.addr = lin});
+    const struct debug *d = &v->vm->debug;
+    if (cpu->tapped)
+        return false;
+    for (unsigned i = 0; i < d->code_count; i++) {
+        if (d->code[i]->first != lin || passes(v, lin))
+            continue;
+        v->debug.stop = (struct debug_stop){.addr = lin, .cpu = cpu};
+        if (stops(v, d->code[i]))
+            return true;
+    }
+    v->debug.stop.kind = DEBUG_NOTHING;
+    return false;
 }
 
 static bool wants(enum debug_kind kind, bool write)
@@ -305,8 +314,9 @@ bool debug_history(const struct vm *vm, unsigned cpu, unsigned n, struct debug_b
 
 /* ---- arming ---------------------------------------------------------------------------------- */
 
-static void set_code(struct taps *t, const struct debug_point *p)
+static void set_code(struct debug *d, struct taps *t, struct debug_point *p)
 {
+    d->code[d->code_count++] = p;
     t->code[p->first >> 6 & 63] |= BIT64(p->first & 63);
 }
 
@@ -327,11 +337,12 @@ static void make_taps(struct debug *d, struct taps *t)
                        .at_mode = at_mode,
                        .at_insn = d->history ? at_insn : NULL};
     d->io = d->hypercall = false;
-    for (const struct debug_point *p = d->points; p; p = p->next) {
+    d->code_count = 0;
+    for (struct debug_point *p = d->points; p; p = p->next) {
         if (!p->enabled)
             continue;
         if (p->kind == DEBUG_CODE)
-            set_code(t, p);
+            set_code(d, t, p);
         if (is_data(p->kind))
             set_watch(t, p);
         t->excp |= p->kind == DEBUG_EXCP;

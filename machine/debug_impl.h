@@ -28,10 +28,14 @@ struct debug_cpu {
     gva_t next;   /* where the last instruction left the CPU */
 };
 
+#define DEBUG_POINTS 1024u
+
 struct debug {
     struct taps taps;
     struct debug_point *points; /* by id */
     unsigned last_id;
+    struct debug_point *code[DEBUG_POINTS]; /* those in force that are breakpoints */
+    unsigned code_count;
     bool io, hypercall; /* there are points for them */
     bool history;       /* branches are recorded */
     bool changed;       /* the taps are to be made anew before anything runs */

@@ -12,14 +12,15 @@
 enum op_code {
     OP_NUMBER,
     OP_REG,
-    OP_GPR64, /* what conditions mostly ask for */
+    OP_GPR, /* what conditions mostly ask for: number, first bit << 8, bits << 16 */
     OP_STOP,
     OP_LOAD, /* arg: bytes, 0 as wide as an address; | SIGNED */
     OP_CAST,
     OP_NOT,
     OP_INVERT,
     OP_NEGATE,
-    OP_BINARY, /* arg: enum binary */
+    OP_BINARY,     /* arg: enum binary */
+    OP_GPR_BINARY, /* of a general register and a number: most of the conditions that there are */
     OP_AND,    /* arg: how many operations to skip when the left side decides */
     OP_OR,
     OP_BOOL,
@@ -60,7 +61,8 @@ static const struct {
 
 struct op {
     enum op_code code;
-    u64 arg;
+    enum binary binary; /* OP_GPR_BINARY */
+    u64 arg, number;
     const struct reg *reg;
 };
 
@@ -151,9 +153,8 @@ static bool emit_reg(struct parser *s, const struct reg *r)
     if (r->bits > 64)
         return syntax(s, "a register of more than 64 bits");
     struct op *op = emit_push(s, OP_REG, 0);
-    if (op && r->group == REGS_GENERAL && (r->arg & 0xff00) == 0 && r->bits == 64 &&
-        r->name[0] == 'r' && r->name[1] != 'i')
-        *op = (struct op){.code = OP_GPR64, .arg = r->arg & 0xff};
+    if (op && reg_is_part(r))
+        *op = (struct op){.code = OP_GPR, .arg = r->arg};
     else if (op)
         op->reg = r;
     return op != NULL;
@@ -302,6 +303,17 @@ static bool parse_logical(struct parser *s, enum op_code code, unsigned level)
     return true;
 }
 
+static bool emit_binary(struct parser *s, enum binary b)
+{
+    struct op *last = s->x->count >= 2 ? &s->x->op[s->x->count - 1] : NULL;
+    s->on_stack--;
+    if (!last || last->code != OP_NUMBER || last[-1].code != OP_GPR)
+        return emit(s, OP_BINARY, b) != NULL;
+    last[-1] = (struct op){.code = OP_GPR_BINARY, .binary = b, .arg = last[-1].arg, .number = last->arg};
+    s->x->count--;
+    return true;
+}
+
 static bool parse_binary(struct parser *s, unsigned level)
 {
     int i;
@@ -315,9 +327,8 @@ static bool parse_binary(struct parser *s, unsigned level)
                 return false;
             continue;
         }
-        if (!parse_binary(s, inner) || !emit(s, OP_BINARY, operators[i].binary))
+        if (!parse_binary(s, inner) || !emit_binary(s, (enum binary)operators[i].binary))
             return false;
-        s->on_stack--;
     }
     return true;
 }
@@ -407,6 +418,11 @@ static bool binary(enum binary b, u64 *a, u64 c, struct err *e)
     return true;
 }
 
+static u64 gpr_value(const struct cpu *cpu, u64 part)
+{
+    return cpu->gpr[part & 0xff] >> (part >> 8 & 0xff) & mask64((unsigned)(part >> 16));
+}
+
 bool expr_eval(const struct expr *x, struct cpu *cpu, const struct debug_stop *stop, u64 *value,
                struct err *e)
 {
@@ -416,7 +432,12 @@ bool expr_eval(const struct expr *x, struct cpu *cpu, const struct debug_stop *s
         switch (op->code) {
         case OP_NUMBER: *++top = op->arg; break;
         case OP_REG: *++top = reg_read64(cpu, op->reg); break;
-        case OP_GPR64: *++top = cpu->gpr[op->arg]; break;
+        case OP_GPR: *++top = gpr_value(cpu, op->arg); break;
+        case OP_GPR_BINARY:
+            *++top = gpr_value(cpu, op->arg);
+            if (!binary(op->binary, top, op->number, e))
+                return false;
+            break;
         case OP_STOP: *++top = stop_value(stop, op->arg); break;
         case OP_LOAD:
             if (!load(cpu, *top, op->arg, top, e))

@@ -510,6 +510,11 @@ const struct reg *reg_find(const char *name, size_t len)
     return NULL;
 }
 
+bool reg_is_part(const struct reg *r)
+{
+    return r->get == get_gpr;
+}
+
 void reg_read(struct cpu *cpu, const struct reg *r, union vec *v)
 {
     memset(v, 0, sizeof *v);

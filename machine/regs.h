@@ -31,6 +31,8 @@ struct reg {
 const struct reg *reg_at(unsigned n);
 /* By name, in any case; NULL: none. */
 const struct reg *reg_find(const char *name, size_t len);
+/* Is it a general register or a part of one? Then `arg` is its number, its first bit << 8, its bits << 16. */
+bool reg_is_part(const struct reg *r);
 /* The value in the low bits of *v, the rest 0. */
 void reg_read(struct cpu *cpu, const struct reg *r, union vec *v);
 bool reg_write(struct cpu *cpu, const struct reg *r, const union vec *v);

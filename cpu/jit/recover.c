@@ -350,17 +350,25 @@ static void load_value(struct asmbuf *a, unsigned reg, unsigned size, const stru
     put_host_mem(a, reg, m);
 }
 
-/* What the handler of the instruction would do first; SDM vol. 2, CMP, TEST. */
+/* What the handler of the instruction would do first; SDM vol. 2, CMP, TEST. When that read hit a
+ * watchpoint (cpu/tap.h), the code that does the rest is left, and so the handler does all of it. */
+static const struct insn *read_operand(struct cpu *cpu, const struct insn *in, unsigned n)
+{
+    unsigned size = in->osz == 1 ? 0 : in->osz == 2 ? 1 : in->osz == 4 ? 2 : 3;
+    cpu->jit_kept[n] = get_rm(cpu, in, in->osz);
+    if (unlikely(cpu->block->dead))
+        return insn_row(in)->ops->m[size](cpu, in);
+    NEXT;
+}
+
 static const struct insn *op_keep_a(struct cpu *cpu, const struct insn *in)
 {
-    cpu->jit_kept[0] = get_rm(cpu, in, in->osz);
-    NEXT;
+    return read_operand(cpu, in, 0);
 }
 
 static const struct insn *op_keep_b(struct cpu *cpu, const struct insn *in)
 {
-    cpu->jit_kept[1] = get_rm(cpu, in, in->osz);
-    NEXT;
+    return read_operand(cpu, in, 1);
 }
 
 void jit_emit_kept_compare(struct tr *t, const struct insn *in, unsigned cold,
