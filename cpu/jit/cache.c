@@ -50,7 +50,7 @@ void jit_unlink(struct jit *j, struct jit_link *l)
         jit_record_cancel(j);
     if (l->trace)
         jit_trace_drop(j, l->trace);
-    x_patch(l->from->site[l->side], l->from->unlinked[l->side]);
+    jit_set_site(l->from, l->side, l->from->unlinked[l->side]);
     jit_node_remove(&l->in);
     jit_node_remove(&l->in_chunk);
     l->to = NULL;

@@ -186,6 +186,7 @@ void jit_emit_end(struct tr *t)
             break;
         end_site(t, 1, x_jcc(a, in->opcode & 15, a->p));
         end_site(t, 0, x_jmp(a, a->p));
+        t->jb->taken = x_jmp(a, a->p);
         return;
     case T_JMP:
         if (in->osz == 2)

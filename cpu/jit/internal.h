@@ -94,6 +94,7 @@ struct jit_block {
     bool x87_live; /* it is at the end */
     struct x87_notes notes; /* pending in front of the last instruction */
     u8 *site[2];            /* end of the rel32 of each jump out; NULL: none */
+    u8 *taken;              /* end of the rel32 of a jump that goes where site[1] does; or NULL */
     u8 *unlinked[2];        /* where it goes while unlinked */
     u8 *path[2];            /* the guards in front of the linked target */
     u8 *path_guard[2];      /* end of the imm32 in them; NULL: same page */
@@ -261,6 +262,14 @@ void jit_link_add(struct jit *j, struct jit_block *from, unsigned side, struct j
 void jit_unlink(struct jit *j, struct jit_link *l);
 /* Cuts every jump to and from a block. */
 void jit_isolate(struct jit *j, struct jit_block *jb);
+
+/* Has a jump out of the block go to other code. */
+static inline void jit_set_site(const struct jit_block *jb, unsigned side, const u8 *code)
+{
+    x_patch(jb->site[side], code);
+    if (side && jb->taken)
+        x_patch(jb->taken, code);
+}
 
 /* As jit_emit_find_target computes it. */
 static inline unsigned jit_target_slot(gva_t lin)

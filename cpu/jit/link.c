@@ -275,7 +275,7 @@ static bool emit_loop(struct tr *t, unsigned side)
     if (a->full)
         return false;
     t->j->next = a->p;
-    x_patch(t->jb->site[side], path);
+    jit_set_site(t->jb, side, path);
     return true;
 }
 
@@ -311,7 +311,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
         return false;
     from->path[side] = path;
     from->path_guard[side] = guard_imm;
-    x_patch(from->site[side], path);
+    jit_set_site(from, side, path);
     j->next = t.a.p;
     return true;
 }

@@ -18,7 +18,7 @@
 
 #define ORIGIN_NONE 0xffffu
 #define PATIENCE 256 /* fills until the trace is asked: how many instructions did they last? */
-#define INSNS_PER_FILL 48u /* fewer: the stream strays */
+#define INSNS_PER_FILL 200u /* fewer: the stream strays */
 
 /* ---- values ---------------------------------------------------------------------------------- */
 

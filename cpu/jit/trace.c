@@ -321,9 +321,9 @@ static void emit_leave_record(struct emission *e, unsigned s, unsigned i)
     jit_emit_exit_record(&e->t, i);
 }
 
-/* Goes on with the last instruction of the current step's block, in the block's own code. That may
- * rely on more than the flags, which are there and come from `now`. */
-static void emit_leave(struct emission *e, const struct flag_source *now)
+/* Goes on with the last instruction of the current step's block, in the block's own code, at `at`.
+ * That may rely on more than the flags, which are there and come from `now`. */
+static void emit_leave_at(struct emission *e, const struct flag_source *now, const u8 *at)
 {
     struct tr *t = &e->t;
     const struct flag_source *wanted = &t->jb->flags;
@@ -334,7 +334,20 @@ static void emit_leave(struct emission *e, const struct flag_source *now)
     if (wanted->kind == SRC_SAVED && now->kind != SRC_SAVED)
         jit_emit_save(&t->a);
     jit_emit_give_back(&t->a, e->total - e->done[e->step]);
-    x_jmp(&t->a, t->jb->end);
+    x_jmp(&t->a, at);
+}
+
+static void emit_leave(struct emission *e, const struct flag_source *now)
+{
+    emit_leave_at(e, now, e->t.jb->end);
+}
+
+/* A conditional jump went the other way than recorded; so it need not be asked again. */
+static void emit_leave_other_way(struct emission *e, const struct flag_source *now)
+{
+    const struct jit_block *jb = e->t.jb;
+    bool taken = !e->plan->way->side[e->step];
+    emit_leave_at(e, now, (taken ? jb->taken : jb->site[0]) - 5); /* jmp rel32 */
 }
 
 static void emit_ways_out(struct emission *e, struct jit_trace *trace)
@@ -344,7 +357,7 @@ static void emit_ways_out(struct emission *e, struct jit_trace *trace)
     for (unsigned i = 0; i < e->exits && !a->full; i++) {
         x_patch(e->exit[i].from, a->p);
         set_step(e, e->exit[i].step);
-        emit_leave(e, &e->exit[i].flags);
+        emit_leave_other_way(e, &e->exit[i].flags);
     }
     for (unsigned i = 0; i < t->colds && !a->full; i++) {
         const struct cold *c = &t->cold[i];
@@ -494,7 +507,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     trace->bytes = (u32)(a->p - path);
     j->stats.host_bytes += trace->bytes;
     j->next = a->p;
-    x_patch(from->site[p->link->side], path);
+    jit_set_site(from, p->link->side, path);
     return MADE;
 }
 
@@ -538,7 +551,7 @@ void jit_trace_drop(struct jit *j, struct jit_trace *trace)
     struct jit_link *l = trace->link;
     if (!l)
         return;
-    x_patch(l->from->site[l->side], l->from->path[l->side]);
+    jit_set_site(l->from, l->side, l->from->path[l->side]);
     l->trace = NULL;
     l->heat = HEAT_AGAIN;
     for (unsigned i = 0; i < trace->count; i++)

@@ -77,8 +77,9 @@ void jit_emit_colds(struct tr *t)
         }
         if (a->full)
             return;
-        x_patch(c->from, exits[c->idx]);
-        t->jb->unlinked[c->from == t->jb->site[1]] = exits[c->idx];
+        unsigned side = c->from == t->jb->site[1];
+        t->jb->unlinked[side] = exits[c->idx];
+        jit_set_site(t->jb, side, exits[c->idx]);
     }
 }
 
