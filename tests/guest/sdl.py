@@ -63,6 +63,16 @@ def picture(window):
     return read_xwd("Xvfb_screen0", *(int(place[k]) for k in ("X", "Y", "WIDTH", "HEIGHT")))
 
 
+def still_picture(window):
+    """The picture when it has not changed for a second: what the guest wrote has reached the window."""
+    shot = picture(window)
+    while True:
+        time.sleep(1)
+        before, shot = shot, picture(window)
+        if not difference(before, shot):
+            return shot
+
+
 def top(picture):
     return picture[0], picture[1][:16]
 
@@ -110,14 +120,12 @@ def look(program):
     keys("the keys that release it", "1d 38 9d b8", "ctrl+alt+g")
 
     xdotool("mousemove", "0", "0")  # the server draws its pointer into the picture
-    time.sleep(0.3)  # the last characters reach the window
-    plain = picture(window)
+    plain = still_picture(window)
     keys("the keys that show numbers", "1d e0 1d 9d e0 9d", "Control_R+F12")
     wait_for("numbers over the first line", lambda: difference(top(plain), top(picture(window))))
     keys("the keys that hide them", "1d e0 1d 9d e0 9d", "Control_R+F12")
     wait_for("first line", lambda: not difference(top(plain), top(picture(window))))
-    time.sleep(0.3)
-    shot = picture(window)
+    shot = still_picture(window)
     close(window)
     if program.wait(PATIENCE):
         sys.exit("exit code %d" % program.returncode)

@@ -9,7 +9,7 @@ done
 "$program" help 2>&1 | grep -q '^ *-display' || fail "no -display in the help"
 cp "$1" disk.img
 python3 "$source/tests/guest/sdl.py" "$program" -m 32 -fda disk.img -display sdl -name typed \
-    -debugcon file:console -serial null -screendump screen.png -timeout 100 2>errors
+    -debugcon file:console -serial null -screendump screen.png -timeout 200 2>errors
 code=$?
 grep -q 'built without SDL' errors && { echo "no SDL"; exit 77; }
 expect_code 0

@@ -19,7 +19,7 @@ chmod 755 rd/job rd/sound32
 (cd rd && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1; } >initrd
 run -m 128 -accel "$1" -kernel "$guests/vmlinuz-i386" -initrd initrd -display none \
     -append "console=ttyS0 panic=-1 plx.cmd=/job" -audiodev wav,id=a0,path=sound.wav \
-    -device AC97,audiodev=a0 -timeout 200
+    -device AC97,audiodev=a0 -icount -timeout 200
 expect_code 0
 expect 'Intel 82801AA-ICH'
 expect 'sound32: played'

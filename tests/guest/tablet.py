@@ -50,8 +50,12 @@ with subprocess.Popen(sys.argv[1:] + ["-vnc", ":0,to=999"], stderr=open("vnc.err
         wait_for("tablet", lambda: re.search(r"^reading event\d", text("console"), re.M))
         if "Vendor=0627 Product=0001" not in text("console"):
             sys.exit("another tablet")
-        time.sleep(1)  # until the file is open
         client = Client(Plain((found.group(1), int(found.group(2)))))
+        for x in range(PATIENCE):  # until the file is open
+            client.pointer(0, x, 0)
+            time.sleep(1)
+            if events():
+                break
         place(client, 100, 50)
         place(client, client.width - 1, client.height - 1)
         place(client, 1, 2)

@@ -135,10 +135,16 @@ def mean_error(a, b):
     return error / (3 * a[0] * len(a[1]))
 
 
-def current_picture(client):
-    time.sleep(0.3)  # the last characters are drawn
+def still_picture(client):
+    """The picture when it has not changed for a second: what the guest wrote is drawn."""
     client.update(0)
-    return client.picture()
+    shot = client.picture()
+    while True:
+        time.sleep(1)
+        client.update(0)
+        before, shot = shot, client.picture()
+        if not difference(before, shot):
+            return shot
 
 
 def open_server():
@@ -150,7 +156,7 @@ def open_server():
         see_changes(client)
         plain, web = Client(Plain(machine.address)), Client(WebSocket(machine.address))
         keys("a key by WebSocket", web, tap(0xFF52), "e0 48 e0 c8")
-        shots = {"TCP": current_picture(plain), "WebSocket": current_picture(web)}
+        shots = {"TCP": still_picture(plain), "WebSocket": still_picture(web)}
         photo = snapshot(machine.address)
         plain.close()
         machine.end()
