@@ -300,6 +300,61 @@ static bool parse_guest(struct config *c, const struct options *o, struct err *e
     return true;
 }
 
+struct action_name {
+    const char *name;
+    enum vm_action action;
+};
+static const struct action_name panic_actions[] = {{"shutdown", VM_ACTION_POWEROFF},
+                                                   {"exit-failure", VM_ACTION_FAIL},
+                                                   {"none", VM_ACTION_NONE},
+                                                   {NULL, VM_ACTION_NONE}};
+static const struct action_name watchdog_actions[] = {{"reset", VM_ACTION_RESET},
+                                                      {"shutdown", VM_ACTION_SHUTDOWN},
+                                                      {"poweroff", VM_ACTION_POWEROFF},
+                                                      {"inject-nmi", VM_ACTION_NMI},
+                                                      {"none", VM_ACTION_NONE},
+                                                      {NULL, VM_ACTION_NONE}};
+
+static bool find_action(const struct action_name *names, const char *event, const char *name,
+                        enum vm_action *action, struct err *e)
+{
+    for (; names->name; names++)
+        if (!strcmp(names->name, name)) {
+            *action = names->action;
+            return true;
+        }
+    err_usage(e, "-action: '%s' does not follow %s", name, event);
+    return err_hint(e, "panic=shutdown|exit-failure|none, "
+                       "watchdog=reset|shutdown|poweroff|inject-nmi|none");
+}
+
+static bool parse_action_item(struct config *c, const char *item, struct err *e)
+{
+    if (!strncmp(item, "panic=", 6))
+        return find_action(panic_actions, "a panic", item + 6, &c->vm.on_panic, e);
+    if (!strncmp(item, "watchdog=", 9))
+        return find_action(watchdog_actions, "the watchdog", item + 9, &c->vm.on_watchdog, e);
+    err_usage(e, "-action: '%s' is not understood", item);
+    return err_hint(e, "-action panic=exit-failure,watchdog=poweroff");
+}
+
+static bool parse_actions(struct config *c, const struct options *o, struct err *e)
+{
+    const char *text = o->value[OPT_ACTION], *watchdog = o->value[OPT_WATCHDOG_ACTION];
+    char *copy = strdup(text ? text : ""), *rest = copy, *item;
+    bool ok = copy != NULL;
+
+    c->vm.on_panic = VM_ACTION_POWEROFF;
+    c->vm.on_watchdog = VM_ACTION_RESET;
+    while (ok && (item = strsep(&rest, ",")))
+        ok = !*item || parse_action_item(c, item, e);
+    if (!copy)
+        err_host(e, "out of memory");
+    free(copy);
+    return ok && (!watchdog || find_action(watchdog_actions, "the watchdog", watchdog,
+                                           &c->vm.on_watchdog, e));
+}
+
 static bool parse_time(struct config *c, const struct options *o, struct err *e)
 {
     const char *until = o->value[OPT_UNTIL];
@@ -501,7 +556,8 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
 {
     *c = (struct config){0};
     if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
-        !parse_resources(c, o, e) || !parse_guest(c, o, e) || !parse_time(c, o, e) ||
+        !parse_resources(c, o, e) || !parse_guest(c, o, e) || !parse_actions(c, o, e) ||
+        !parse_time(c, o, e) ||
         !parse_streams(c, o, e) || !parse_debugging(c, o, e) || !parse_stats(c, o, e) ||
         !parse_traces(o, e))
         return false;

@@ -67,6 +67,55 @@ static void request_exit(void *opaque, unsigned n, bool level)
     b->attention(b->opaque);
 }
 
+static void say(const struct board *b, const char *text)
+{
+    struct err e = {0};
+    err_usage(&e, "%s", text);
+    if (b->vm->report)
+        b->vm->report(&e);
+}
+
+static void act(struct board *b, enum vm_action action)
+{
+    b->requests.reset |= action == VM_ACTION_RESET;
+    b->requests.poweroff |= action == VM_ACTION_POWEROFF;
+    b->requests.exit |= action == VM_ACTION_FAIL;
+    b->requests.exit_value = 0;
+    for (unsigned n = 0; action == VM_ACTION_NMI && n < b->cpus; n++)
+        cpu_request(b->cpu[n].cpu, REQ_NMI);
+    if (action == VM_ACTION_SHUTDOWN && !acpi_pm_power_button(b->acpi_pm))
+        say(b, "the guest has no use for its power button");
+    b->attention(b->opaque);
+}
+
+static void panicked(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    if (!level)
+        return;
+    say(b, "the guest says that it panicked");
+    act(b, b->vm->on_panic);
+}
+
+static void crash_loaded(void *opaque, unsigned n, bool level)
+{
+    const struct board *b = opaque;
+    (void)n;
+    if (level)
+        say(b, "the guest says that it panicked, and that its crash kernel runs now");
+}
+
+static void watchdog_expired(void *opaque, unsigned n, bool level)
+{
+    struct board *b = opaque;
+    (void)n;
+    if (!level)
+        return;
+    say(b, "the watchdog expired: the guest did not feed it");
+    act(b, b->vm->on_watchdog);
+}
+
 /* The slice that runs was cut for the deadline that was the first when it began. */
 static void end_slice(void *opaque)
 {
@@ -214,7 +263,7 @@ static bool add_chips(struct board *b, const struct board_config *c, struct err 
            (b->speaker = add(b, &speaker_class, NULL, e)) && (b->rtc = add(b, &rtc_class, rtc_props, e)) &&
            (b->hpet = add(b, &hpet_class, NULL, e)) && (b->uart = add(b, &uart_class, NULL, e)) &&
            (b->ps2 = add(b, &ps2_class, NULL, e)) && (b->port92 = add(b, &port92_class, NULL, e)) &&
-           (b->debugcon = add(b, &debugcon_class, NULL, e)) &&
+           (b->debugcon = add(b, &debugcon_class, NULL, e)) && add(b, &postcode_class, NULL, e) &&
            (b->fwcfg = add(b, &fwcfg_class, NULL, e));
 }
 
@@ -368,6 +417,12 @@ static bool add_user_device(struct board *b, const struct dev_class *cls, const 
         return false;
     if (cls == &debugexit_class)
         irq_connect(&((struct debugexit *)(void *)d)->exit, request_exit, b, 0);
+    if (cls == &pvpanic_class) {
+        irq_connect(&((struct pvpanic *)(void *)d)->panicked, panicked, b, 0);
+        irq_connect(&((struct pvpanic *)(void *)d)->crash_loaded, crash_loaded, b, 0);
+    }
+    if (cls == &i6300esb_class)
+        irq_connect(&((struct i6300esb *)(void *)d)->expired, watchdog_expired, b, 0);
     if (cls == &virtio_serial_class) /* ports that follow are its */
         b->env.vserial = (struct virtio_serial *)(void *)d;
     if (cls == &testdev_class)
@@ -392,6 +447,7 @@ bool board_create(struct board *b, const struct board_config *c, struct err *e)
 {
     memset(b, 0, sizeof *b);
     b->cpus = c->cpus;
+    b->vm = c->vm;
     for (unsigned n = 0; n < c->cpus; n++) {
         b->cpu[n] = (struct board_cpu){.board = b, .cpu = c->cpu[n]};
         irq_connect(&b->cpu_intr[n].out, set_cpu_intr, b, n);

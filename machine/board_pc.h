@@ -19,6 +19,7 @@
 #include "devices/fwcfg.h"
 #include "devices/hpet.h"
 #include "devices/i440fx.h"
+#include "devices/i6300esb.h"
 #include "devices/i8237.h"
 #include "devices/ide.h"
 #include "devices/ioapic.h"
@@ -30,7 +31,9 @@
 #include "devices/piix3.h"
 #include "devices/pit.h"
 #include "devices/port92.h"
+#include "devices/postcode.h"
 #include "devices/ps2.h"
+#include "devices/pvpanic.h"
 #include "devices/rtc.h"
 #include "devices/speaker.h"
 #include "devices/testdev.h"
@@ -112,6 +115,7 @@ struct board {
     struct irqline isa[ISA_LINES];
     struct irqline a20;
     struct irq ferr; /* FERR# of the CPU, IRQ 13 */
+    const struct vm_config *vm;
     struct board_requests requests;
     /* `requests` changed, or the first deadline did. */
     void (*attention)(void *opaque);

@@ -41,6 +41,16 @@ struct vm_drive {
     bool keep_discarded;
 };
 
+/* What follows when the watchdog expires or the guest says that it panicked. */
+enum vm_action {
+    VM_ACTION_NONE,
+    VM_ACTION_RESET,
+    VM_ACTION_SHUTDOWN, /* the ACPI power button; of a guest that panicked: the end */
+    VM_ACTION_POWEROFF,
+    VM_ACTION_FAIL,     /* the end, with exit code 1 */
+    VM_ACTION_NMI,      /* to all CPUs */
+};
+
 /* All strings are owned by the caller and outlive the VM. */
 struct vm_config {
     u64 ram_bytes;         /* multiple of 1 MiB, 1 MiB to 1 TiB */
@@ -61,6 +71,7 @@ struct vm_config {
     bool icount;                /* deterministic virtual time */
     u64 seed;                   /* of RNGs, with icount */
     bool no_reboot;             /* a reset request stops the machine */
+    enum vm_action on_panic, on_watchdog;
     struct chardev *serial;     /* COM1; may be NULL */
     struct chardev *debugcon;   /* port 0xE9; may be NULL */
     struct chardev *xen_console; /* of the personality; may be NULL */
