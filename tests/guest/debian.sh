@@ -68,7 +68,7 @@ log_in() {
         say root
         sleep 5
     done
-    seen=$(wc -c <console)
+    wait_for 'root@guest:~# '
 }
 log_in
 say 'apt-get update -q && apt-get install -qy greeting; sync'
@@ -84,7 +84,8 @@ wait_for 'root@guest:~# '
 say poweroff
 hear
 expect_code 0
-tr -d '\r' <console | grep '^COMPLAINT' && fail "the kernel complains"
+# There are neither AMD's performance counters here nor an SMBus.
+tr -d '\r' <console | grep '^COMPLAINT' | grep -vE 'perfctr msr|SMBus base address' && fail "the kernel complains"
 grep -qE 'Oops|BUG:|Call Trace|soft lockup|I/O error' console && fail "the kernel complains"
 take_partition disk.raw part.raw
 e2fsck -fn part.raw >fsck 2>&1 || { cat fsck; fail e2fsck; }

@@ -67,13 +67,14 @@ talk() {
 
 wait_for() {
     n=0
-    until tail -c +$((seen + 1)) console | grep -qe "$1"; do
+    until found=$(tail -c +$((seen + 1)) console | grep -abom1 -e "$1"); do
         kill -0 $pid 2>/dev/null || fail "it ended before: $1"
         n=$((n + 1))
         [ $n -lt "${patience:-2800}" ] || fail "never seen: $1"
         sleep 0.1
     done
-    seen=$(wc -c <console)
+    found=$(echo "$found" | head -n 1) # OFFSET:TEXT
+    seen=$((seen + ${found%%:*} + $(printf %s "${found#*:}" | wc -c)))
 }
 
 say() { printf '%s\n' "$*" >&3; }
