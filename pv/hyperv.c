@@ -407,7 +407,8 @@ static void hv_enter(struct pv *pv, struct cpu *cpu)
 
     v->inside = true;
     hv_vpset_enter(v);
-    hv_time_enter(v);
+    if (pv_has(pv, HV_F_RUNTIME)) /* it asks the host for the time */
+        hv_time_enter(v);
 }
 
 static void hv_leave(struct pv *pv, struct cpu *cpu, bool halted)
@@ -415,7 +416,8 @@ static void hv_leave(struct pv *pv, struct cpu *cpu, bool halted)
     struct hv_vcpu *v = hv_vcpu_of(hv_of(pv), cpu);
 
     (void)halted;
-    hv_time_leave(v);
+    if (pv_has(pv, HV_F_RUNTIME))
+        hv_time_leave(v);
     v->inside = false;
 }
 
