@@ -260,7 +260,9 @@ static void exits_figure(struct report_text *t, const struct comparison *cmp)
     }
     report_printf(t, "</svg></div>\n<p>");
     for (unsigned k = 0; k <= n; k++)
-        report_printf(t, "<svg width=\"14\" height=\"12\"><rect width=\"12\" height=\"12\" fill=\"%s\"/></svg>%s &ensp; ",
+        report_printf(t,
+                      "<svg width=\"14\" height=\"12\"><rect width=\"12\" height=\"12\" fill=\"%s\"/>"
+                      "</svg>%s &ensp; ",
                       colours[k < n ? k : STACKED_CLASSES], k < n ? stat_name(classes[k]) : "others");
     report_printf(t, "</p>\n</section>\n");
 }

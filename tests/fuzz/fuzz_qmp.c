@@ -1,5 +1,5 @@
-#define _GNU_SOURCE /* memmem */
 /* fuzz_qmp.c: QMP's messages on a machine that never runs: as they come, and behind a negotiation. */
+#define _GNU_SOURCE /* memmem */
 #include "frontends/debugger.h"
 #include "frontends/monitor.h"
 #include "frontends/qmp.h"

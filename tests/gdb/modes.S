@@ -107,7 +107,7 @@ function:
     mov $0x77, %eax
     xor %edx, %edx
     wrmsr
-    out %al, $0x80
+    out %al, $0xe4
     fninit
     fldpi
     mov $0x3ff0000000000000, %rax
