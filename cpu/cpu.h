@@ -359,6 +359,8 @@ struct cpu {
     bool delivering;   /* an exception or interrupt is being delivered: the next one doubles */
     bool single_rf;    /* EFLAGS.RF when the running single instruction began */
     bool triple_fault; /* a fault while delivering #DF */
+    unsigned faults;   /* delivered since an instruction was executed ... */
+    s64 faults_left;   /* ... when so much of the slice was left */
     bool tf_skip;      /* the instruction entered a handler: no single-step trap after it */
     struct pending_excp excp;
     struct fault_record fault_chain[3];

@@ -200,6 +200,22 @@ static void unnudge(struct cpu *cpu)
     cpu->nudged = 0;
 }
 
+/* Faults of the first instruction of their own handler use nothing of the slice up, and would never let
+ * anybody look whether the machine shall stop. */
+#define FAULTS_IN_PLACE 10000u
+
+static bool is_stuck(struct cpu *cpu)
+{
+    if (cpu->faults_left != cpu->left) {
+        cpu->faults_left = cpu->left;
+        cpu->faults = 0;
+    }
+    if (++cpu->faults < FAULTS_IN_PLACE)
+        return false;
+    cpu->faults = 0;
+    return true;
+}
+
 /* What an instruction raised. False: cpu_run returns *why. */
 static bool deliver_fault(struct cpu *cpu, enum cpu_stop *why)
 {
@@ -216,7 +232,10 @@ static bool deliver_fault(struct cpu *cpu, enum cpu_stop *why)
     if (!excp_deliver(cpu))
         return false;
     *why = STOP_STEPPED;
-    return !(cpu->stepping & STEP_ONE);
+    if (cpu->stepping & STEP_ONE)
+        return false;
+    *why = STOP_BUDGET;
+    return !is_stuck(cpu);
 }
 
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)

@@ -30,6 +30,7 @@
 #define HYPERCALL_IRET 23u
 
 #define UNPLUG_IDE_DISKS BIT(0)
+#define MULTICALL_MAX 256u /* Linux makes 32 at most; Xen would interrupt a longer list and go on */
 
 static const struct pv_feature features[] = {
     [XEN_F_PVCLOCK] = {
@@ -193,6 +194,8 @@ static u64 xen_hc_multicall(struct pv *pv, struct cpu *cpu, const u64 arg[4])
     struct xen_caller c = {xen_of(pv), cpu, cpu_in_code64(cpu)};
     u32 word = c.wide ? 8 : 4;
 
+    if ((u32)arg[1] > MULTICALL_MAX)
+        return XEN_ERROR(XEN_EINVAL);
     for (u32 i = 0; i < (u32)arg[1]; i++) {
         u64 va = arg[0] + (u64)i * 8 * word, call[4], nr;
         u8 a[64];

@@ -65,7 +65,10 @@ enum {
 #define XENFEAT_hvm_callback_vector BIT(8)
 #define XENFEAT_not_direct_mapped BIT(16)
 
-#define EXTENTS_MAX 65536u /* of one call: the caller asks again for the rest */
+/* Of one call, under the lock of the devices: Xen would begin it again in between. Of extents the caller
+ * asks again for the rest. */
+#define EXTENTS_MAX 512u
+#define BATCH_MAX 512u
 
 static bool is_own_domain(u32 domain)
 {
@@ -130,6 +133,8 @@ static u64 op_add_batch(struct xen_caller *c, u64 va)
     if (!is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     size = ld_le16(a + 4);
+    if (size > BATCH_MAX)
+        return XEN_ERROR(XEN_EINVAL);
     for (u32 i = 0; i < size; i++) {
         if (!xen_copy_in(c, xen_word(c, a + 8) + i * word, index, word) ||
             !xen_copy_in(c, xen_word(c, a + 8 + word) + i * word, gfn, word))
