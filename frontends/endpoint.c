@@ -44,7 +44,7 @@ static bool listen_tcp(struct endpoint *p, const char *spec, const char *address
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
     int one = 1;
-    u16 port;
+    u16 port = 0;
 
     if (!parse_tcp(spec, address, &port, e))
         return false;
