@@ -35,7 +35,7 @@ hyperv)
         expect 'Hyper-V: Using enlightened APIC'
         expect 'Hyper-V: Using IPI hypercalls'
         expect 'Hyper-V: PV spinlocks enabled'
-        expect_used vapic lazy-eoi
+        expect_used lazy-eoi # so well that, on one CPU, the EOI register may stay unused
     fi
     expect_used hypercall vp-index ref-tsc frequencies stimer stimer-direct
     ;;
