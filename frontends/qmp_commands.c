@@ -10,6 +10,7 @@
 #include "cpu/model.h"
 #include "devices/device.h"
 #include "devices/pci.h"
+#include "devices/virtio_balloon.h"
 #include "frontends/report.h"
 
 #include <stdio.h>
@@ -494,8 +495,11 @@ cJSON *qmp_device_del(struct qmp *q, const cJSON *args, const char **class, stru
     return NULL;
 }
 
-static cJSON *no_balloon(const char **class, struct err *e)
+static struct virtio_balloon *find_balloon(const struct qmp *q, const char **class, struct err *e)
 {
+    for (struct dev *d = vm_devices(q->vm); d; d = d->next)
+        if (d->cls == &virtio_balloon_class)
+            return (struct virtio_balloon *)(void *)d;
     *class = "DeviceNotActive";
     err_usage(e, "No balloon device has been activated");
     return NULL;
@@ -503,14 +507,29 @@ static cJSON *no_balloon(const char **class, struct err *e)
 
 cJSON *qmp_query_balloon(struct qmp *q, const cJSON *args, const char **class, struct err *e)
 {
-    (void)q, (void)args;
-    return no_balloon(class, e);
+    const struct virtio_balloon *b = find_balloon(q, class, e);
+    cJSON *o = b ? cJSON_CreateObject() : NULL;
+
+    (void)args;
+    if (b)
+        cJSON_AddNumberToObject(o, "actual",
+                                (double)(vm_phys(q->vm)->ram_bytes - (u64)b->actual * PAGE_SIZE));
+    return o;
 }
 
 cJSON *qmp_balloon(struct qmp *q, const cJSON *args, const char **class, struct err *e)
 {
-    (void)q, (void)args;
-    return no_balloon(class, e);
+    struct virtio_balloon *b = find_balloon(q, class, e);
+    double bytes = qmp_number(args, "value", 0);
+
+    if (!b)
+        return NULL;
+    if (bytes < 1 || bytes > 1e18) {
+        err_usage(e, "Parameter 'target' expects a size");
+        return NULL;
+    }
+    virtio_balloon_set_target(b, (u64)bytes);
+    return nothing(true);
 }
 
 /* ---- display and input ----------------------------------------------------------------------- */

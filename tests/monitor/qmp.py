@@ -120,7 +120,12 @@ try:
     c.fails('DeviceNotFound', 'none', 'eject', device='none')
     c.fails('GenericError', 'no such file', 'blockdev-change-medium', device='ide1-cd0', filename='/none')
     c.fails('GenericError', 'hotplugging', 'device_add', driver='e1000', id='n')
-    c.fails('DeviceNotActive', 'balloon', 'query-balloon')
+    if 'virtio-balloon-pci' in options:
+        assert c.get('query-balloon') == {'actual': 32 << 20}
+        c.get('balloon', value=16 << 20)
+        c.fails('GenericError', 'expects a size', 'balloon', value=-1)
+    else:
+        c.fails('DeviceNotActive', 'balloon', 'query-balloon')
     c.socket.sendall(b'{"execute": "stop" ,}\n[1]\nword\n{"execute": 5}{"execute":"stop","other":1}')
     for text in 'parse error', 'must be a JSON object', 'parse error', "lacks member 'execute'", "'other' is unexpected":
         assert text in c.read()['error']['desc'], text
