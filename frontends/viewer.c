@@ -3,6 +3,7 @@
 #include "frontends/viewer.h"
 
 #include "base/host.h"
+#include "frontends/signals.h"
 #include "machine/vm.h"
 
 #include <errno.h>
@@ -173,8 +174,10 @@ static bool tell(struct viewer *v, const struct viewer_event *ev)
 
 static void feed(struct viewer *v)
 {
-    if (v->quit || (v->powerdown && !vm_powerdown(v->vm)))
+    if (v->quit || (v->powerdown && !vm_powerdown(v->vm))) {
+        signals_quit(NULL); /* that it is the end, and not a debugger's stop */
         vm_stop(v->vm);
+    }
     v->powerdown = false;
     if (v->overrun && release_all(v))
         v->overrun = false;
