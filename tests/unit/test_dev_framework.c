@@ -289,7 +289,8 @@ START_TEST(cut_and_damaged_states_never_harm)
     u8 *state = save(d, &len);
     struct err e = {0};
 
-    for (size_t cut = 0; cut < len; cut++)
+    /* Every place of a small state; a large one repeats itself (AHCI: six ports). */
+    for (size_t cut = 0; cut < len; cut += cut < 1024 ? 1 : 61)
         ck_assert_msg(!dev_load(d, state, cut, &e), "%s: %zu of %zu bytes", cls->name, cut, len);
     rng_seed(&r, 7);
     for (unsigned i = 0; len && i < 300; i++) {
