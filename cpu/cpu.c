@@ -296,6 +296,11 @@ u64 cpu_tsc(struct cpu *cpu)
     return (u64)((u128)ns * cpu->tsc_khz / 1000000) + (u64)cpu->tsc_offset;
 }
 
+u64 cpu_ns_at_tsc(const struct cpu *cpu, u64 tsc)
+{
+    return (u64)((u128)(tsc - (u64)cpu->tsc_offset) * 1000000 / cpu->tsc_khz);
+}
+
 /* Ticks are nanoseconds where it is used. Between threads the greatest time handed out has to be
  * looked at, and with CR4.TSD the privilege. */
 void cpu_pace_tsc(struct cpu *cpu)

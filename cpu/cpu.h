@@ -478,6 +478,9 @@ u32 cpu_get_eflags(const struct cpu *cpu);
 /* Sets all of EFLAGS without any checks; calls cpu_update_mode when needed. */
 void cpu_set_eflags(struct cpu *cpu, u32 value);
 u64 cpu_tsc(struct cpu *cpu);
+/* Virtual time in ns at a TSC value: the inverse of cpu_tsc, which a second look at a clock that
+ * runs on would not be. */
+u64 cpu_ns_at_tsc(const struct cpu *cpu, u64 tsc);
 /* Renews tsc_pace, where there is such a line; cpu_stop_pace: what it was made from changes. */
 void cpu_pace_tsc(struct cpu *cpu);
 static inline void cpu_stop_pace(struct cpu *cpu)

@@ -20,20 +20,13 @@
 #define CLOCK_PAIRING_WALL 0
 #define CLOCK_PAIRING_BYTES 64u
 
-/* Virtual time at a TSC value: the inverse of cpu_tsc, which a second look at a clock that runs on
- * would not be. */
-static u64 ns_at_tsc(const struct cpu *cpu, u64 tsc)
-{
-    return (u64)((u128)(tsc - (u64)cpu->tsc_offset) * 1000000 / cpu->tsc_khz);
-}
-
 static void write_page(struct kvm_vcpu *v)
 {
     struct pv_kvm *k = v->k;
     struct cpu *cpu = kvm_cpu(v);
     struct pvclock_time t = { .tsc = cpu_tsc(cpu) };
 
-    t.system_ns = ns_at_tsc(cpu, t.tsc);
+    t.system_ns = cpu_ns_at_tsc(cpu, t.tsc);
     pvclock_scale(cpu->tsc_khz, &t.mul, &t.shift);
     if (pv_has(&k->pv, KVM_F_CLOCK_STABLE))
         t.flags = PVCLOCK_TSC_STABLE;
@@ -89,7 +82,7 @@ u64 kvm_hc_clock_pairing(struct pv *pv, struct cpu *cpu, const u64 arg[4])
     if (arg[1] != CLOCK_PAIRING_WALL)
         return KVM_ERROR(KVM_EOPNOTSUPP);
     tsc = cpu_tsc(cpu);
-    wall = pv->env.wall_base_ns + ns_at_tsc(cpu, tsc);
+    wall = pv->env.wall_base_ns + cpu_ns_at_tsc(cpu, tsc);
     st_le64(pair, wall / NS_PER_SEC);
     st_le64(pair + 8, wall % NS_PER_SEC);
     st_le64(pair + 16, tsc);

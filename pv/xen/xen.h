@@ -18,6 +18,11 @@
 #define XEN_BACKEND_DOMAIN 0u
 #define DOMID_SELF 0x7ff0u
 
+static inline bool xen_is_own_domain(u32 domain)
+{
+    return domain == DOMID_SELF || domain == XEN_GUEST_DOMAIN;
+}
+
 /* Results: negative errno values of Xen's own list (errno.h). */
 #define XEN_ERROR(n) ((u64)-(s64)(n))
 enum {

@@ -277,11 +277,6 @@ static void notify_other_end(struct pv_xen *x, u32 port)
 
 /* ---- the hypercall --------------------------------------------------------------------------- */
 
-static bool is_own_domain(u32 domain)
-{
-    return domain == DOMID_SELF || domain == XEN_GUEST_DOMAIN;
-}
-
 static u64 give_port(struct xen_caller *c, u64 va, u32 port)
 {
     if (!port)
@@ -297,12 +292,12 @@ static u64 op_alloc_unbound(struct xen_caller *c, u64 va, const u8 *a)
 {
     u32 port;
 
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_EPERM);
     port = take_port(c->x, PORT_UNBOUND, 0);
     if (port)
         c->x->port[port].peer_domain =
-            is_own_domain(ld_le16(a + 2)) ? XEN_GUEST_DOMAIN : ld_le16(a + 2);
+            xen_is_own_domain(ld_le16(a + 2)) ? XEN_GUEST_DOMAIN : ld_le16(a + 2);
     return give_port(c, va + 4, port);
 }
 
@@ -314,7 +309,7 @@ static u64 op_bind_interdomain(struct xen_caller *c, u64 va, const u8 *a)
     u32 remote = ld_le32(a + 4), port;
     u64 r;
 
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     if (!is_open(x, remote) || x->port[remote].state != PORT_UNBOUND ||
         x->port[remote].peer_domain != XEN_GUEST_DOMAIN)
@@ -392,7 +387,7 @@ static u64 op_status(struct xen_caller *c, u64 va, u8 *a)
     u32 port = ld_le32(a + 4);
     const struct xen_port *p = &c->x->port[port < XEN_PORTS ? port : 0];
 
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     if (port >= XEN_PORTS)
         return XEN_ERROR(XEN_EINVAL);
@@ -443,7 +438,7 @@ static u64 op_unmask(struct xen_caller *c, const u8 *a)
 
 static u64 op_reset(struct xen_caller *c, const u8 *a)
 {
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_EPERM);
     for (u32 i = 1; i < XEN_PORTS; i++)
         if (c->x->port[i].state != PORT_FREE)

@@ -88,11 +88,6 @@ void xen_grant_put(struct pv_xen *x, u32 ref, bool write)
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-static bool is_own_domain(u32 domain)
-{
-    return domain == DOMID_SELF || domain == XEN_GUEST_DOMAIN;
-}
-
 /* struct gnttab_setup_table: dom u16, nr_frames u32; out status s16; frame_list, a pointer. The
  * guest of a translated domain places the frames itself and reads nothing from the list. */
 static u64 op_setup_table(struct xen_caller *c, u64 va)
@@ -104,7 +99,7 @@ static u64 op_setup_table(struct xen_caller *c, u64 va)
     if (!xen_copy_in(c, va, a, c->wide ? 24 : 16))
         return XEN_ERROR(XEN_EFAULT);
     frames = ld_le32(a + 4);
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         status = GNTST_bad_domain;
     else if (frames > XEN_GRANT_FRAMES)
         status = GNTST_general_error;
@@ -129,7 +124,7 @@ static u64 op_query_size(struct xen_caller *c, u64 va)
 
     if (!xen_copy_in(c, va, a, sizeof a))
         return XEN_ERROR(XEN_EFAULT);
-    own = is_own_domain(ld_le16(a));
+    own = xen_is_own_domain(ld_le16(a));
     st_le32(a + 4, own ? c->x->grant_frames : 0);
     st_le32(a + 8, own ? XEN_GRANT_FRAMES : 0);
     st_le16(a + 12, (u16)(own ? GNTST_okay : GNTST_bad_domain));
@@ -154,7 +149,7 @@ static u64 op_get_version(struct xen_caller *c, u64 va)
 
     if (!xen_copy_in(c, va, a, sizeof a))
         return XEN_ERROR(XEN_EFAULT);
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     st_le32(a + 4, 1);
     return xen_copy_out(c, va, a, sizeof a) ? 0 : XEN_ERROR(XEN_EFAULT);

@@ -70,11 +70,6 @@ enum {
 #define EXTENTS_MAX 512u
 #define BATCH_MAX 512u
 
-static bool is_own_domain(u32 domain)
-{
-    return domain == DOMID_SELF || domain == XEN_GUEST_DOMAIN;
-}
-
 /* ---- where pages are ------------------------------------------------------------------------- */
 
 /* The guest's width decides how shared_info is laid out: that of the call that places it. */
@@ -116,7 +111,7 @@ static u64 op_add_to_physmap(struct xen_caller *c, u64 va)
 
     if (!xen_copy_in(c, va, a, 8 + 2 * word))
         return XEN_ERROR(XEN_EFAULT);
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     return place(c, ld_le32(a + 4), xen_word(c, a + 8), xen_word(c, a + 8 + word));
 }
@@ -130,7 +125,7 @@ static u64 op_add_batch(struct xen_caller *c, u64 va)
 
     if (!xen_copy_in(c, va, a, 8 + 3 * word))
         return XEN_ERROR(XEN_EFAULT);
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     size = ld_le16(a + 4);
     if (size > BATCH_MAX)
@@ -156,7 +151,7 @@ static u64 op_remove(struct xen_caller *c, u64 va)
 
     if (!xen_copy_in(c, va, a, 2 * word))
         return XEN_ERROR(XEN_EFAULT);
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     gpa = xen_word(c, a + word) * XEN_PAGE;
     if (x->shared_info.placed && x->shared_info.gpa == gpa) {
@@ -182,7 +177,7 @@ static u64 op_reservation(struct xen_caller *c, u64 va, bool give_back)
 
     if (!xen_copy_in(c, va, a, 2 * word + 12))
         return XEN_ERROR(XEN_EFAULT);
-    if (!is_own_domain(ld_le16(a + 2 * word + 8)))
+    if (!xen_is_own_domain(ld_le16(a + 2 * word + 8)))
         return XEN_ERROR(XEN_ESRCH);
     if (ld_le32(a + 2 * word))
         return 0; /* single pages only */
@@ -300,7 +295,7 @@ static u64 op_param(struct xen_caller *c, u64 va, bool set)
     if (!xen_copy_in(c, va, a, sizeof a))
         return XEN_ERROR(XEN_EFAULT);
     index = ld_le32(a + 4);
-    if (!is_own_domain(ld_le16(a)))
+    if (!xen_is_own_domain(ld_le16(a)))
         return XEN_ERROR(XEN_ESRCH);
     if (index >= ARRAY_SIZE(c->x->hvm_param))
         return XEN_ERROR(XEN_EINVAL);

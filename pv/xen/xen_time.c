@@ -22,12 +22,6 @@ u64 xen_time_now(struct pv_xen *x)
     return clock_now_ns(x->pv.env.clock);
 }
 
-/* System time that belongs to a value of the TSC. */
-static u64 ns_at_tsc(const struct cpu *cpu, u64 tsc)
-{
-    return (u64)((u128)(tsc - (u64)cpu->tsc_offset) * 1000000 / cpu->tsc_khz);
-}
-
 static bool write_page(struct xen_vcpu *v, gpa_t gpa, const struct pvclock_time *t)
 {
     struct pv_xen *x = v->x;
@@ -50,7 +44,7 @@ void xen_time_write(struct xen_vcpu *v)
 
     if (!pv_has(&x->pv, XEN_F_PVCLOCK))
         return;
-    t.system_ns = ns_at_tsc(cpu, t.tsc);
+    t.system_ns = cpu_ns_at_tsc(cpu, t.tsc);
     pvclock_scale(cpu->tsc_khz, &t.mul, &t.shift);
     if (pv_has(&x->pv, XEN_F_CLOCK_STABLE))
         t.flags = PVCLOCK_TSC_STABLE;

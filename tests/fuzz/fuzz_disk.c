@@ -26,22 +26,6 @@
 #define FLOPPY 3u
 #define AHCI 4u
 
-struct input {
-    const u8 *data;
-    size_t left;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-    u64 v = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        v = v << 8 | (in->left ? *in->data++ : 0);
-        in->left -= in->left != 0;
-    }
-    return v;
-}
-
 struct board {
     struct phys phys;
     struct clock clock;

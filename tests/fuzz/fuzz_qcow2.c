@@ -16,22 +16,6 @@
 #define MAX_TRANSFER (128 * KIB)
 #define TABLES_END 0x40000u /* where a new image's header and tables end */
 
-struct input {
-    const u8 *data;
-    size_t left;
-};
-
-static u64 take(struct input *in, unsigned bytes)
-{
-    u64 v = 0;
-
-    for (unsigned i = 0; i < bytes; i++) {
-        v = v << 8 | (in->left ? *in->data++ : 0);
-        in->left -= in->left != 0;
-    }
-    return v;
-}
-
 /* A sound image with some data in it. */
 static void make(const char *path, struct input *in)
 {
