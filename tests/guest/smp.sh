@@ -6,10 +6,14 @@
 arch=$1 cpus=$2 pv=$3 engine=$4
 shift 4
 need "vmlinuz-$arch" "initrd-$arch.gz"
+# Linux broadcasts to "all but self" by shorthand, past KVM's hypercall, and whether a mask of some
+# CPUs comes up is chance: without shorthands each IPI to more than one CPU is a mask.
+masks=
+[ "$pv" = kvm ] && masks=no_ipi_broadcast=1
 
 run -m 512 -smp "$cpus" -accel "$engine" -pv "$pv" -stats "$@" \
     -kernel "$guests/vmlinuz-$arch" -initrd "$guests/initrd-$arch.gz" -timeout 280 \
-    -append "console=ttyS0 plx.cmd=eval \"echo cpus \$(nproc); cat /sys/devices/system/cpu/online;
+    -append "console=ttyS0 $masks plx.cmd=eval \"echo cpus \$(nproc); cat /sys/devices/system/cpu/online;
 sha256sum /bin/busybox >/1 & sha256sum /bin/busybox >/2 & sha256sum /bin/busybox >/3 &
 sha256sum /bin/busybox >/4 & wait; cat /1 /2 /3 /4 | sort -u | wc -l; cat /proc/interrupts\""
 expect_code 0
