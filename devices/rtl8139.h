@@ -37,6 +37,7 @@ extern const struct dev_class rtl8139_class;
 
 #define RTL_ISR_ROK BIT(0)
 #define RTL_ISR_TOK BIT(2)
+#define RTL_ISR_ROVW BIT(4) /* C+: RDU */
 #define RTL_ISR_LINK BIT(5)
 #define RTL_ISR_TDU BIT(7)
 #define RTL_ISR_TIMEOUT BIT(14)

@@ -4,8 +4,10 @@
  *
  * Specification: RTL8139C(L)+ data sheet 1.6, 5 (registers), 6 (C+ descriptors).
  *
- * A frame for which there is no room waits outside; since a C+ driver does not say when it gives
- * descriptors back, the chip looks again after a while.
+ * A frame for which there is no room waits outside. The chip says so (ROVW, RDU) and looks again
+ * after a while, each time: a C+ driver does not tell when it gives descriptors back, and a driver
+ * that has cleared ISR with frames still in its ring waits for the cause that the next frame of a
+ * real wire would be.
  *
  * Not implemented: early reception; the check sum of received frames is 0; the high-priority queue.
  */
@@ -396,10 +398,10 @@ bool rtl8139_receive(void *opaque, const u8 *frame, size_t len)
     if (!(s->cr & RTL_CR_RE) || kind == UNWANTED || len + CRC_BYTES > DR_SIZE)
         return true;
     TRACE(net_receive, s->pci.devfn, (unsigned)len);
-    if (!(s->cpcr & RTL_CPCR_RXENB))
-        return receive_bytes(s, frame, len, kind);
-    if (receive_descriptors(s, frame, len, kind))
+    if (s->cpcr & RTL_CPCR_RXENB ? receive_descriptors(s, frame, len, kind)
+                                 : receive_bytes(s, frame, len, kind))
         return true;
+    rtl8139_raise(s, RTL_ISR_ROVW);
     timer_set(clock, &s->retry, clock_now_ns(clock) + RETRY_NS);
     return false;
 }
