@@ -51,42 +51,71 @@ u32 model_signature(const struct cpu_model *m)
     return m->stepping | (m->model & 15u) << 4 | fam << 8 | (u32)(m->model >> 4) << 16 | ext << 20;
 }
 
+/* What of CPUID says that a gate is there; a gate may have several bits. */
+static const struct {
+    u8 gate, word;
+    u32 bit;
+} gate_bits[] = {
+    {GATE_FPU, CPUID_1_EDX, F1D_FPU},           {GATE_TSC, CPUID_1_EDX, F1D_TSC},
+    {GATE_MSR, CPUID_1_EDX, F1D_MSR},           {GATE_CX8, CPUID_1_EDX, F1D_CX8},
+    {GATE_CMOV, CPUID_1_EDX, F1D_CMOV},         {GATE_SEP, CPUID_1_EDX, F1D_SEP},
+    {GATE_MMX, CPUID_1_EDX, F1D_MMX},           {GATE_FXSR, CPUID_1_EDX, F1D_FXSR},
+    {GATE_SSE, CPUID_1_EDX, F1D_SSE},           {GATE_SSE2, CPUID_1_EDX, F1D_SSE2},
+    {GATE_SSE3, CPUID_1_ECX, F1C_SSE3},         {GATE_SSSE3, CPUID_1_ECX, F1C_SSSE3},
+    {GATE_SSE41, CPUID_1_ECX, F1C_SSE41},       {GATE_SSE42, CPUID_1_ECX, F1C_SSE42},
+    {GATE_POPCNT, CPUID_1_ECX, F1C_POPCNT},     {GATE_CX16, CPUID_1_ECX, F1C_CX16},
+    {GATE_AES, CPUID_1_ECX, F1C_AES},           {GATE_PCLMUL, CPUID_1_ECX, F1C_PCLMUL},
+    {GATE_CLMUL, CPUID_1_ECX, F1C_PCLMUL},      {GATE_MOVBE, CPUID_1_ECX, F1C_MOVBE},
+    {GATE_XSAVE, CPUID_1_ECX, F1C_XSAVE},       {GATE_XSAVEOPT, CPUID_D1_EAX, FD1_XSAVEOPT},
+    {GATE_RDRAND, CPUID_1_ECX, F1C_RDRAND},     {GATE_RDSEED, CPUID_7_EBX, F7B_RDSEED},
+    {GATE_FSGSBASE, CPUID_7_EBX, F7B_FSGSBASE}, {GATE_BMI1, CPUID_7_EBX, F7B_BMI1},
+    {GATE_BMI2, CPUID_7_EBX, F7B_BMI2},         {GATE_LZCNT, CPUID_81_ECX, F81C_LZCNT},
+    {GATE_ADX, CPUID_7_EBX, F7B_ADX},           {GATE_INVPCID, CPUID_7_EBX, F7B_INVPCID},
+    {GATE_RDTSCP, CPUID_81_EDX, F81D_RDTSCP},   {GATE_SYSCALL, CPUID_81_EDX, F81D_SYSCALL},
+    {GATE_LM, CPUID_81_EDX, F81D_LM},           {GATE_LAHF64, CPUID_81_ECX, F81C_LAHF},
+    {GATE_CLFLUSH, CPUID_1_EDX, F1D_CLFLUSH},   {GATE_CLFLUSHOPT, CPUID_7_EBX, F7B_CLFLUSHOPT},
+    {GATE_SMAP, CPUID_7_EBX, F7B_SMAP},         {GATE_PREFETCHW, CPUID_81_ECX, F81C_PREFETCHW},
+    {GATE_PREFETCHW, CPUID_81_EDX, F81D_LM},    {GATE_RDPID, CPUID_7_ECX, F7C_RDPID},
+    {GATE_SHA, CPUID_7_EBX, F7B_SHA},           {GATE_UMIP, CPUID_7_ECX, F7C_UMIP},
+    {GATE_NOPL, CPUID_1_EDX, F1D_CMOV},         {GATE_RDPMC, CPUID_1_EDX, F1D_MMX},
+    {GATE_AVX, CPUID_1_ECX, F1C_AVX},           {GATE_AVX2, CPUID_7_EBX, F7B_AVX2},
+    {GATE_FMA, CPUID_1_ECX, F1C_FMA},           {GATE_F16C, CPUID_1_ECX, F1C_F16C},
+};
+
 u64 model_gates(const struct cpu_model *m)
 {
-    static const struct {
-        u8 gate, word;
-        u32 bit;
-    } map[] = {
-        {GATE_FPU, CPUID_1_EDX, F1D_FPU},           {GATE_TSC, CPUID_1_EDX, F1D_TSC},
-        {GATE_MSR, CPUID_1_EDX, F1D_MSR},           {GATE_CX8, CPUID_1_EDX, F1D_CX8},
-        {GATE_CMOV, CPUID_1_EDX, F1D_CMOV},         {GATE_SEP, CPUID_1_EDX, F1D_SEP},
-        {GATE_MMX, CPUID_1_EDX, F1D_MMX},           {GATE_FXSR, CPUID_1_EDX, F1D_FXSR},
-        {GATE_SSE, CPUID_1_EDX, F1D_SSE},           {GATE_SSE2, CPUID_1_EDX, F1D_SSE2},
-        {GATE_SSE3, CPUID_1_ECX, F1C_SSE3},         {GATE_SSSE3, CPUID_1_ECX, F1C_SSSE3},
-        {GATE_SSE41, CPUID_1_ECX, F1C_SSE41},       {GATE_SSE42, CPUID_1_ECX, F1C_SSE42},
-        {GATE_POPCNT, CPUID_1_ECX, F1C_POPCNT},     {GATE_CX16, CPUID_1_ECX, F1C_CX16},
-        {GATE_AES, CPUID_1_ECX, F1C_AES},           {GATE_PCLMUL, CPUID_1_ECX, F1C_PCLMUL},
-        {GATE_CLMUL, CPUID_1_ECX, F1C_PCLMUL},      {GATE_MOVBE, CPUID_1_ECX, F1C_MOVBE},
-        {GATE_XSAVE, CPUID_1_ECX, F1C_XSAVE},       {GATE_XSAVEOPT, CPUID_D1_EAX, FD1_XSAVEOPT},
-        {GATE_RDRAND, CPUID_1_ECX, F1C_RDRAND},     {GATE_RDSEED, CPUID_7_EBX, F7B_RDSEED},
-        {GATE_FSGSBASE, CPUID_7_EBX, F7B_FSGSBASE}, {GATE_BMI1, CPUID_7_EBX, F7B_BMI1},
-        {GATE_BMI2, CPUID_7_EBX, F7B_BMI2},         {GATE_LZCNT, CPUID_81_ECX, F81C_LZCNT},
-        {GATE_ADX, CPUID_7_EBX, F7B_ADX},           {GATE_INVPCID, CPUID_7_EBX, F7B_INVPCID},
-        {GATE_RDTSCP, CPUID_81_EDX, F81D_RDTSCP},   {GATE_SYSCALL, CPUID_81_EDX, F81D_SYSCALL},
-        {GATE_LM, CPUID_81_EDX, F81D_LM},           {GATE_LAHF64, CPUID_81_ECX, F81C_LAHF},
-        {GATE_CLFLUSH, CPUID_1_EDX, F1D_CLFLUSH},   {GATE_CLFLUSHOPT, CPUID_7_EBX, F7B_CLFLUSHOPT},
-        {GATE_SMAP, CPUID_7_EBX, F7B_SMAP},         {GATE_PREFETCHW, CPUID_81_ECX, F81C_PREFETCHW},
-        {GATE_PREFETCHW, CPUID_81_EDX, F81D_LM},    {GATE_RDPID, CPUID_7_ECX, F7C_RDPID},
-        {GATE_SHA, CPUID_7_EBX, F7B_SHA},           {GATE_UMIP, CPUID_7_ECX, F7C_UMIP},
-        {GATE_NOPL, CPUID_1_EDX, F1D_CMOV},         {GATE_RDPMC, CPUID_1_EDX, F1D_MMX},
-        {GATE_AVX, CPUID_1_ECX, F1C_AVX},           {GATE_AVX2, CPUID_7_EBX, F7B_AVX2},
-        {GATE_FMA, CPUID_1_ECX, F1C_FMA},           {GATE_F16C, CPUID_1_ECX, F1C_F16C},
-    };
     u64 g = BIT64(GATE_NONE) | BIT64(GATE_I486) | BIT64(GATE_PAUSE);
-    for (size_t i = 0; i < ARRAY_SIZE(map); i++)
-        if (m->f[map[i].word] & map[i].bit)
-            g |= BIT64(map[i].gate);
+    for (size_t i = 0; i < ARRAY_SIZE(gate_bits); i++)
+        if (m->f[gate_bits[i].word] & gate_bits[i].bit)
+            g |= BIT64(gate_bits[i].gate);
     return g;
+}
+
+void model_print_gate(enum insn_gate gate, FILE *out)
+{
+    static const char *const names[GATE_COUNT] = {
+#define X(g) [GATE_##g] = #g,
+        INSN_GATES(X)
+#undef X
+    };
+    static const char *const words[CPUID_WORDS] = {
+        [CPUID_1_EDX] = "01H:EDX",         [CPUID_1_ECX] = "01H:ECX",
+        [CPUID_7_EBX] = "07H:EBX",         [CPUID_7_ECX] = "07H:ECX",
+        [CPUID_7_EDX] = "07H:EDX",         [CPUID_D1_EAX] = "(0DH,1):EAX",
+        [CPUID_81_EDX] = "80000001H:EDX",  [CPUID_81_ECX] = "80000001H:ECX",
+        [CPUID_821_EAX] = "80000021H:EAX",
+    };
+    const char *before = " (CPUID.";
+
+    fprintf(out, "%s", names[gate]);
+    for (size_t i = 0; i < ARRAY_SIZE(gate_bits); i++)
+        if (gate_bits[i].gate == gate) {
+            fprintf(out, "%s%s[bit %d]", before, words[gate_bits[i].word],
+                    __builtin_ctz(gate_bits[i].bit));
+            before = " or CPUID.";
+        }
+    if (before[1] == 'o')
+        fputc(')', out);
 }
 _Static_assert(GATE_COUNT <= 64, "gates are one word");
 

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include "cpu/insn.h"
 #include <stdio.h>
 
 /* The TSC of every model: 1 GHz, so that a tick is a nanosecond of virtual time. */
@@ -45,6 +46,7 @@ const struct cpu_model *model_find(const char *name, struct err *e); /* NULL nam
 const struct cpu_model *model_by_number(unsigned n); /* NULL beyond the last */
 void model_help(FILE *out);                                          /* -cpu help */
 u64 model_gates(const struct cpu_model *m);
+void model_print_gate(enum insn_gate gate, FILE *out); /* "AVX (CPUID.01H:ECX[bit 28])" */
 u32 model_signature(const struct cpu_model *m); /* CPUID.1:EAX, and EDX after reset */
 u64 model_cr4(const struct cpu_model *m);       /* bits of CR4 that may be set */
 u64 model_efer(const struct cpu_model *m);

@@ -107,6 +107,9 @@ struct dev_class {
     void (*loaded)(struct dev *d); /* after a state load: re-arm timers, re-drive lines */
     void (*destroy)(struct dev *d);
     void (*info)(const struct dev *d, FILE *out); /* optional, beyond the field table */
+    /* Of interrupt controllers: a sentence for each request that waits here, and for what; NULL:
+     * none does. */
+    void (*explain_waits)(const struct dev *d, FILE *out);
 };
 
 struct dev {

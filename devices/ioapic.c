@@ -184,6 +184,30 @@ static void ioapic_destroy(struct dev *d)
         phys_region_move(d->env->phys, io->page, io->base, false);
 }
 
+static void ioapic_explain_waits(const struct dev *d, FILE *out)
+{
+    const struct ioapic *io = container_of(d, const struct ioapic, dev);
+
+    for (unsigned n = 0; n < IOAPIC_PINS; n++) {
+        u64 entry = io->redirection[n];
+
+        if (!(io->level >> n & 1))
+            continue;
+        if (entry & ENTRY_MASKED)
+            fprintf(out,
+                    "Pin %u of the I/O APIC is asserted and masked (bit 16 of entry %#llx)%s.\n", n,
+                    (unsigned long long)entry, is_level(entry) ? "" : ": an edge is lost so");
+        else if (entry & ENTRY_REMOTE_IRR)
+            fprintf(out, "Pin %u of the I/O APIC waits for the EOI of vector %#x.\n", n, (u8)entry);
+        else if (is_level(entry))
+            fprintf(out,
+                    "Pin %u of the I/O APIC is asserted, and no local APIC takes it "
+                    "(%s destination %u, vector %#x).\n",
+                    n, entry & ENTRY_LOGICAL ? "logical" : "physical", ENTRY_DEST(entry),
+                    (u8)entry);
+    }
+}
+
 static const struct dev_prop ioapic_props[] = {
     { "base", PROP_U64, offsetof(struct ioapic, base), IOAPIC_DEFAULT_BASE, 0, 0xfffff000,
       "address of the registers" },
@@ -207,4 +231,5 @@ const struct dev_class ioapic_class = {
     .init = ioapic_init,
     .reset = ioapic_reset,
     .destroy = ioapic_destroy,
+    .explain_waits = ioapic_explain_waits,
 };

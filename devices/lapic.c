@@ -446,7 +446,7 @@ bool lapic_is_dest(const struct lapic *l, const struct apic_msg *msg)
 
 /* ---- timer ----------------------------------------------------------------------------------- */
 
-static u64 now_ns(struct lapic *l)
+static u64 now_ns(const struct lapic *l)
 {
     return clock_now_ns(l->dev.env->clock);
 }
@@ -463,7 +463,7 @@ static unsigned divide_shift(const struct lapic *l)
     return (code + 1) & 7;
 }
 
-static u32 timer_count(struct lapic *l, u64 now)
+static u32 timer_count(const struct lapic *l, u64 now)
 {
     u64 ticks = (now - l->timer_base_ns) >> divide_shift(l);
 
@@ -990,6 +990,52 @@ static void lapic_destroy(struct dev *d)
         phys_region_move(d->env->phys, l->page, l->page->base, false);
 }
 
+/* What the 8259s or another source drives LINT0 for. */
+static void explain_lint0(const struct lapic *l, FILE *out)
+{
+    u32 lvt = l->lvt[LVT_LINT0];
+
+    if (!(l->svr & SVR_ENABLE))
+        fprintf(out,
+                "LINT0 of local APIC %u is asserted; the APIC is disabled (bit 8 of SVR %#x).\n",
+                lapic_id(l), l->svr);
+    else if (lvt & LVT_MASKED)
+        fprintf(out, "LINT0 of local APIC %u is asserted and masked (bit 16 of LVT LINT0 %#x).\n",
+                lapic_id(l), lvt);
+}
+
+static void explain_vector(const struct lapic *l, u8 v, FILE *out)
+{
+    int serviced = highest_vector(l->isr);
+
+    fprintf(out, "Vector %#x is requested at local APIC %u", v, lapic_id(l));
+    if ((v & 0xf0) > (processor_priority(l) & 0xf0))
+        fprintf(out, ".\n");
+    else if (serviced >= 0 && (v & 0xf0) <= (serviced & 0xf0))
+        fprintf(out, ", and waits for the end of vector %#x: no EOI came.\n", (unsigned)serviced);
+    else
+        fprintf(out, ", and held back by TPR %#x: only vectors from %#x pass.\n", l->tpr,
+                (l->tpr & 0xf0) + 0x10u);
+}
+
+static void lapic_explain_waits(const struct dev *d, FILE *out)
+{
+    const struct lapic *l = container_of(d, const struct lapic, dev);
+    int v = highest_vector(l->irr);
+
+    if (!is_enabled(l))
+        return;
+    if (l->lint[0])
+        explain_lint0(l, out);
+    if (v >= 0)
+        explain_vector(l, (u8)v, out);
+    if (l->lvt[LVT_TIMER] & LVT_MASKED && (l->tsc_deadline || timer_count(l, now_ns(l))))
+        fprintf(out,
+                "The timer of local APIC %u runs, and its interrupt is masked (bit 16 of LVT timer "
+                "%#x).\n",
+                lapic_id(l), l->lvt[LVT_TIMER]);
+}
+
 static const struct dev_prop lapic_props[] = {
     { "id", PROP_U32, offsetof(struct lapic, initial_id), 0, 0, 0xfffffffe, "x2APIC ID; 0 boots" },
     { "x2apic", PROP_BOOL, offsetof(struct lapic, x2apic), 1, 0, 1, "x2APIC mode exists" },
@@ -1033,4 +1079,5 @@ const struct dev_class lapic_class = {
     .reset = lapic_reset,
     .loaded = lapic_loaded,
     .destroy = lapic_destroy,
+    .explain_waits = lapic_explain_waits,
 };

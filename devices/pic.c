@@ -347,6 +347,34 @@ static void pic_loaded(struct dev *d)
     irq_set(&p->intr, pic_has_intr(p));
 }
 
+static void explain_input(const struct pic *p, unsigned chip, unsigned n, FILE *out)
+{
+    const struct pic_chip *c = &p->chip[chip], *master = &p->chip[MASTER];
+    unsigned port = chip == MASTER ? 0x20 : 0xa0;
+    int serviced = chip_highest(c, c->isr);
+
+    fprintf(out, "IRQ %u is requested at the 8259s", 8 * chip + n);
+    if (c->imr >> n & 1)
+        fprintf(out, ", and masked there (bit %u of IMR %#x, port %#x).\n", n, c->imr, port + 1);
+    else if (serviced >= 0 && chip_rank(c, (unsigned)serviced) <= chip_rank(c, n))
+        fprintf(out, ", and waits for the end of IRQ %u: no EOI came (port %#x).\n",
+                8 * chip + (unsigned)serviced, port);
+    else if (chip == SLAVE && master->imr >> CASCADE & 1)
+        fprintf(out, ", and masked at the first: IRQ 2 is the second's (IMR %#x, port 0x21).\n",
+                master->imr);
+    else
+        fprintf(out, " as vector %#x.\n", c->base + n);
+}
+
+static void pic_explain_waits(const struct dev *d, FILE *out)
+{
+    const struct pic *p = (const struct pic *)d;
+
+    for (unsigned n = 0; n < 16; n++)
+        if (n != CASCADE && chip_irr(&p->chip[n >> 3]) >> (n & 7) & 1)
+            explain_input(p, n >> 3, n & 7, out);
+}
+
 #define CHIP_FIELDS(i)                                                                             \
     DEV_FIELD(struct pic, chip[i].lines, 0, 0xff, "input lines"),                                  \
         DEV_FIELD(struct pic, chip[i].edge, 0, 0xff, "edge sense latches"),                        \
@@ -376,4 +404,5 @@ const struct dev_class pic_class = {
     .reset = pic_reset,
     .loaded = pic_loaded,
     .destroy = pic_destroy,
+    .explain_waits = pic_explain_waits,
 };

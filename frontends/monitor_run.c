@@ -50,16 +50,17 @@ static void say_mode(u64 mode, FILE *out)
             sizes[mode >> 5 & 3], mode >> 8, mode & 16 ? ", virtual-8086" : "");
 }
 
-static void say_excp(const struct debug_stop *s, FILE *out)
+static void say_excp(struct monitor *m, const struct debug_stop *s, FILE *out)
 {
     fprintf(out, "exception %u: %s, error code %#" PRIx64, s->id,
             vm_exception_name((unsigned)s->addr), s->value);
     if (s->addr == EXC_PF)
         fprintf(out, ", CR2 %#" PRIx64, s->cpu->cr2);
     fprintf(out, "\n");
+    vm_explain_fault(m->vm, s->cpu, (unsigned)s->addr, out);
 }
 
-static void say_stop(const struct debug_stop *s, FILE *out)
+static void say_stop(struct monitor *m, const struct debug_stop *s, FILE *out)
 {
     const char *did = s->write ? "written" : "read";
 
@@ -84,7 +85,7 @@ static void say_stop(const struct debug_stop *s, FILE *out)
     case DEBUG_MSR:
         fprintf(out, "msr %u: MSR %#" PRIx64 " %s: %#" PRIx64 "\n", s->id, s->addr, did, s->value);
         break;
-    case DEBUG_EXCP: say_excp(s, out); break;
+    case DEBUG_EXCP: say_excp(m, s, out); break;
     case DEBUG_MODE:
         fprintf(out, "mode %u: ", s->id);
         say_mode(s->old, out);
@@ -102,7 +103,7 @@ static void say_stop(const struct debug_stop *s, FILE *out)
 void monitor_say_why(struct monitor *m, enum vm_stop why, bool ended, FILE *out)
 {
     if (why == VM_DEBUG && !m->arrived)
-        say_stop(debug_last_stop(m->vm), out);
+        say_stop(m, debug_last_stop(m->vm), out);
     else if (why != VM_STOPPED && why != VM_DEBUG)
         vm_explain_stop(m->vm, why, out);
     if (!ended)
@@ -111,20 +112,14 @@ void monitor_say_why(struct monitor *m, enum vm_stop why, bool ended, FILE *out)
 
 bool cmd_explain(struct monitor *m, const char *args, struct err *e)
 {
-    const struct cpu *cpu = monitor_cpu(m);
-
     if (!monitor_no_more(args, e))
         return false;
     if (m->d->dead)
         vm_explain_stop(m->vm, m->d->why, m->out);
     else if (debug_last_stop(m->vm)->kind != DEBUG_NOTHING)
-        say_stop(debug_last_stop(m->vm), m->out);
-    if (cpu->wait_sipi)
-        fprintf(m->out, "CPU %u waits for the start-up IPI.\n", m->cpu);
-    else if (cpu->halted)
-        fprintf(m->out, "CPU %u waits in HLT, %s.\n", m->cpu,
-                cpu->eflags & EFLAGS_IF ? "for an interrupt"
-                                        : "with interrupts off: only an NMI wakes it");
+        say_stop(m, debug_last_stop(m->vm), m->out);
+    vm_explain_wait(m->vm, monitor_cpu(m), m->out);
+    vm_explain_quirks(m->vm, m->out);
     monitor_where(m, m->out);
     return true;
 }

@@ -250,6 +250,15 @@ static bool report(struct run *r, u64 wall_ns, u64 cpu_ns, int argc, char **argv
     return ok;
 }
 
+/* A guest that waits for something is what a time limit ends most often. */
+static void explain_timeout(struct run *r)
+{
+    fprintf(stderr, "parallax: stopped after -timeout %g s.\n", (double)r->config.timeout_ns / 1e9);
+    for (unsigned n = 0; n < vm_cpus(r->vm); n++)
+        if (vm_cpu(r->vm, n)->halted)
+            vm_explain_wait(r->vm, vm_cpu(r->vm, n), stderr);
+}
+
 /* Says on standard error what a person would ask next; nothing after a plain power-off. */
 static int explain_end(struct run *r, enum vm_stop why)
 {
@@ -263,7 +272,7 @@ static int explain_end(struct run *r, enum vm_stop why)
     if (why == VM_TRIPLE_FAULT || why == VM_HUNG || why == VM_NO_THREADS)
         vm_explain_stop(r->vm, why, stderr);
     if (why == VM_TIMEOUT)
-        fprintf(stderr, "parallax: stopped after -timeout %g s.\n", (double)c->timeout_ns / 1e9);
+        explain_timeout(r);
     if (c->until && (why == VM_POWEROFF || why == VM_RESET)) {
         fprintf(stderr, "parallax: the guest %s without printing the -until text.\n",
                 why == VM_POWEROFF ? "powered off" : "reset");

@@ -1,7 +1,8 @@
-/* explain.c: the resolved machine, and why it stopped, in sentences. */
+/* explain.c: the resolved machine, and why it stopped, in sentences. Of one CPU: explain_cpu.c. */
 #include "base/bits.h"
 #include "cpu/model.h"
 #include "cpu/seg.h"
+#include "machine/debug.h"
 #include "machine/vm_impl.h"
 #include <inttypes.h>
 
@@ -37,7 +38,8 @@ void vm_explain(const struct vm *vm, FILE *out)
 {
     const struct vm_config *c = &vm->cfg;
     const struct cpu_model *m = vm->blamed->model;
-    fprintf(out, "machine   pc (i440FX, PIIX3), 1 vCPU, %llu MiB RAM\n", c->ram_bytes / MIB);
+    fprintf(out, "machine   pc (i440FX, PIIX3), %u vCPU%s, %llu MiB RAM\n", vm->cpus,
+            vm->cpus == 1 ? "" : "s", c->ram_bytes / MIB);
     fprintf(out, "cpu       %s: %s\n", m->name, m->doc);
     fprintf(out, "engine    %s\n",
             vm->cpu->jit ? "jit, the translator" : "interp, the interpreter");
@@ -65,37 +67,64 @@ void vm_explain(const struct vm *vm, FILE *out)
 
 /* ---- stops ----------------------------------------------------------------------------------- */
 
-static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
+/* Reads 8 bytes of a descriptor table. False: they are not mapped. */
+static bool read_descriptor(struct vm *vm, gva_t at, struct desc *d)
 {
-    if (!(error & 0xfffc))
-        return;
-    if (error & 2) {
-        unsigned vector = error >> 3, size = cpu_in_long_mode(vm->blamed) ? 16 : 8;
-        gva_t at = vm->blamed->idtr.base + vector * size;
-        fprintf(
-            out, "    error code %#x names IDT entry %u; the IDT is at %#" PRIx64 ", limit %#x%s\n",
-            error, vector, vm->blamed->idtr.base, vm->blamed->idtr.limit,
-            vector * size + size - 1 > vm->blamed->idtr.limit ? ": the entry lies beyond it" : "");
-        struct walk_result w;
-        walk(&vm->phys, &vm->blamed->paging, at, (struct walk_access){.kind = ACCESS_READ}, &w);
-        if (w.ok)
-            fprintf(out, "    entry: %016" PRIx64 "\n", phys_peek(&vm->phys, w.gpa, 8));
+    u64 v;
+
+    if (debug_read(vm->blamed, at, &v, sizeof v) != sizeof v)
+        return false;
+    *d = (struct desc){.lo = (u32)ld_le64(&v), .hi = (u32)(ld_le64(&v) >> 32), .at = at};
+    return true;
+}
+
+static void explain_gate(struct vm *vm, u32 error, FILE *out)
+{
+    const struct cpu *cpu = vm->blamed;
+    unsigned vector = error >> 3, size = cpu_in_long_mode(cpu) ? 16 : 8;
+    gva_t at = cpu->idtr.base + vector * size;
+    struct desc d;
+
+    fprintf(out, "    error code %#x names IDT entry %u; the IDT is at %#" PRIx64 ", limit %#x",
+            error, vector, cpu->idtr.base, cpu->idtr.limit);
+    if (vector * size + size - 1 > cpu->idtr.limit) {
+        fprintf(out, ": the entry lies beyond it\n");
         return;
     }
-    u64 base = error & 4 ? vm->blamed->ldtr.base : vm->blamed->gdtr.base;
-    u32 limit = error & 4 ? vm->blamed->ldtr.limit : vm->blamed->gdtr.limit;
+    if (!read_descriptor(vm, at, &d)) {
+        fprintf(out, ": the entry is not mapped\n");
+        return;
+    }
+    unsigned type = DESC_TYPE(&d);
+    bool gate = !DESC_S(&d) &&
+                (type == SYS_INT32 || type == SYS_TRAP32 ||
+                 (size == 8 && (type == SYS_TASK || type == SYS_INT16 || type == SYS_TRAP16)));
+    fprintf(out, "\n    entry %08x%08x: %s, selector %#x, DPL %u, %s\n", d.hi, d.lo,
+            gate ? "a gate" : "NO GATE", d.lo >> 16, DESC_DPL(&d),
+            DESC_P(&d) ? "present" : "NOT PRESENT");
+}
+
+static void explain_selector_error(struct vm *vm, u32 error, FILE *out)
+{
+    const struct cpu *cpu = vm->blamed;
+    u64 base = error & 4 ? cpu->ldtr.base : cpu->gdtr.base;
+    u32 limit = error & 4 ? cpu->ldtr.limit : cpu->gdtr.limit;
+    struct desc d;
+
+    if (error & 2) {
+        explain_gate(vm, error, out);
+        return;
+    }
+    if (!(error & 0xfffc))
+        return;
     fprintf(out, "    error code %#x names selector %#x in the %s at %#" PRIx64 ", limit %#x%s\n",
             error, error & 0xfffc, error & 4 ? "LDT" : "GDT", base, limit,
             (error | 7) > limit ? ": it lies beyond it" : "");
-    struct walk_result w;
-    walk(&vm->phys, &vm->blamed->paging, base + (error & 0xfff8),
-         (struct walk_access){.kind = ACCESS_READ}, &w);
-    if (!w.ok)
+    if ((error | 7) > limit || !read_descriptor(vm, base + (error & 0xfff8), &d))
         return;
-    u64 v = phys_peek(&vm->phys, w.gpa, 8);
-    struct desc d = {.lo = (u32)v, .hi = (u32)(v >> 32)};
-    fprintf(out, "    descriptor %016" PRIx64 ": base %#x limit %#x %s type %#x DPL %u %s\n", v,
-            desc_base(&d), desc_limit(&d), DESC_S(&d) ? "code/data" : "system", DESC_TYPE(&d),
+    fprintf(out, "    descriptor %08x%08x: base %#x limit %#x %s type %#x DPL %u %s\n", d.hi, d.lo,
+            desc_base(&d), desc_limit(&d),
+            DESC_S(&d) ? (DESC_IS_CODE(&d) ? "code" : "data") : "system", DESC_TYPE(&d),
             DESC_DPL(&d), DESC_P(&d) ? "present" : "NOT PRESENT");
 }
 
@@ -124,6 +153,17 @@ static void explain_walk(struct vm *vm, gva_t va, u32 pfec, FILE *out)
                 w.exec ? "executable" : "no-execute");
 }
 
+#define BRANCHES_SHOWN 8u
+
+static void explain_branches(const struct vm *vm, FILE *out)
+{
+    struct debug_branch b;
+
+    for (unsigned n = 0; n < BRANCHES_SHOWN && debug_history(vm, vm->blamed->id, n, &b); n++)
+        fprintf(out, "  %s %#" PRIx64 " -> %#" PRIx64 "%s\n", n ? "before it    " : "last branch  ",
+                b.from, b.to, b.event ? " (interrupt or exception)" : "");
+}
+
 static void explain_triple_fault(struct vm *vm, FILE *out)
 {
     const struct cpu *cpu = vm->blamed;
@@ -147,6 +187,10 @@ static void explain_triple_fault(struct vm *vm, FILE *out)
         else if (x->has_error)
             explain_selector_error(vm, x->error, out);
     }
+    const struct fault_record *first = &cpu->fault_chain[0];
+    if (cpu->fault_chain_len && first->cs == cpu->seg[SEG_CS].sel && first->rip == cpu->rip)
+        vm_explain_fault(vm, vm->blamed, first->e.vector, out);
+    explain_branches(vm, out);
     cpu_dump(cpu, out);
 }
 
@@ -155,10 +199,8 @@ void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out)
     switch (why) {
     case VM_TRIPLE_FAULT: explain_triple_fault(vm, out); break;
     case VM_HUNG:
-        fprintf(out, "the CPU halted at %#" PRIx64 " with %s: nothing can wake it.\n",
-                vm->blamed->rip,
-                vm->blamed->eflags & EFLAGS_IF ? "no timer armed and no input connected"
-                                               : "interrupts off");
+        fprintf(out, "the CPU halted at %#" PRIx64 " and nothing can wake it.\n", vm->blamed->rip);
+        vm_explain_wait(vm, vm->blamed, out);
         break;
     case VM_NO_THREADS: fprintf(out, "the host gives no thread to every CPU.\n"); break;
     case VM_DISK_ERROR: fprintf(out, "a drive failed, and its request waits.\n"); break;

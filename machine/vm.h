@@ -180,6 +180,13 @@ void vm_quirks(const struct vm *vm, struct quirks *sum);
 void vm_explain(const struct vm *vm, FILE *out);
 /* Prints why the machine stopped: the chain of faults, CR2 and its walk, the descriptor. */
 void vm_explain_stop(struct vm *vm, enum vm_stop why, FILE *out);
+/* While vm_run does not run. Of an exception: why the instruction at CS:RIP raised it, as far as
+ * #UD and the #GP of an MSR go. Of a CPU that is halted or takes no interrupts: which are held
+ * back, and where. Of the machine: what the guest touched that is not there. Nothing where there is
+ * nothing to say. */
+void vm_explain_fault(struct vm *vm, struct cpu *cpu, unsigned vector, FILE *out);
+void vm_explain_wait(struct vm *vm, struct cpu *cpu, FILE *out);
+void vm_explain_quirks(struct vm *vm, FILE *out);
 
 const char *vm_exception_name(unsigned vector); /* "#PF page fault" */
 

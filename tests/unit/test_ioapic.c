@@ -1,6 +1,7 @@
 /* test_ioapic.c: the I/O APIC through its registers and pins. */
 #include "base/stats.h"
 #include "devices/ioapic.h"
+#include "tests/unit/waits.h"
 
 #include <check.h>
 #include <string.h>
@@ -192,6 +193,26 @@ START_TEST(pins_and_offsets_beyond_the_last_are_ignored)
 }
 END_TEST
 
+START_TEST(what_holds_a_pin_back_is_said)
+{
+    assert_waits(&io->dev, "");
+    ioapic_set_pin(io, 4, true);
+    assert_waits(&io->dev,
+                 "Pin 4 of the I/O APIC is asserted and masked (bit 16 of entry 0x10000): an edge "
+                 "is lost so.\n");
+    ioapic_set_pin(io, 4, false);
+    accepts = false;
+    set_low(9, 0x8059);
+    ioapic_set_pin(io, 9, true);
+    assert_waits(&io->dev,
+                 "Pin 9 of the I/O APIC is asserted, and no local APIC takes it (physical "
+                 "destination 0, vector 0x59).\n");
+    accepts = true;
+    set_low(9, 0x8059);
+    assert_waits(&io->dev, "Pin 9 of the I/O APIC waits for the EOI of vector 0x59.\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("ioapic");
@@ -210,6 +231,7 @@ int main(void)
     tcase_add_test(c, switching_an_entry_to_edge_clears_remote_irr);
     tcase_add_test(c, nmi_and_extint_are_edges_whatever_the_trigger_bit_says);
     tcase_add_test(c, pins_and_offsets_beyond_the_last_are_ignored);
+    tcase_add_test(c, what_holds_a_pin_back_is_said);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_NORMAL);
     failures = srunner_ntests_failed(r);

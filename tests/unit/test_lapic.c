@@ -2,6 +2,7 @@
 #include "base/stats.h"
 #include "devices/ioapic.h"
 #include "devices/lapic.h"
+#include "tests/unit/waits.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -673,6 +674,37 @@ START_TEST(eoi_of_a_level_interrupt_is_broadcast_unless_svr_suppresses_it)
 }
 END_TEST
 
+START_TEST(what_holds_an_interrupt_back_is_said)
+{
+    lapic_set_lint(l, 0, true);
+    assert_waits(&l->dev,
+                 "LINT0 of local APIC 0 is asserted; the APIC is disabled (bit 8 of SVR 0xff).\n");
+    enable();
+    assert_waits(&l->dev,
+                 "LINT0 of local APIC 0 is asserted and masked (bit 16 of LVT LINT0 0x10000).\n");
+    lapic_set_lint(l, 0, false);
+    assert_waits(&l->dev, "");
+    fixed(0x41);
+    assert_waits(&l->dev, "Vector 0x41 is requested at local APIC 0.\n");
+    wr(0x80, 0x45);
+    assert_waits(&l->dev,
+                 "Vector 0x41 is requested at local APIC 0, and held back by TPR 0x45: only "
+                 "vectors from 0x50 pass.\n");
+    fixed(0x62);
+    ck_assert_int_eq(lapic_ack(l), 0x62);
+    assert_waits(&l->dev,
+                 "Vector 0x41 is requested at local APIC 0, and waits for the end of vector 0x62: "
+                 "no EOI came.\n");
+    wr(0xb0, 0);
+    wr(0x80, 0);
+    ck_assert_int_eq(lapic_ack(l), 0x41);
+    wr(0x380, 1000);
+    assert_waits(&l->dev,
+                 "The timer of local APIC 0 runs, and its interrupt is masked (bit 16 of LVT "
+                 "timer 0x10000).\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lapic");
@@ -709,6 +741,7 @@ int main(void)
     tcase_add_test(c, state_survives_save_and_load_with_the_timer_running);
     tcase_add_test(c, an_msi_reaches_the_apic_that_its_address_names);
     tcase_add_test(c, eoi_of_a_level_interrupt_is_broadcast_unless_svr_suppresses_it);
+    tcase_add_test(c, what_holds_an_interrupt_back_is_said);
     suite_add_tcase(s, c);
     srunner_run_all(r, CK_NORMAL);
     failures = srunner_ntests_failed(r);

@@ -1,6 +1,7 @@
 /* test_pic.c: the 8259A pair as its data sheet describes it. */
 #include "devices/pic.h"
 #include "tests/unit/board.h"
+#include "tests/unit/waits.h"
 
 static struct board b;
 static struct pic *pic;
@@ -340,6 +341,31 @@ START_TEST(irq2_cannot_be_driven_from_outside)
 }
 END_TEST
 
+START_TEST(what_holds_a_request_back_is_said)
+{
+    assert_waits(&pic->dev, "");
+    raise(4);
+    assert_waits(&pic->dev, "IRQ 4 is requested at the 8259s as vector 0x24.\n");
+    out8(&b, 0x21, 0x10);
+    assert_waits(
+        &pic->dev,
+        "IRQ 4 is requested at the 8259s, and masked there (bit 4 of IMR 0x10, port 0x21).\n");
+    lower(4);
+    raise(10);
+    out8(&b, 0x21, 4);
+    assert_waits(&pic->dev,
+                 "IRQ 10 is requested at the 8259s, and masked at the first: IRQ 2 is the "
+                 "second's (IMR 0x4, port 0x21).\n");
+    out8(&b, 0x21, 0);
+    ck_assert_int_eq(pic_ack(pic), 0x2a);
+    assert_waits(&pic->dev, "");
+    raise(12);
+    assert_waits(&pic->dev,
+                 "IRQ 12 is requested at the 8259s, and waits for the end of IRQ 10: no EOI "
+                 "came (port 0xa0).\n");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -363,6 +389,7 @@ int main(void)
         a_single_chip_takes_no_icw3,
         eois_are_counted,
         irq2_cannot_be_driven_from_outside,
+        what_holds_a_request_back_is_said,
         NULL,
     };
 
