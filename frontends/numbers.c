@@ -103,12 +103,18 @@ static void add_pv(struct numbers *n, const struct vm *vm, double seconds)
     }
 }
 
+static void add_line(void *opaque, const char *text)
+{
+    add(opaque, "%s", text);
+}
+
 void numbers_take(struct numbers *n, struct vm *vm, u64 now_ns)
 {
     double seconds = n->at_ns ? (double)(now_ns - n->at_ns) / 1e9 : 1;
 
     n->lines = 0;
     add_speed(n, vm, seconds);
+    rings_lines(&n->rings, vm, add_line, n);
     add_exits(n, vm, seconds);
     add_pv(n, vm, seconds);
     n->at_ns = now_ns;

@@ -6,7 +6,7 @@
  * takes: keys are told by their place, whatever the layout of the host.
  *
  * Keys of its own: Ctrl-Alt-G takes and releases the mouse, Ctrl-Alt-F full screen, Ctrl-Alt-U the
- * picture's own size, right Ctrl-F12 the numbers of numbers.h over the picture.
+ * picture's own size, right Ctrl-F12 the ring view and the numbers of numbers.h over the picture.
  */
 #include "frontends/display.h"
 
@@ -190,6 +190,7 @@ static bool own_key(struct sdl *s, const SDL_Keysym *key)
 
     if (key->scancode == SDL_SCANCODE_F12 && (key->mod & KMOD_RCTRL)) {
         s->numbers = !s->numbers;
+        viewer_show_numbers(&s->viewer, s->numbers);
         s->stale = true;
     } else if (ctrl_alt && key->scancode == SDL_SCANCODE_G) {
         grab(s, !s->grabbed);

@@ -1,6 +1,7 @@
 /*
  * term.c: the text screen on a terminal: cells that changed are drawn, in the colours of the
- * terminal and UTF-8. In graphics modes a line says so.
+ * terminal and UTF-8. In graphics modes a line says so. Ctrl-F12 shows the ring view and the
+ * numbers of numbers.h over the right half.
  *
  * Specification: ECMA-48 (CUP, ED, SGR with the bright colours 90 to 107 of aixterm).
  */
@@ -27,6 +28,15 @@
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
+static void toggle_numbers(struct term *t)
+{
+    t->numbered = !t->numbered;
+    t->numbers = (struct numbers){0};
+    t->next_numbers_ns = 0;
+    t->drawn = false;
+    t->graphics_width = 0;
+}
+
 static void press(struct term *t, const struct term_key *k)
 {
     const struct {
@@ -34,6 +44,10 @@ static void press(struct term *t, const struct term_key *k)
         u8 usage;
     } modifier[] = {{k->ctrl, HID_CTRL}, {k->shift, HID_SHIFT}, {k->alt, HID_ALT}};
 
+    if (k->usage == TERM_KEY_NUMBERS) {
+        toggle_numbers(t);
+        return;
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(modifier); i++)
         if (modifier[i].held)
             vm_key(t->vm, modifier[i].usage, true);
@@ -154,18 +168,21 @@ static void draw_text(struct term *t)
     t->graphics_width = 0;
 }
 
-static void note_graphics(struct term *t)
+static bool note_graphics(struct term *t)
 {
     struct vga_screen s = {0};
     unsigned first, end;
+    bool new;
 
     vga_screen_update(vm_display(t->vm), &s, &first, &end);
-    if (t->drawn || s.width != t->graphics_width || s.height != t->graphics_height)
+    new = t->drawn || s.width != t->graphics_width || s.height != t->graphics_height;
+    if (new)
         put(t, "\033[0m\033[2J\033[1;1H(graphics mode, %u x %u)\033[?25l", s.width, s.height);
     t->graphics_width = s.width;
     t->graphics_height = s.height;
     t->drawn = false;
     vga_screen_free(&s);
+    return new;
 }
 
 static bool text_changed(const struct term *t)
@@ -179,19 +196,57 @@ static bool text_changed(const struct term *t)
     return false;
 }
 
+/* Over what was drawn, with the cursor left where it was. */
+static void draw_numbers(struct term *t)
+{
+    const struct numbers *n = &t->numbers;
+    unsigned width = NUMBERS_COLUMNS - 1, right = t->drawn ? t->shown.columns : 80;
+
+    put(t, "\0337\033[0;7m");
+    for (unsigned i = 0; i < n->lines; i++) {
+        put(t, "\033[%u;%uH", i + 1, right > width ? right - width + 1 : 1);
+        put(t, "%-*s", (int)width, n->line[i]);
+    }
+    put(t, "\0338");
+}
+
+static void refresh_numbers(struct term *t, bool drawn)
+{
+    u64 now = host_now_ns();
+
+    numbers_look(&t->numbers, t->vm);
+    if (now >= t->next_numbers_ns) {
+        numbers_take(&t->numbers, t->vm, now);
+        t->next_numbers_ns = now + NUMBERS_NS;
+        drawn = true;
+    }
+    if (drawn)
+        draw_numbers(t);
+}
+
+static bool draw_screen(struct term *t)
+{
+    if (!vga_text_read(vm_display(t->vm), &t->now))
+        return note_graphics(t);
+    if (!text_changed(t))
+        return false;
+    draw_text(t);
+    return true;
+}
+
 static void term_refresh(struct display *d)
 {
     struct term *t = (struct term *)d;
     struct term_key key;
+    bool drawn;
 
     feed(t);
     if (t->parser.count && !t->pending_count && host_now_ns() - t->last_byte_ns > ESCAPE_WAIT_NS &&
         term_parse_timeout(&t->parser, &key))
         press(t, &key);
-    if (!vga_text_read(vm_display(t->vm), &t->now))
-        note_graphics(t);
-    else if (text_changed(t))
-        draw_text(t);
+    drawn = draw_screen(t);
+    if (t->numbered)
+        refresh_numbers(t, drawn);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "devices/vga.h"
 #include "frontends/display.h"
+#include "frontends/numbers.h"
 
 struct chardev;
 struct vm;
@@ -19,6 +20,7 @@ struct term_key {
     bool shift, ctrl, alt;
 };
 
+#define TERM_KEY_NUMBERS 0xffu /* a `usage` that is the terminal's own: Ctrl-F12 */
 #define TERM_SEQUENCE_MAX 8u
 
 struct term_parser {
@@ -42,6 +44,9 @@ struct term {
     struct vga_text now, shown;
     bool drawn;                               /* `shown` is on the terminal */
     unsigned graphics_width, graphics_height; /* of the mode that the notice names; 0: none */
+    bool numbered;                            /* the ring view and numbers are shown */
+    struct numbers numbers;
+    u64 next_numbers_ns;
     struct term_parser parser;
     u8 pending[TERM_PENDING];
     unsigned pending_at, pending_count;

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define KEY_BYTES_MAX 8u /* of Pause, the longest */
-#define NUMBERS_NS (NS_PER_SEC / 2)
 
 void viewer_lock(struct viewer *v)
 {
@@ -312,6 +311,13 @@ void viewer_watch(struct viewer *v, bool watched)
     viewer_unlock(v);
 }
 
+void viewer_show_numbers(struct viewer *v, bool shown)
+{
+    viewer_lock(v);
+    v->numbered = shown;
+    viewer_unlock(v);
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 void viewer_refresh(struct viewer *v)
@@ -324,6 +330,8 @@ void viewer_refresh(struct viewer *v)
     v->absolute = vm_pointer_is_absolute(v->vm);
     changed = v->watched && draw(v);
     v->looks += v->watched;
+    if (v->numbered)
+        numbers_look(&v->numbers, v->vm);
     if (now >= v->next_numbers_ns) {
         numbers_take(&v->numbers, v->vm, now);
         v->next_numbers_ns = now + NUMBERS_NS;

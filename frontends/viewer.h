@@ -53,6 +53,7 @@ struct viewer {
     struct viewer_picture picture;
     struct numbers numbers;
     bool watched;         /* somebody looks: without, the picture is not made */
+    bool numbered;        /* and at the numbers */
     u32 looks;            /* how often the picture was brought up to date */
     bool absolute;        /* the guest takes places, not movements */
     bool powerdown, quit; /* what the user asked for */
@@ -82,6 +83,7 @@ void viewer_destroy(struct viewer *v);
 void viewer_lock(struct viewer *v);
 void viewer_unlock(struct viewer *v);
 void viewer_watch(struct viewer *v, bool watched);
+void viewer_show_numbers(struct viewer *v, bool shown);
 void viewer_key(struct viewer *v, u8 usage, bool down);
 /* All keys up: the window lost the keyboard, the client is gone. */
 void viewer_release_keys(struct viewer *v);

@@ -2,6 +2,7 @@
  * keys. */
 #include "frontends/viewer.h"
 
+#include "cpu/cpu.h"
 #include "devices/iobus.h"
 #include "machine/vm.h"
 
@@ -225,6 +226,42 @@ START_TEST(numbers_are_those_since_the_look_before)
 }
 END_TEST
 
+/* The line that begins so; "" if there is none. */
+static const char *line_of(const struct numbers *n, const char *begin)
+{
+    for (unsigned i = 0; i < n->lines; i++)
+        if (!strncmp(n->line[i], begin, strlen(begin)))
+            return n->line[i];
+    return "";
+}
+
+START_TEST(the_ring_view_shows_mode_and_shares_to_those_who_look)
+{
+    struct numbers n = {0};
+    struct cpu *cpu = vm_cpu(vm, 0);
+
+    numbers_take(&n, vm, 1);
+    ck_assert_str_eq(line_of(&n, "CPU 0"), "");
+    cpu->key |= KEY_CODE64;
+    cpu->paging.kind = PAGING_4LEVEL;
+    numbers_look(&n, vm);
+    cpu->halted = true;
+    numbers_look(&n, vm);
+    cpu->halted = false;
+    cpu->cpl = 3;
+    for (unsigned i = 0; i < 6; i++)
+        numbers_look(&n, vm);
+    numbers_take(&n, vm, 2);
+    ck_assert_str_eq(line_of(&n, "CPU 0"), "CPU 0  ring 3, 64-bit, 4-level paging");
+    ck_assert_str_eq(line_of(&n, "  ring 3"), "  ring 3 ###############       75 %");
+    ck_assert_str_eq(line_of(&n, "  ring 0"), "  ring 0 ###                   13 %");
+    ck_assert_str_eq(line_of(&n, "  HLT"), "  HLT    ###                   13 %");
+    ck_assert_str_eq(line_of(&n, "  ring 1"), "");
+    numbers_take(&n, vm, 3);
+    ck_assert_str_eq(line_of(&n, "CPU 0"), "");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("viewer");
@@ -243,6 +280,7 @@ int main(void)
     tcase_add_test(k, keys_that_are_held_go_up_when_the_keyboard_is_taken_away);
     tcase_add_test(k, a_guest_that_reads_nothing_loses_keys_but_none_stays_down);
     tcase_add_test(k, numbers_are_those_since_the_look_before);
+    tcase_add_test(k, the_ring_view_shows_mode_and_shares_to_those_who_look);
     suite_add_tcase(s, k);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
