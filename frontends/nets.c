@@ -52,6 +52,16 @@ static bool set_restrict(struct reader *r, const char *value, struct err *e)
     return keys_switch(r->option, "restrict", value, &r->net->restricted, e);
 }
 
+static bool set_ipv6(struct reader *r, const char *value, struct err *e)
+{
+    bool on = true;
+
+    if (!keys_switch(r->option, "ipv6", value, &on, e))
+        return false;
+    r->net->no_ipv6 = !on;
+    return true;
+}
+
 /* QEMU runs a script unless told not to; here none is run. */
 static bool set_script(struct reader *r, const char *value, struct err *e)
 {
@@ -73,6 +83,7 @@ static const struct {
     {"id", ALL, set_id, 0},
     {"hostfwd", USER, set_hostfwd, 0},
     {"restrict", USER, set_restrict, 0},
+    {"ipv6", USER, set_ipv6, 0},
     {"net", USER, TEXT(net)},
     {"host", USER, TEXT(host)},
     {"dns", USER, TEXT(dns)},

@@ -28,6 +28,7 @@ struct net_options {
     const char *hostfwd[NET_HOSTFWD_MAX]; /* user: "tcp:127.0.0.1:2222-10.0.2.15:22" */
     unsigned hostfwds;
     bool restricted; /* user: the guest reaches nothing of the host, but by hostfwd */
+    bool no_ipv6;    /* user */
     const char *net, *host, *dns, *dhcpstart, *hostname; /* user: addresses */
     const char *tftp, *bootfile;                         /* user: for boot ROMs */
     const char *listen, *connect; /* socket: "[ADDRESS]:PORT" or "unix:PATH" */

@@ -1,12 +1,14 @@
 /*
  * net_user.c: -netdev user: a network of its own behind the guest, made of the host's sockets by
  * libslirp: DHCP, a name server, TCP and UDP to where the user may go, and ports of the host that
- * lead to the guest. It needs no rights. The host is 10.0.2.2, the name server .3, the guest .15.
+ * lead to the guest. It needs no rights. The host is 10.0.2.2 and fec0::2, the name server .3 and
+ * fec0::3, the guest 10.0.2.15; routers are advertised when the guest asks.
  *
  * The library is called under the devices' lock: as the guest sends, and after waits. Its time is
  * the guest's.
  *
- * Not implemented: IPv6 (whose router advertisements come at random times), guestfwd, SMB.
+ * Not implemented: other IPv6 prefixes, router advertisements that nobody asked for (they would
+ * come at random times), guestfwd, SMB.
  */
 #include "devices/backend/net_kinds.h"
 
@@ -305,10 +307,15 @@ static bool configure(SlirpConfig *c, const struct net_options *o, struct err *e
 {
     *c = (SlirpConfig){.version = 1,
                        .in_enabled = true,
+                       .in6_enabled = !o->no_ipv6,
+                       .vprefix_len = 64,
                        .restricted = o->restricted,
                        .vhostname = o->hostname,
                        .tftp_path = o->tftp,
                        .bootfile = o->bootfile};
+    inet_pton(AF_INET6, "fec0::", &c->vprefix_addr6);
+    inet_pton(AF_INET6, "fec0::2", &c->vhost6);
+    inet_pton(AF_INET6, "fec0::3", &c->vnameserver6);
     c->vnetwork.s_addr = htonl(0x0a000200);
     c->vnetmask.s_addr = htonl(0xffffff00);
     if (!parse_net(o->net, c, e))
