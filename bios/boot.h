@@ -10,6 +10,8 @@
 #include "cpu/cpu.h"
 #include "mmu/phys.h"
 
+struct pcbios;
+
 struct boot_config {
     struct phys *phys;
     struct cpu *cpu;            /* vCPU 0, reset */
@@ -17,6 +19,8 @@ struct boot_config {
     unsigned cpus;
     bool vga;                   /* there is one, in text mode */
     const char *oem;            /* of ACPI and SMBIOS tables */
+    struct pcbios
+        *bios; /* for kernels that are entered in real mode; NULL: they get a few services */
 };
 
 /* Detects the kind by content (Linux bzImage, multiboot, ELF64 with PVH note), loads, builds e820,

@@ -4,7 +4,7 @@
  *
  * Specification: Linux, Documentation/x86/boot.rst (protocols 2.00 to 2.15) and zero-page.rst.
  * Entry: 64-bit when the kernel has that entry and the CPU long mode; 16-bit for kernels that are
- * not loaded high or older than protocol 2.06; else 32-bit.
+ * not loaded high, older than protocol 2.06, or that name no 32-bit entry (iPXE); else 32-bit.
  *
  * Not implemented: protocols before 2.00 (Linux before 1.3.73), setup_data, EFI handover, loading
  * above 4 GiB.
@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "bios/layout.h"
 #include "bios/loader.h"
+#include "bios/pcbios.h"
 #include "mmu/dma.h"
 
 #include <stdlib.h>
@@ -319,6 +320,8 @@ static bool enter_real(struct boot *b, const struct linux_kernel *k, struct err 
     if (!place_real_cmdline(b, k, seg, heap_end, e))
         return false;
     BUG_ON(!dma_write(b->phys, LAYOUT_REAL_MODE, seg, k->setup_bytes));
+    if (b->cfg->bios)
+        pcbios_install(b->cfg->bios);
     entry_real(b, (LAYOUT_REAL_MODE >> 4) + 0x20, 0, LAYOUT_REAL_MODE >> 4, (u16)heap_end);
     return true;
 }
@@ -332,7 +335,7 @@ bool linux_load(struct boot *b, struct err *e)
     choose_load_address(&k, &b->map);
     if (!check_memory(b, &k, e) || !place_kernel(b, &k, e) || !place_initrd(b, &k, e))
         return false;
-    if (!(k.loadflags & LOADED_HIGH) || k.version < 0x206)
+    if (!(k.loadflags & LOADED_HIGH) || k.version < 0x206 || !ld_le32(b->kernel + HDR_CODE32_START))
         return enter_real(b, &k, e);
     return enter_protected(b, &k, lm && k.xloadflags & XLF_KERNEL_64, e);
 }

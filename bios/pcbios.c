@@ -172,12 +172,10 @@ static bool resume(struct pcbios *b, struct bios_regs *r)
     return true;
 }
 
-static void post(struct pcbios *b, struct bios_regs *r)
+static void power_on(struct pcbios *b)
 {
     gpa_t rsdp;
 
-    if (resume(b, r))
-        return;
     b->failed = !b->cfg.setup_board(b->cfg.opaque);
     install_vectors(b);
     firmware_install_data_areas(b->cfg.phys);
@@ -195,6 +193,18 @@ static void post(struct pcbios *b, struct bios_regs *r)
     iobus_read(b->cfg.io, 0x60, 1);
 }
 
+static void post(struct pcbios *b, struct bios_regs *r)
+{
+    if (!resume(b, r))
+        power_on(b);
+}
+
+void pcbios_install(struct pcbios *b)
+{
+    bios_write(b, LAYOUT_SMBIOS, b->rom, PCBIOS_ROM_BYTES);
+    power_on(b);
+}
+
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 static const struct bios_service services[] = {
@@ -204,6 +214,7 @@ static const struct bios_service services[] = {
     {0x18, "no boot", pcbios_no_boot},   {0x19, "boot", pcbios_boot},
     {0x1a, "time", pcbios_time},         {0x70, "rtc", pcbios_rtc_irq},
     {BIOS_POST, "post", post},           {BIOS_KEY, "key", pcbios_key},
+    {BIOS_ROMS, "roms", pcbios_roms},    {BIOS_PMM, "pmm", pcbios_pmm},
 };
 
 static void load_frame(const u8 *f, struct bios_regs *r)
@@ -239,6 +250,8 @@ static void store_frame(u8 *f, const struct bios_regs *r)
     st_le16(f + FRAME_CS, r->cs);
     st_le16(f + FRAME_FLAGS, r->flags);
     f[FRAME_ACTION] = r->action;
+    st_le16(f + FRAME_TARGET, r->target_ip);
+    st_le16(f + FRAME_TARGET + 2, r->target_cs);
 }
 
 static void port_write(void *opaque, u16 port, u32 value, unsigned size)
@@ -291,6 +304,14 @@ static void put_tables(u8 *rom)
     memcpy(rom + ROM_OEM_STRING, "Parallax VBE", sizeof "Parallax VBE");
 }
 
+/* All bytes of such a structure add up to 0. */
+static void put_checksum(u8 *table, unsigned bytes, unsigned at)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        if (i != at)
+            table[at] = (u8)(table[at] - table[i]);
+}
+
 static void make_rom(struct pcbios *b)
 {
     const struct pcbios_config *c = &b->cfg;
@@ -303,6 +324,8 @@ static void make_rom(struct pcbios *b)
     smbios_build(&smbios, LAYOUT_SMBIOS + ROM_SMBIOS, b->rom + ROM_SMBIOS, ROM_SMBIOS_BYTES);
     mptable_build(c->cpus, LAYOUT_SMBIOS + ROM_MPTABLE, b->rom + ROM_MPTABLE, ROM_MPTABLE_BYTES);
     memcpy(b->rom + ROM_CODE, pcbios_blob, blob_bytes());
+    put_checksum(b->rom + ROM_PMM, ROM_PMM_BYTES, 6);
+    put_checksum(b->rom + ROM_PNP, ROM_PNP_BYTES, 8);
     put_tables(b->rom);
     put_fonts(b->rom);
 }
@@ -337,4 +360,6 @@ void pcbios_reset(struct pcbios *b)
     b->boot_next = 0;
     b->menu_shown = false;
     b->wait_until_ns = 0;
+    b->option = (struct bios_rom){0};
+    b->pmm.blocks = 0;
 }

@@ -32,8 +32,11 @@ struct pcbios_config {
         *drives; /* disks, CD-ROMs and floppies, in the order of their numbers; may be NULL */
     unsigned cpus;
     const char *oem;
-    const char *boot_order; /* letters as of -boot order=: a floppy, c disk, d CD; NULL: "acd" */
+    const char *boot_order; /* letters as of -boot order=: a floppy, c disk, d CD, n network; NULL:
+                               "acdn" */
     bool boot_menu;
+    const struct rom *option_roms; /* beside those of PCI functions */
+    unsigned option_rom_count;
     /* Gives every PCI function addresses and interrupts, and the interrupt controllers their modes.
      */
     bool (*setup_board)(void *opaque);
@@ -45,6 +48,7 @@ struct bios_regs {
     u32 eax, ebx, ecx, edx, esi, edi, ebp;
     u16 ds, es, ip, cs, flags;
     u8 service, action;
+    u16 target_cs, target_ip; /* of ACTION_CALL */
 };
 
 /* How a drive looks through INT 13h. */
@@ -60,11 +64,38 @@ struct bios_disk {
     u64 generation; /* of the medium when it was last looked at */
 };
 
-/* Something to boot from. */
+/* Something to boot from: a drive, or what an option ROM offers ('n'). */
 struct bios_boot {
     char letter; /* of -boot */
     u8 number;   /* of INT 13h */
-    struct drive *drive;
+    struct drive *drive; /* NULL: a ROM's */
+    u32 bootindex;
+    u16 segment, entry; /* of a ROM: its boot entry vector */
+    char name[40];
+};
+
+/* The option ROM that is being started. */
+struct bios_rom {
+    unsigned next; /* PCI functions, then those of the configuration */
+    u32 end;       /* first free byte of the ROMs' area; 0: nothing was looked at */
+    u16 segment;
+    u32 bytes;
+    u16 devfn; /* as ROMs get it in AX: bus 0; 0: not a PCI function's */
+    u32 bootindex;
+    bool started; /* it is, and its headers are looked at */
+    u16 header;   /* the next; 0: no more */
+    u8 disks;     /* that are known to be there */
+    char name[40];
+};
+
+#define PMM_BLOCKS 16u
+
+/* Memory that option ROMs got while they start. */
+struct bios_pmm {
+    struct {
+        u32 handle, at, bytes;
+    } block[PMM_BLOCKS];
+    unsigned blocks;
 };
 
 struct pcbios {
@@ -75,6 +106,8 @@ struct pcbios {
     struct bios_boot boot[PCBIOS_BOOT_MAX];
     unsigned boots, boot_next;
     bool menu_shown;
+    struct bios_rom option;
+    struct bios_pmm pmm;
     u8 cd_packet[0x13]; /* El Torito's specification packet of the boot CD (INT 13h, AH=4Bh) */
     u64 wait_until_ns;  /* INT 15h, AH=86h; 0: nobody waits */
     u8 *rom;            /* 64 KiB */
@@ -90,6 +123,9 @@ bool pcbios_create(struct pcbios *b, const struct pcbios_config *c, struct err *
 void pcbios_destroy(struct pcbios *b);
 /* Before the machine starts and at each of its resets. */
 void pcbios_reset(struct pcbios *b);
+/* For a kernel that was loaded without firmware: the BIOS lies in RAM, as shadow memory, and POST
+ * was. */
+void pcbios_install(struct pcbios *b);
 
 /* ---- between the files of the BIOS ----------------------------------------------------------- */
 
@@ -109,11 +145,15 @@ void pcbios_printer(struct pcbios *b, struct bios_regs *r);  /* INT 17h */
 void pcbios_no_boot(struct pcbios *b, struct bios_regs *r);  /* INT 18h */
 void pcbios_boot(struct pcbios *b, struct bios_regs *r);     /* INT 19h */
 void pcbios_time(struct pcbios *b, struct bios_regs *r);     /* INT 1Ah */
+void pcbios_roms(struct pcbios *b, struct bios_regs *r);     /* option ROMs */
+void pcbios_pmm(struct pcbios *b, struct bios_regs *r);      /* POST Memory Manager */
 void pcbios_rtc_irq(struct pcbios *b, struct bios_regs *r);  /* INT 70h */
 void pcbios_key(struct pcbios *b, struct bios_regs *r);      /* a byte from the keyboard */
 void pcbios_vbe(struct pcbios *b, struct bios_regs *r);      /* INT 10h, AH=4Fh */
 void pcbios_pci(struct pcbios *b, struct bios_regs *r);      /* INT 1Ah, AH=B1h */
 
+/* One more to boot from: behind those of its bootindex. */
+void pcbios_add_boot(struct pcbios *b, const struct bios_boot *boot);
 /* Finds the drives and their geometries; part of POST. */
 void pcbios_disks_find(struct pcbios *b);
 /* Reads 512-byte sectors of a drive to memory; false: the medium does not give them. */

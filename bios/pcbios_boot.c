@@ -1,5 +1,6 @@
 /*
- * pcbios_boot.c: INT 18h and 19h: the order of boot, the menu, boot sectors, and El Torito CDs.
+ * pcbios_boot.c: INT 18h and 19h: the order of boot, the menu, boot sectors, El Torito CDs, and
+ * entries of option ROMs.
  *
  * Specification: BIOS Boot Specification 1.01; El Torito, Bootable CD-ROM Format Specification 1.0.
  *
@@ -132,20 +133,49 @@ static bool boot_cd(struct pcbios *b, struct bios_boot *boot, struct bios_regs *
     return true;
 }
 
+/* ---- option ROMs ----------------------------------------------------------------------------- */
+
+/* Its boot entry vector, or a disk of which INT 13h alone knows. When that comes back, INT 19h is
+ * called again, and what is next in the order has its turn. */
+static bool boot_rom(const struct bios_boot *boot, struct bios_regs *r)
+{
+    bool disk = boot->letter == 'c';
+
+    r->action = ACTION_CALL;
+    r->target_cs = disk ? ROM_SEGMENT : boot->segment;
+    r->target_ip = disk ? ROM_BOOT_DISK : boot->entry;
+    set_low8(&r->edx, boot->number);
+    r->es = ROM_SEGMENT;
+    set_low16(&r->edi, ROM_PNP);
+    return true;
+}
+
 /* ---- order ----------------------------------------------------------------------------------- */
 
 static const char *order(const struct pcbios *b)
 {
-    return b->cfg.boot_order ? b->cfg.boot_order : "acd";
+    return b->cfg.boot_order ? b->cfg.boot_order : "acdn";
 }
 
-/* The n-th of what there is to boot from: drives with a bootindex, which lie in its order, then the
+void pcbios_add_boot(struct pcbios *b, const struct bios_boot *boot)
+{
+    unsigned at = b->boots;
+
+    if (at == PCBIOS_BOOT_MAX)
+        return;
+    for (; at && b->boot[at - 1].bootindex > boot->bootindex; at--)
+        b->boot[at] = b->boot[at - 1];
+    b->boot[at] = *boot;
+    b->boots++;
+}
+
+/* The n-th of what there is to boot from: what has a bootindex, which lies in its order, then the
  * others in the order asked for; NULL: there are no more. */
 static struct bios_boot *candidate(struct pcbios *b, unsigned n)
 {
     unsigned indexed = 0;
 
-    while (indexed < b->boots && b->boot[indexed].drive->bootindex != DRIVE_NO_BOOTINDEX)
+    while (indexed < b->boots && b->boot[indexed].bootindex != DRIVE_NO_BOOTINDEX)
         indexed++;
     if (n < indexed)
         return &b->boot[n];
@@ -157,18 +187,13 @@ static struct bios_boot *candidate(struct pcbios *b, unsigned n)
     return NULL;
 }
 
-static const char *kind(const struct bios_boot *boot)
-{
-    return boot->letter == 'a' ? "floppy" : boot->letter == 'c' ? "hard disk" : "CD-ROM";
-}
-
 static void show_menu(struct pcbios *b)
 {
     struct bios_boot *boot;
 
     pcbios_print(b, "Boot from:\r\n\r\n");
     for (unsigned i = 0; (boot = candidate(b, i)); i++)
-        pcbios_print(b, "  %u  %s (%s)\r\n", i + 1, kind(boot), boot->drive->id);
+        pcbios_print(b, "  %u  %s\r\n", i + 1, boot->name);
     pcbios_print(b, "\r\nPress a number, or Enter for the first.\r\n");
     b->menu_shown = true;
 }
@@ -205,8 +230,10 @@ void pcbios_boot(struct pcbios *b, struct bios_regs *r)
         return;
     while ((boot = candidate(b, b->boot_next))) {
         b->boot_next++;
-        pcbios_print(b, "Booting from %s...\r\n", kind(boot));
-        if (boot->letter == 'd' ? boot_cd(b, boot, r) : boot_sector(b, boot, r))
+        pcbios_print(b, "Booting from %s...\r\n", boot->name);
+        if (!boot->drive          ? boot_rom(boot, r)
+            : boot->letter == 'd' ? boot_cd(b, boot, r)
+                                  : boot_sector(b, boot, r))
             return;
     }
     pcbios_no_boot(b, r);

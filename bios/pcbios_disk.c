@@ -85,8 +85,13 @@ static bool look(struct bios_disk *d)
 
 static void add_boot(struct pcbios *b, char letter, u8 number, struct drive *drive)
 {
-    if (b->boots < PCBIOS_BOOT_MAX)
-        b->boot[b->boots++] = (struct bios_boot){letter, number, drive};
+    static const char *const kinds[] = {
+        [MEDIA_DISK] = "hard disk", [MEDIA_CDROM] = "CD-ROM", [MEDIA_FLOPPY] = "floppy"};
+    struct bios_boot boot = {
+        .letter = letter, .number = number, .drive = drive, .bootindex = drive->bootindex};
+
+    snprintf(boot.name, sizeof boot.name, "%s (%s)", kinds[drive->media], drive->id);
+    pcbios_add_boot(b, &boot);
 }
 
 static void add_drive(struct pcbios *b, struct drive *d)

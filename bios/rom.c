@@ -10,6 +10,7 @@
 #define SYSTEM_STEP (64 * KIB)
 #define SYSTEM_MAX (8 * MIB)
 #define OPTION_MAX (128 * KIB)
+#define IPXE "/usr/lib/ipxe/qemu/"
 
 static const char *const folders[] = {"/usr/share/seabios", "/usr/share/qemu",
                                       "/usr/local/share/qemu"};
@@ -55,6 +56,32 @@ bool rom_load_vga(struct rom *r)
 {
     *r = (struct rom){0};
     return load_installed(r, "vgabios-stdvga.bin", OPTION_MAX);
+}
+
+bool rom_load_option(struct rom *r, const char *path, struct err *e)
+{
+    *r = (struct rom){0};
+    if (!load_file(r, path, OPTION_MAX, e))
+        return err_hint(e, "-option-rom takes the path of an option ROM of at most 128 KiB");
+    if (r->bytes >= 512 && r->data[0] == 0x55 && r->data[1] == 0xaa)
+        return true;
+    rom_free(r);
+    err_usage(e, "%s: no option ROM: it does not begin with 55 AA", path);
+    return err_hint(e, "-bios takes system ROMs, -drive disks");
+}
+
+const char *rom_network(const char *device)
+{
+    static const char *const of[][2] = {
+        {"e1000", IPXE "pxe-e1000.rom"},
+        {"rtl8139", IPXE "pxe-rtl8139.rom"},
+        {"virtio-net-pci", IPXE "pxe-virtio.rom"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(of); i++)
+        if (!strcmp(of[i][0], device))
+            return of[i][1];
+    return NULL;
 }
 
 void rom_free(struct rom *r)

@@ -15,4 +15,9 @@ struct rom {
 bool rom_load_system(struct rom *r, const char *spec, struct err *e);
 /* SeaBIOS' VGA BIOS for the standard VGA, where it is installed. False: it is not. */
 bool rom_load_vga(struct rom *r);
+/* An option ROM of -option-rom. */
+bool rom_load_option(struct rom *r, const char *path, struct err *e);
+/* Where Debian's ipxe-qemu has iPXE for that network device ("e1000"); NULL: for that there is
+ * none. */
+const char *rom_network(const char *device);
 void rom_free(struct rom *r);

@@ -151,6 +151,18 @@ static void publish_memory(struct fwcfg *f, const struct seabios_config *c)
     fwcfg_add_number(f, FWCFG_RAM_SIZE, c->ram_bytes, 8);
 }
 
+static void publish_option_roms(struct fwcfg *f, const struct seabios_config *c)
+{
+    for (unsigned i = 0; i < c->option_rom_count; i++) {
+        const char *slash = strrchr(c->option_rom_paths[i], '/');
+        char name[FWCFG_NAME_BYTES];
+
+        snprintf(name, sizeof name, "genroms/%u-%.32s", i,
+                 slash ? slash + 1 : c->option_rom_paths[i]);
+        fwcfg_add_file(f, name, c->option_roms[i].data, (u32)c->option_roms[i].bytes);
+    }
+}
+
 void seabios_publish(struct fwcfg *f, const struct seabios_config *c)
 {
     struct rom vga;
@@ -165,6 +177,7 @@ void seabios_publish(struct fwcfg *f, const struct seabios_config *c)
     publish_smbios(f, c);
     if (c->boot_order) /* with its NUL */
         fwcfg_add_file(f, "bootorder", c->boot_order, (u32)strlen(c->boot_order) + 1);
+    publish_option_roms(f, c);
     if (rom_load_vga(&vga))
         fwcfg_add_file(f, "pci1234,1111.rom", vga.data, (u32)vga.bytes);
     rom_free(&vga);

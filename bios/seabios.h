@@ -12,6 +12,9 @@ struct seabios_config {
     const char *oem;        /* of tables; NULL: ours */
     const char *boot_order; /* Open Firmware paths, each ending in a newline; NULL: its own order */
     bool boot_menu;
+    const struct rom *option_roms; /* beside those of PCI functions */
+    const char *const *option_rom_paths;
+    unsigned option_rom_count;
 };
 
 /* Replaces what the device holds. */

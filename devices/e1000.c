@@ -591,6 +591,7 @@ static void e1000_loaded(struct dev *d)
 static const struct dev_prop e1000_props[] = {
     {"netdev", PROP_STRING, offsetof(struct e1000, netdev), 0, 0, 0, "the network's id"},
     {"mac", PROP_STRING, offsetof(struct e1000, mac_text), 0, 0, 0, "Ethernet address"},
+    PCI_ROM_PROPS(struct e1000, pci),
     DEV_PROP_END,
 };
 

@@ -12,12 +12,17 @@
 #include "devices/pci.h"
 
 #include "base/bits.h"
+#include "base/host.h"
+
+#include <stdlib.h>
 
 #define ADDRESS_PORT 0xcf8u
 #define DATA_PORT 0xcfcu
 #define ADDRESS_ENABLE BIT(31)
 #define ADDRESS_WRITABLE 0x80fffffcu
 #define ROM_ENABLE BIT(0)
+#define ROM_SIGNATURE 0xaa55u
+#define ROM_MAX (16 * MIB)
 
 /* --- regions ---------------------------------------------------------------------------------- */
 
@@ -146,6 +151,32 @@ void pci_bar_custom(struct pci_func *f, unsigned bar, u64 size, u8 type,
     bar_add(f, bar, size, type)->map = map;
 }
 
+bool pci_load_rom(struct pci_func *f, const char *path, struct err *e)
+{
+    u64 len, size = PAGE_SIZE;
+    u8 *file = host_read_file(path, ROM_MAX, &len, e), *rom;
+
+    if (!file)
+        return err_hint(e, "romfile= takes the path of an expansion ROM of at most 16 MiB");
+    if (len < 2 || ld_le16(file) != ROM_SIGNATURE) {
+        free(file);
+        err_usage(e, "%s: no expansion ROM: it does not begin with 55 AA", path);
+        return err_hint(e, "Debian's package ipxe-qemu has some in /usr/lib/ipxe/qemu");
+    }
+    while (size < len)
+        size *= 2;
+    rom = malloc(size);
+    BUG_ON(!rom);
+    memcpy(rom, file, len);
+    memset(rom + len, 0xff, size - len);
+    free(file);
+    f->rom = rom;
+    bar_add(f, PCI_BAR_ROM, size, 0)->mem =
+        phys_add_rom(f->dev.env->phys, "expansion rom", PCI_HOLE_BASE, size, rom);
+    phys_region_move(f->dev.env->phys, f->bar[PCI_BAR_ROM].mem, PCI_HOLE_BASE, false);
+    return true;
+}
+
 /* --- interrupts ------------------------------------------------------------------------------- */
 
 unsigned pci_link_of(u8 devfn, unsigned pin)
@@ -268,7 +299,10 @@ bool pci_func_init(struct pci_func *f, u8 devfn, const struct pci_id *id, struct
     f->devfn = devfn;
     b->func[devfn] = f;
     func_set_ids(f, id);
-    return true;
+    if (!f->romfile || !*f->romfile || pci_load_rom(f, f->romfile, e))
+        return true;
+    b->func[devfn] = NULL;
+    return false;
 }
 
 void pci_func_destroy(struct pci_func *f)
@@ -276,6 +310,7 @@ void pci_func_destroy(struct pci_func *f)
     for (unsigned bar = 0; bar < PCI_BARS; bar++)
         bar_map(f, bar, 0, false);
     f->bus->func[f->devfn] = NULL;
+    free(f->rom);
 }
 
 void pci_func_reset(struct pci_func *f)

@@ -61,6 +61,9 @@ struct pci_func {
     u8 devfn;
     bool intx; /* the function asserts its interrupt pin */
     unsigned caps_end; /* where the next capability goes; 0: there is none yet */
+    char *romfile;     /* properties of PCI_ROM_PROPS */
+    u32 bootindex;
+    u8 *rom; /* what the expansion ROM's region shows; NULL: there is none */
     u8 config[256];
     u8 writable[256];  /* bits that software may write */
     u8 clearable[256]; /* status bits that writing 1 clears */
@@ -111,6 +114,17 @@ void pci_bar_mem(struct pci_func *f, unsigned bar, u64 size, u8 type, const char
 void pci_bar_ram(struct pci_func *f, unsigned bar, u64 size, u8 type, const char *name, u8 *host);
 void pci_bar_custom(struct pci_func *f, unsigned bar, u64 size, u8 type,
                     void (*map)(struct pci_func *, unsigned, u64, bool));
+
+/* Properties of a function that may have an expansion ROM. pci_func_init reads `romfile`; a machine
+ * that is to boot from the function may give it another file after that, if the user has named
+ * none. */
+#define PCI_ROM_PROPS(type, func)                                                                  \
+    {"romfile", PROP_STRING, offsetof(type, func.romfile), 0, 0, 0, "file of the expansion ROM"},  \
+    {                                                                                              \
+        "bootindex", PROP_U32, offsetof(type, func.bootindex), DEV_NO_BOOTINDEX, 0, 0x7fffffff,    \
+            "place in the order of boot"                                                           \
+    }
+bool pci_load_rom(struct pci_func *f, const char *path, struct err *e);
 
 /* The function's interrupt pin; shared links are ORed by the bus. */
 void pci_set_intx(struct pci_func *f, bool level);

@@ -591,6 +591,7 @@ static void rtl8139_loaded(struct dev *d)
 static const struct dev_prop rtl8139_props[] = {
     {"netdev", PROP_STRING, offsetof(struct rtl8139, netdev), 0, 0, 0, "the network's id"},
     {"mac", PROP_STRING, offsetof(struct rtl8139, mac_text), 0, 0, 0, "Ethernet address"},
+    PCI_ROM_PROPS(struct rtl8139, pci),
     {"cplus", PROP_BOOL, offsetof(struct rtl8139, cplus), 1, 0, 0,
      "on: RTL8139C+; off: RTL8139C, for older drivers"},
     DEV_PROP_END,

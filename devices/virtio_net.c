@@ -421,6 +421,7 @@ static void virtio_net_loaded(struct dev *d)
 static const struct dev_prop virtio_net_props[] = {
     {"netdev", PROP_STRING, offsetof(struct virtio_net, netdev), 0, 0, 0, "the network's id"},
     {"mac", PROP_STRING, offsetof(struct virtio_net, mac_text), 0, 0, 0, "Ethernet address"},
+    PCI_ROM_PROPS(struct virtio_net, virtio.pci),
     {"queue-size", PROP_U32, offsetof(struct virtio_net, queue_size), 256, 4, VIRTIO_QUEUE_SIZE_MAX,
      "greatest size of a queue, a power of two"},
     {"packed", PROP_BOOL, offsetof(struct virtio_net, packed), 0, 0, 0, "offer packed queues"},

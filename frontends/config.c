@@ -248,14 +248,29 @@ static bool parse_boot_item(struct config *c, const char *item, struct err *e)
         return true;
     }
     if (*letters && strlen(letters) < sizeof c->boot_order &&
-        strspn(letters, "acd") == strlen(letters)) {
+        strspn(letters, "acdn") == strlen(letters)) {
         strcpy(c->boot_order, letters);
         c->vm.boot_order = c->boot_order;
         return true;
     }
     err_usage(e, "-boot: '%s' is not understood", item);
-    return err_hint(e, "order=LETTERS, from a (floppy), c (hard disk), d (CD-ROM), and menu=on|off: "
-                       "-boot order=dc,menu=on");
+    return err_hint(e,
+                    "order=LETTERS, from a (floppy), c (hard disk), d (CD-ROM), n (network), and "
+                    "menu=on|off: -boot order=dc,menu=on");
+}
+
+static bool parse_option_roms(struct config *c, const struct options *o, struct err *e)
+{
+    if (c->vm.kernel && o->given[OPT_OPTION_ROM]) {
+        err_usage(e, "-option-rom has no effect with -kernel");
+        return err_hint(e, "it is for firmware: leave one of them away");
+    }
+    for (unsigned i = 0; o->option_roms[i]; i++) {
+        if (i == VM_OPTION_ROMS)
+            return err_usage(e, "there are more than %u -option-rom", VM_OPTION_ROMS);
+        c->vm.option_roms[c->vm.option_rom_count++] = o->option_roms[i];
+    }
+    return true;
 }
 
 static bool parse_boot(struct config *c, const char *text, struct err *e)
@@ -291,7 +306,10 @@ static bool parse_guest(struct config *c, const struct options *o, struct err *e
         err_usage(e, "-boot has no effect with -kernel");
         return err_hint(e, "it is for firmware: leave one of them away");
     }
-    if (!c->vm.kernel && !c->vm.bios && !c->vm.drive_count && !o->given[OPT_BOOT]) {
+    if (!parse_option_roms(c, o, e))
+        return false;
+    if (!c->vm.kernel && !c->vm.bios && !c->vm.drive_count && !o->given[OPT_BOOT] &&
+        !o->given[OPT_OPTION_ROM]) {
         err_usage(e, "no guest: there is no -kernel, no disk and no -bios");
         return err_hint(e,
                         "parallax -m 512 -kernel vmlinuz -initrd rd.gz -append console=ttyS0; or "

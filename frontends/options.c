@@ -98,17 +98,18 @@ static bool add_repeated(const char **list, const char *value, enum opt opt, str
 
 static bool set_option(struct options *o, enum opt opt, const char *value, struct err *e)
 {
-    const char **list = opt == OPT_DEVICE   ? o->devices
-                        : opt == OPT_DRIVE  ? o->drives
-                        : opt == OPT_NETDEV ? o->netdevs
-                        : opt == OPT_NIC    ? o->nics
-                        : opt == OPT_OBJECT ? o->objects
-                        : opt == OPT_CHARDEV ? o->chardevs
-                        : opt == OPT_FSDEV  ? o->fsdevs
-                        : opt == OPT_VIRTFS ? o->virtfs
-                        : opt == OPT_TRACE  ? o->traces
-                        : opt == OPT_D      ? o->groups
-                                            : NULL;
+    const char **list = opt == OPT_DEVICE       ? o->devices
+                        : opt == OPT_DRIVE      ? o->drives
+                        : opt == OPT_NETDEV     ? o->netdevs
+                        : opt == OPT_NIC        ? o->nics
+                        : opt == OPT_OBJECT     ? o->objects
+                        : opt == OPT_CHARDEV    ? o->chardevs
+                        : opt == OPT_FSDEV      ? o->fsdevs
+                        : opt == OPT_VIRTFS     ? o->virtfs
+                        : opt == OPT_OPTION_ROM ? o->option_roms
+                        : opt == OPT_TRACE      ? o->traces
+                        : opt == OPT_D          ? o->groups
+                                                : NULL;
 
     if (o->given[opt] && !list) {
         err_usage(e, "'-%s' is given twice", opt_rows[opt].name);

@@ -2,6 +2,7 @@
  */
 #include "machine/board_drives.h"
 
+#include "bios/rom.h"
 #include "devices/disk.h"
 #include "devices/ide.h"
 
@@ -281,28 +282,39 @@ void board_drives_ide_props(const struct board *b, char *props, size_t size)
 /* ---- the order of boot ------------------------------------------------------------------------
  */
 
-/* A drive and its place as Open Firmware names it. */
+/* A drive or a network, and its place as Open Firmware names it. */
 struct place {
-    const struct drive *drive;
+    char letter; /* of -boot */
+    u32 bootindex;
     char path[64];
 };
 
 #define PLACES 64u
 
-static void add_place(struct place *list, unsigned *n, const struct drive *d, const char *format,
-                      unsigned v, unsigned w)
+static void add_place(struct place *list, unsigned *n, char letter, u32 bootindex,
+                      const char *format, unsigned v, unsigned w)
 {
     unsigned at = *n;
 
-    if (!d || at == PLACES)
+    if (at == PLACES)
         return;
-    while (at && list[at - 1].drive->bootindex > d->bootindex) { /* those with an index, by it */
+    while (at && list[at - 1].bootindex > bootindex) { /* those with an index, by it */
         list[at] = list[at - 1];
         at--;
     }
-    list[at].drive = d;
+    list[at].letter = letter;
+    list[at].bootindex = bootindex;
     snprintf(list[at].path, sizeof list[at].path, format, v, w);
     ++*n;
+}
+
+static void add_drive(struct place *list, unsigned *n, const struct drive *d, const char *format,
+                      unsigned v, unsigned w)
+{
+    static const char letter_of[] = {[MEDIA_DISK] = 'c', [MEDIA_CDROM] = 'd', [MEDIA_FLOPPY] = 'a'};
+
+    if (d)
+        add_place(list, n, letter_of[d->media], d->bootindex, format, v, w);
 }
 
 static unsigned find_places(const struct board *b, struct place list[PLACES])
@@ -310,18 +322,21 @@ static unsigned find_places(const struct board *b, struct place list[PLACES])
     unsigned n = 0;
 
     for (unsigned i = 0; i < FDC_DRIVES; i++)
-        add_place(list, &n, b->floppies[i], "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", i, 0);
+        add_drive(list, &n, b->floppies[i], "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", i, 0);
     for (unsigned i = 0; i < IDE_DRIVES; i++)
-        add_place(list, &n, b->ide_drives[i], "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
+        add_drive(list, &n, b->ide_drives[i], "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
     for (const struct dev *d = b->devices; d; d = d->next) {
         const struct ahci *a = (const struct ahci *)(const void *)d;
         const struct virtio_blk *v = (const struct virtio_blk *)(const void *)d;
+        const struct pci_func *f = (const struct pci_func *)(const void *)d;
 
+        if (rom_network(d->cls->name) && f->rom)
+            add_place(list, &n, 'n', f->bootindex, "/pci@i0cf8/ethernet@%x", f->devfn >> 3, 0);
         if (d->cls == &virtio_blk_class)
-            add_place(list, &n, v->drive, "/pci@i0cf8/scsi@%x/disk@0,0", v->virtio.pci.devfn >> 3,
+            add_drive(list, &n, v->drive, "/pci@i0cf8/scsi@%x/disk@0,0", v->virtio.pci.devfn >> 3,
                       0);
         for (unsigned i = 0; d->cls == &ahci_class && i < AHCI_PORTS; i++)
-            add_place(list, &n, a->port[i].ata.drive, "/pci@i0cf8/pci8086,2922@%x/drive@%u/disk@0",
+            add_drive(list, &n, a->port[i].ata.drive, "/pci@i0cf8/pci8086,2922@%x/drive@%u/disk@0",
                       a->pci.devfn >> 3, i);
     }
     return n;
@@ -329,16 +344,15 @@ static unsigned find_places(const struct board *b, struct place list[PLACES])
 
 void board_drives_boot_order(const struct board *b, const char *letters, char *text, size_t size)
 {
-    static const char letter_of[] = {[MEDIA_DISK] = 'c', [MEDIA_CDROM] = 'd', [MEDIA_FLOPPY] = 'a'};
     struct place list[PLACES];
     unsigned places = find_places(b, list), i = 0;
     size_t n = 0;
 
     text[0] = '\0';
-    for (; i < places && list[i].drive->bootindex != DRIVE_NO_BOOTINDEX && n < size; i++)
+    for (; i < places && list[i].bootindex != DRIVE_NO_BOOTINDEX && n < size; i++)
         n += (size_t)snprintf(text + n, size - n, "%s\n", list[i].path);
     for (const char *l = letters; *l; l++)
         for (unsigned j = i; j < places && n < size; j++)
-            if (letter_of[list[j].drive->media] == *l)
+            if (list[j].letter == *l)
                 n += (size_t)snprintf(text + n, size - n, "%s\n", list[j].path);
 }

@@ -16,8 +16,8 @@ bool board_drives_open(struct board *b, const struct vm_config *cfg, struct err 
 bool board_drives_plug_ahci(struct board *b, struct ahci *a, struct err *e);
 /* When all is made: every disk has a bus, and every drive a device. */
 bool board_drives_check(const struct board *b, struct err *e);
-/* The order of boot as SeaBIOS reads it, an Open Firmware path per line: drives with a bootindex, then
- * the others by letters as of -boot. */
+/* The order of boot as SeaBIOS reads it, an Open Firmware path per line: drives and networks with a
+ * bootindex, then the others by letters as of -boot. */
 void board_drives_boot_order(const struct board *b, const char *letters, char *text, size_t size);
 /* Properties of the floppy and the IDE controller: which drive is where. */
 void board_drives_fdc_props(const struct board *b, char *props, size_t size);

@@ -295,20 +295,30 @@ static bool load_own_bios(struct vm *vm, struct err *e)
                                     .cpus = vm->cpus,
                                     .boot_order = vm->cfg.boot_order,
                                     .boot_menu = vm->cfg.boot_menu,
+                                    .option_roms = vm->option_rom,
+                                    .option_rom_count = vm->cfg.option_rom_count,
                                     .setup_board = setup_for_bios,
                                     .opaque = vm};
-    if (!pcbios_create(&vm->pcbios, &c, e))
-        return false;
-    add_system_rom(vm, vm->pcbios.rom, PCBIOS_ROM_BYTES);
-    return true;
+    return pcbios_create(&vm->pcbios, &c, e);
 }
 
 static bool load_firmware(struct vm *vm, struct err *e)
 {
-    if (vm->cfg.kernel || vm->cfg.demo_guest)
+    if (vm->cfg.demo_guest)
         return true;
-    if (!vm->cfg.bios)
-        return load_own_bios(vm, e);
+    if (vm->cfg.kernel) /* some are entered in real mode, and call it */
+        return !pcbios_available() || load_own_bios(vm, e);
+    if (!vm_nets_load_roms(vm, e))
+        return false;
+    for (unsigned i = 0; i < vm->cfg.option_rom_count; i++)
+        if (!rom_load_option(&vm->option_rom[i], vm->cfg.option_roms[i], e))
+            return false;
+    if (!vm->cfg.bios) {
+        if (!load_own_bios(vm, e))
+            return false;
+        add_system_rom(vm, vm->pcbios.rom, PCBIOS_ROM_BYTES);
+        return true;
+    }
     if (!rom_load_system(&vm->rom, vm->cfg.bios, e))
         return false;
     add_system_rom(vm, vm->rom.data, vm->rom.bytes);
@@ -553,6 +563,8 @@ void vm_destroy(struct vm *vm)
     debug_destroy(&vm->debug);
     phys_destroy(&vm->phys);
     rom_free(&vm->rom);
+    for (unsigned i = 0; i < VM_OPTION_ROMS; i++)
+        rom_free(&vm->option_rom[i]);
     free(vm);
 }
 
@@ -565,7 +577,10 @@ static void publish_firmware(struct vm *vm)
                                      .ram_bytes = vm->phys.ram_bytes,
                                      .ram_low_bytes = vm->phys.ram_low_bytes,
                                      .cpus = vm->cpus,
-                                     .boot_menu = vm->cfg.boot_menu};
+                                     .boot_menu = vm->cfg.boot_menu,
+                                     .option_roms = vm->option_rom,
+                                     .option_rom_paths = vm->cfg.option_roms,
+                                     .option_rom_count = vm->cfg.option_rom_count};
     seabios_publish(vm->board.fwcfg, &c);
 }
 
@@ -591,7 +606,7 @@ bool vm_boot(struct vm *vm, struct err *e)
         publish_firmware(vm);
     if (vm->pcbios.rom)
         pcbios_reset(&vm->pcbios);
-    if (vm->rom.data || vm->pcbios.rom)
+    if (vm->rom.data || (vm->pcbios.rom && !cfg->kernel))
         return true; /* the first CPU begins at the reset vector */
     if (!board_setup(&vm->board, e))
         return false;
@@ -601,6 +616,7 @@ bool vm_boot(struct vm *vm, struct err *e)
                             .initrd = cfg->initrd,
                             .append = cfg->append,
                             .vga = !cfg->no_vga,
+                            .bios = vm->pcbios.rom ? &vm->pcbios : NULL,
                             .cpus = vm->cpus};
     if (cfg->demo_guest)
         return boot_load_demo(&b, e) && copy_mtrrs(vm);

@@ -51,6 +51,8 @@ enum vm_action {
     VM_ACTION_NMI,      /* to all CPUs */
 };
 
+#define VM_OPTION_ROMS 8u
+
 /* All strings are owned by the caller and outlive the VM. */
 struct vm_config {
     u64 ram_bytes;         /* multiple of 1 MiB, 1 MiB to 1 TiB */
@@ -64,8 +66,11 @@ struct vm_config {
                                              demo_guest, else firmware starts */
     bool demo_guest;
     const char *bios;           /* without kernel: "seabios" or the path of a system ROM; NULL: ours */
-    const char *boot_order;     /* letters: a floppy, c disk, d CD; NULL: the firmware's own */
+    const char
+        *boot_order; /* letters: a floppy, c disk, d CD, n network; NULL: the firmware's own */
     bool boot_menu;
+    const char *option_roms[VM_OPTION_ROMS]; /* files, for firmware to start */
+    unsigned option_rom_count;
     bool no_vga;                /* no display adapter */
     bool usb;                   /* a USB host controller, for -device usb-tablet */
     bool icount;                /* deterministic virtual time */

@@ -52,6 +52,7 @@ struct vm {
     struct stats sum; /* filled by vm_stats */
     struct pv *pv;
     struct rom rom; /* of the system; no data: none, or our own BIOS */
+    struct rom option_rom[VM_OPTION_ROMS];
     struct pcbios pcbios; /* no rom: not used */
     struct vm_fd fds[VM_MAX_FDS];
     unsigned fd_count;
@@ -122,4 +123,6 @@ void vm_drives_destroy(struct vm *vm);
 
 /* vm_nets.c */
 bool vm_nets_init(struct vm *vm, struct err *e);
+/* Controllers that firmware is to boot from get iPXE's ROMs, unless the user has named others. */
+bool vm_nets_load_roms(struct vm *vm, struct err *e);
 void vm_nets_destroy(struct vm *vm);

@@ -1,6 +1,8 @@
 /* vm_nets.c: the networks of the machine: made of its configuration, and how they reach its loop. */
 #include "base/host.h"
+#include "bios/rom.h"
 #include "machine/vm_impl.h"
+#include <string.h>
 
 #define LOOK_SOON_NS 100000ull /* after the guest has sent something */
 
@@ -39,6 +41,21 @@ bool vm_nets_init(struct vm *vm, struct err *e)
     for (unsigned i = 0; i < cfg->dump_count; i++)
         if (!nets_add_dump(&vm->nets, &cfg->dumps[i], e))
             return false;
+    return true;
+}
+
+bool vm_nets_load_roms(struct vm *vm, struct err *e)
+{
+    bool all = vm->cfg.boot_order && strchr(vm->cfg.boot_order, 'n');
+    for (struct dev *d = vm->board.devices; d; d = d->next) {
+        const char *path = rom_network(d->cls->name);
+        struct pci_func *f = path ? (struct pci_func *)(void *)d : NULL;
+        if (!f || f->romfile || (!all && f->bootindex == DEV_NO_BOOTINDEX))
+            continue;
+        if (!pci_load_rom(f, path, e))
+            return err_hint(e, "apt-get install ipxe-qemu, or -device %s,romfile=FILE",
+                            d->cls->name);
+    }
     return true;
 }
 

@@ -3,7 +3,8 @@
  * the host by one OUT (abi.h), the timer tick, and the ways of waiting. 16-bit code for a 386 or later
  * at F000:E600.
  *
- * Interfaces: IBM PS/2 and PC BIOS Interface Technical Reference; Ralf Brown's Interrupt List.
+ * Interfaces: IBM PS/2 and PC BIOS Interface Technical Reference; Ralf Brown's Interrupt List; Plug
+ * and Play BIOS 1.0A, 4.4; BIOS Boot Specification 1.01; POST Memory Manager 1.01.
  */
 #include "abi.h"
 
@@ -13,6 +14,11 @@
 #define BDA_MIDNIGHT 0x470
 #define TICKS_PER_DAY 0x1800b0
 #define POST_STACK 0x400 /* below the BIOS data area, in vectors that nobody uses yet */
+#define BOOT_SECTOR 0x7c00
+#define BOOT_STACK 0x7000 /* of option ROMs, and of what is booted until it has its own */
+#define PNP_NOT_SUPPORTED 0x82
+#define PNP_GET_BBS_VERSION 0x60
+#define BBS_VERSION 0x0101
 #define EOI 0x20
 #define CF 1
 
@@ -78,6 +84,8 @@ rom_start:
     service 0x70, int_70
     service BIOS_POST, post_service
     service BIOS_KEY, key_service
+    service BIOS_ROMS, roms_service
+    service BIOS_PMM, pmm_service
 
 /* On the stack: service, IP, CS, FLAGS. Builds the rest of the frame, calls, and does what the host
  * asks for. */
@@ -93,6 +101,8 @@ again:
     addl %ebp, %eax
     movw $BIOS_PORT, %dx
     outl %eax, %dx
+    cmpb $ACTION_CALL, FRAME_ACTION(%bp)
+    je call_rom
     cmpb $ACTION_RETURN, FRAME_ACTION(%bp)
     jne wait
     popw %es
@@ -108,6 +118,41 @@ wait:
 1:  nop /* interrupts come in here at the latest */
     cli
     jmp again
+call_rom: /* interrupts are off: what POPAD leaves below the stack is still there at the call */
+    call flat_real
+    popw %es
+    popw %ds
+    popal
+    sti
+    lcall *FRAME_TARGET - FRAME_SERVICE(%esp)
+    cli
+    cld
+    jmp call_host
+
+/* Option ROMs that have a memory manager reach all memory by 32-bit offsets: data segments keep the
+ * limit of protected mode. */
+flat_real:
+    lgdtl %cs:flat_gdtr
+    movl %cr0, %eax
+    incw %ax
+    movl %eax, %cr0
+    jmp 1f
+1:  movw $8, %bx
+    movw %bx, %ds
+    movw %bx, %es
+    movw %bx, %fs
+    movw %bx, %gs
+    decw %ax
+    movl %eax, %cr0
+    jmp 1f
+1:  ret
+    .p2align 3
+flat_gdt:
+    .quad 0
+    .quad 0x008f93000000ffff /* 4 GiB of data */
+flat_gdtr:
+    .word 15
+    .long 0xf0000 + flat_gdt
 
 int_11:
     pushw %ds
@@ -124,6 +169,42 @@ int_12:
     movw BDA_MEMORY_KB, %ax
     popw %ds
     iretw
+
+/* ---- far calls of option ROMs: arguments on the stack, the caller's to remove ------------------ */
+
+pmm:
+    pushw %bp
+    movw %sp, %bp
+    pushl %ebx
+    pushl %ecx
+    movw 6(%bp), %ax
+    movl 8(%bp), %ebx
+    movl 12(%bp), %ecx
+    movw 16(%bp), %dx
+    pushfw
+    pushw %cs
+    call pmm_service
+    popl %ecx
+    popl %ebx
+    popw %bp
+    lretw
+
+/* The only function is the one that says which Boot Specification the BIOS follows. */
+pnp:
+    pushw %bp
+    movw %sp, %bp
+    movw $PNP_NOT_SUPPORTED, %ax
+    cmpw $PNP_GET_BBS_VERSION, 6(%bp)
+    jne 1f
+    pushw %es
+    pushw %bx
+    lesw 8(%bp), %bx
+    movw $BBS_VERSION, %es:(%bx)
+    popw %bx
+    popw %es
+    xorw %ax, %ax
+1:  popw %bp
+    lretw
 
 /* ---- interrupts of chips -------------------------------------------------------------------- */
 
@@ -211,10 +292,46 @@ post:
     pushfw
     pushw %cs
     call post_service
+    movw $BOOT_STACK, %sp
+    pushfw
+    pushw %cs
+    call roms_service
     sti
     int $0x19
 1:  hlt /* INT 19h does not come back */
     jmp 1b
+
+    .org ROM_PMM - ROM_CODE
+    .ascii "$PMM"
+    .byte 1, ROM_PMM_BYTES, 0
+    .word pmm, 0xf000
+    .org ROM_PNP - ROM_CODE
+    .ascii "$PnP"
+    .byte 0x10, ROM_PNP_BYTES
+    .word 0 /* no events */
+    .byte 0
+    .long 0
+    .word pnp, 0xf000 /* in real mode */
+    .word pnp
+    .long 0xf0000 /* in protected mode: base of the segment */
+    .long 0
+    .word 0xf000
+    .long 0xf0000
+
+    .org ROM_BOOT_DISK - ROM_CODE
+    xorw %cx, %cx
+    movw %cx, %ds
+    movw %cx, %es
+    movw $BOOT_SECTOR, %bx
+    movw $0x0201, %ax
+    incw %cx
+    movb $0, %dh
+    int $0x13
+    jc 1f
+    cmpw $0xaa55, BOOT_SECTOR + 510
+    jne 1f
+    ljmp $0, $BOOT_SECTOR
+1:  lretw
 
     .org 0xfff0 - ROM_CODE
     ljmp $0xf000, $post

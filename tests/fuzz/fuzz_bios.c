@@ -1,10 +1,11 @@
 /*
  * fuzz_bios.c: a guest that calls the built-in BIOS and fw_cfg with anything: frames of any
- * registers at any address, DMA requests of any kind; drives, VGA and memory are there. Nothing
- * outside the guest's memory and its drives is touched, and every call comes back.
+ * registers at any address, DMA requests of any kind; drives, VGA, an option ROM and memory are
+ * there. Nothing outside the guest's memory and its drives is touched, and every call comes back.
  */
 #include "base/bits.h"
 #include "bios/pcbios.h"
+#include "bios/rom.h"
 #include "bios/rom/abi.h"
 #include "bios/seabios.h"
 #include "devices/fwcfg.h"
@@ -30,6 +31,8 @@ struct machine {
     struct fwcfg *fwcfg;
     struct drives drives;
     struct pcbios bios;
+    struct rom rom;
+    u8 rom_bytes[1024];
     struct image image[DISKS];
     u8 disk[DISKS][DISK_BYTES];
 };
@@ -86,6 +89,22 @@ static void add_disks(struct machine *m, const u8 *data, size_t size)
     m->disk[2][18 * 2048 + 32] = 0x88;
 }
 
+/* An option ROM with any contents, but for what lets it be started. */
+static void make_rom(struct machine *m, const u8 *data, size_t size)
+{
+    u8 sum = 0;
+
+    for (size_t i = 0; size && i < sizeof m->rom_bytes; i++)
+        m->rom_bytes[i] = data[(i * 5 + 3) % size];
+    st_le16(m->rom_bytes + 0x1a, 0x20 | (m->rom_bytes[0x1a] & 0x40)); /* the first header */
+    memcpy(m->rom_bytes + ld_le16(m->rom_bytes + 0x1a), "$PnP", 4);
+    memcpy(m->rom_bytes, "\x55\xaa\2", 3);
+    for (size_t i = 0; i < sizeof m->rom_bytes; i++)
+        sum = (u8)(sum + m->rom_bytes[i]);
+    m->rom_bytes[sizeof m->rom_bytes - 1] = (u8)(m->rom_bytes[sizeof m->rom_bytes - 1] - sum);
+    m->rom = (struct rom){m->rom_bytes, sizeof m->rom_bytes};
+}
+
 /* ---- the machine ----------------------------------------------------------------------------- */
 
 static bool no_board(void *opaque)
@@ -112,6 +131,7 @@ static struct machine *open_machine(const u8 *data, size_t size)
     BUG_ON(!m->vga || !m->rtc || !m->fwcfg);
     seabios_publish(m->fwcfg, &sc);
     add_disks(m, data, size);
+    make_rom(m, data, size);
     const struct pcbios_config c = {.phys = &m->phys,
                                     .io = m->env.io,
                                     .clock = &m->clock,
@@ -119,6 +139,8 @@ static struct machine *open_machine(const u8 *data, size_t size)
                                     .vga = m->vga,
                                     .drives = &m->drives,
                                     .cpus = 1,
+                                    .option_roms = &m->rom,
+                                    .option_rom_count = 1,
                                     .setup_board = no_board};
     BUG_ON(!pcbios_create(&m->bios, &c, &e));
     return m;
@@ -144,8 +166,8 @@ static void close_machine(struct machine *m)
 /* Registers from the input; a service that exists most of the time. */
 static void call(struct machine *m, const u8 *in, u32 at)
 {
-    static const u8 services[] = {0x10, 0x10, 0x13, 0x13, 0x14, 0x15, 0x16,      0x17,
-                                  0x18, 0x19, 0x1a, 0x70, 0x13, 0x15, BIOS_POST, BIOS_KEY};
+    static const u8 services[] = {0x10, BIOS_ROMS, 0x13, BIOS_PMM, 0x14, 0x15, 0x16,      0x17,
+                                  0x18, 0x19,      0x1a, 0x70,     0x13, 0x10, BIOS_POST, BIOS_KEY};
     u8 frame[FRAME_BYTES];
 
     memcpy(frame, in, FRAME_BYTES);

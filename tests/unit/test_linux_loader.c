@@ -212,6 +212,19 @@ START_TEST(a_bzimage_older_than_2_06_is_entered_in_real_mode_with_a_heap)
 }
 END_TEST
 
+START_TEST(a_bzimage_that_names_no_32_bit_entry_is_entered_in_real_mode)
+{
+    make_bzimage(image);
+    st_le16(image + 0x206, 0x207);
+    st_le32(image + 0x214, 0);
+    boot(16 * MIB, "x86-64-v2");
+    ck_assert(cpu_in_real(b.cpu));
+    ck_assert_uint_eq(b.cpu->seg[SEG_CS].base, 0x90200);
+    assert_guest_bytes(0x100000, "START");
+    board_down(&b);
+}
+END_TEST
+
 START_TEST(a_command_line_longer_than_the_kernel_takes_is_refused)
 {
     static char text[3000];
@@ -315,6 +328,7 @@ int main(void)
     tcase_add_test(t, an_initrd_that_would_overlap_the_unpacked_kernel_is_refused);
     tcase_add_test(t, an_old_zimage_is_entered_in_real_mode_with_the_old_command_line);
     tcase_add_test(t, a_bzimage_older_than_2_06_is_entered_in_real_mode_with_a_heap);
+    tcase_add_test(t, a_bzimage_that_names_no_32_bit_entry_is_entered_in_real_mode);
     tcase_add_test(t, a_command_line_longer_than_the_kernel_takes_is_refused);
     tcase_add_test(t, every_vector_leads_into_the_bios_area);
     tcase_add_test(t, real_mode_setup_code_can_ask_the_services_for_memory);

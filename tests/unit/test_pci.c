@@ -3,6 +3,8 @@
 #include "devices/piix3.h"
 #include "tests/unit/board.h"
 
+#include <unistd.h>
+
 /* A function with one region of each kind and INTA#. */
 struct toy {
     struct pci_func pci;
@@ -396,6 +398,61 @@ START_TEST(the_host_bridge_stores_pam_and_resets_by_trc)
 }
 END_TEST
 
+/* Makes a file of `len` bytes that begin with `first`. */
+static void make_file(char *path, const char *first, size_t len)
+{
+    FILE *f;
+
+    strcpy(path, "/tmp/parallax-rom-XXXXXX");
+    f = fdopen(mkstemp(path), "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(first, f);
+    for (size_t i = strlen(first); i < len; i++)
+        fputc((int)(i & 0xff), f);
+    fclose(f);
+}
+
+START_TEST(the_expansion_rom_is_seen_while_it_and_memory_are_enabled)
+{
+    const u64 at = 0xe0000000;
+    char path[32];
+    struct err e = {0};
+
+    make_file(path, "\x55\xaa", 5000);
+    ck_assert_msg(pci_load_rom(&toy->pci, path, &e), "%s", e.msg);
+    unlink(path);
+    set_config(3, PCI_ROM, 0xfffffffe, 4);
+    ck_assert_uint_eq(config(3, PCI_ROM, 4), 0xffffe000); /* 8 KiB */
+    set_config(3, PCI_ROM, (u32)at, 4);
+    set_config(3, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+    ck_assert_uint_eq(phys_read(&b.phys, at, 2), 0xffff);
+    set_config(3, PCI_ROM, (u32)at | 1, 4);
+    ck_assert_uint_eq(phys_read(&b.phys, at, 2), 0xaa55);
+    ck_assert_uint_eq(phys_read(&b.phys, at + 0x1305, 1), 0x05);
+    ck_assert_uint_eq(phys_read(&b.phys, at + 5000, 1), 0xff);
+    phys_write(&b.phys, at, 0, 2);
+    ck_assert_uint_eq(phys_read(&b.phys, at, 2), 0xaa55);
+    set_config(3, PCI_COMMAND, 0, 2);
+    ck_assert_uint_eq(phys_read(&b.phys, at, 2), 0xffff);
+}
+END_TEST
+
+START_TEST(what_is_no_expansion_rom_is_refused)
+{
+    char path[32];
+    struct err e = {0};
+
+    make_file(path, "MZ", 100);
+    ck_assert(!pci_load_rom(&toy->pci, path, &e));
+    unlink(path);
+    ck_assert_int_eq(e.exit_code, EXIT_USAGE);
+    ck_assert_ptr_null(toy->pci.rom);
+    ck_assert(!pci_load_rom(&toy->pci, path, &e));
+    ck_assert_int_eq(e.exit_code, EXIT_HOST);
+    ck_assert_uint_eq(config(3, PCI_ROM, 4), 0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -416,6 +473,8 @@ int main(void)
         a_loaded_state_maps_regions_and_keeps_identity,
         reset_control_pulses_on_the_rise_of_rcpu,
         the_host_bridge_stores_pam_and_resets_by_trc,
+        the_expansion_rom_is_seen_while_it_and_memory_are_enabled,
+        what_is_no_expansion_rom_is_refused,
         NULL,
     };
 
