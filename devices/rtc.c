@@ -15,6 +15,8 @@
 #include "devices/iobus.h"
 #include "devices/ticks.h"
 
+#include <string.h>
+
 #define A_UIP BIT(7)
 #define A_DV(a) ((a) >> 4 & 7)
 #define A_RS(a) ((a)&15)
@@ -435,12 +437,6 @@ static u32 rtc_io_read(void *opaque, u16 port, unsigned size)
 
 static const struct io_ops rtc_io = {.read = rtc_io_read, .write = rtc_io_write};
 
-void rtc_set_cmos(struct rtc *r, unsigned index, u8 value)
-{
-    BUG_ON(index <= RTC_REG_D || index >= sizeof r->cmos);
-    r->cmos[index] = value;
-}
-
 void rtc_set_legacy_disabled(void *rtc, unsigned n, bool level)
 {
     struct rtc *r = rtc;
@@ -458,6 +454,29 @@ static void cmos_put16(struct rtc *r, unsigned index, u64 value)
     r->cmos[index + 1] = (u8)(value >> 8);
 }
 
+/* The sum of 10h to 2Dh, and as it stands in 2Eh and 2Fh. */
+static u16 cmos_sum(const u8 *cmos)
+{
+    unsigned sum = 0;
+
+    for (unsigned i = 0x10; i <= 0x2d; i++)
+        sum += cmos[i];
+    return (u16)sum;
+}
+
+static u16 cmos_get_sum(const u8 *cmos)
+{
+    return (u16)(cmos[0x2e] << 8 | cmos[0x2f]);
+}
+
+static void cmos_put_sum(struct rtc *r)
+{
+    u16 sum = cmos_sum(r->cmos);
+
+    r->cmos[0x2e] = (u8)(sum >> 8);
+    r->cmos[0x2f] = (u8)sum;
+}
+
 static u64 min64(u64 a, u64 b)
 {
     return a < b ? a : b;
@@ -469,7 +488,6 @@ static void cmos_set_memory(struct rtc *r, u64 ram)
     u64 high = (ram - low) / (64 * KIB);
     u64 above_1m = low > MIB ? min64((low - MIB) / KIB, 0xffff) : 0;
     u64 above_16m = low > 16 * MIB ? min64((low - 16 * MIB) / (64 * KIB), 0xffff) : 0;
-    unsigned sum = 0;
 
     cmos_put16(r, 0x15, 640);
     cmos_put16(r, 0x17, above_1m);
@@ -479,10 +497,38 @@ static void cmos_set_memory(struct rtc *r, u64 ram)
     r->cmos[0x5c] = (u8)(high >> 8);
     r->cmos[0x5d] = (u8)(high >> 16);
     r->cmos[0x14] = 0x06; /* equipment: coprocessor, mouse port */
-    for (unsigned i = 0x10; i <= 0x2d; i++)
-        sum += r->cmos[i];
-    r->cmos[0x2e] = (u8)(sum >> 8);
-    r->cmos[0x2f] = (u8)sum;
+    cmos_put_sum(r);
+}
+
+void rtc_set_cmos(struct rtc *r, unsigned index, u8 value)
+{
+    BUG_ON(index <= RTC_REG_D || index >= sizeof r->cmos);
+    r->cmos[index] = value;
+    cmos_put_sum(r);
+}
+
+/* Those that tell what the machine has: floppies, equipment, memory; and the century. */
+static bool cmos_is_machine(unsigned index)
+{
+    return index == 0x10 || (index >= 0x14 && index <= 0x18) || (index >= 0x30 && index <= 0x35) ||
+           (index >= 0x5b && index <= 0x5d);
+}
+
+void rtc_restore(struct rtc *r, const u8 kept[RTC_CMOS_BYTES])
+{
+    bool right = cmos_sum(kept) == cmos_get_sum(kept);
+
+    for (unsigned i = RTC_REG_D + 1; i < RTC_CMOS_BYTES; i++)
+        if (!cmos_is_machine(i))
+            r->cmos[i] = kept[i];
+    if (right) /* else the guest has left it so */
+        cmos_put_sum(r);
+}
+
+bool rtc_differs(const struct rtc *r, const u8 kept[RTC_CMOS_BYTES])
+{
+    return memcmp(r->cmos + RTC_REG_D + 1, kept + RTC_REG_D + 1, RTC_CMOS_BYTES - RTC_REG_D - 1) !=
+           0;
 }
 
 /* --- class ------------------------------------------------------------------------------------ */

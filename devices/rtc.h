@@ -25,6 +25,8 @@ enum rtc_reg {
     RTC_CENTURY = 0x32,
 };
 
+#define RTC_CMOS_BYTES 128u
+
 struct rtc {
     struct dev dev;
     struct irq irq8;
@@ -34,7 +36,7 @@ struct rtc {
     u8 index;            /* port 70h, bits 6:0 */
     bool nmi_masked;
     bool irq8_disabled; /* HPET legacy replacement took IRQ 8 */
-    u8 cmos[128];
+    u8 cmos[RTC_CMOS_BYTES];
     u64 divider_ns;     /* when the divider chain began; updates end at whole seconds from it */
     u64 seconds_done;   /* of those, how many are in the registers */
     u64 periodic_done;  /* 32768 Hz pulses from divider_ns that PF accounts for */
@@ -43,7 +45,13 @@ struct rtc {
 
 extern const struct dev_class rtc_class;
 
-/* The board's or firmware's way to CMOS memory (0x0E to 0x7F), without ports. */
+/* What the battery kept of CMOS memory (0Eh to 7Fh), `kept` being all of it: not the time, which is
+ * the host's, and not what tells of memory and drives, which the machine has as they are now. */
+void rtc_restore(struct rtc *r, const u8 kept[RTC_CMOS_BYTES]);
+/* Would it keep something else than that? */
+bool rtc_differs(const struct rtc *r, const u8 kept[RTC_CMOS_BYTES]);
+/* The board's or firmware's way to CMOS memory (0x0E to 0x7F), without ports; the checksum follows.
+ */
 void rtc_set_cmos(struct rtc *r, unsigned index, u8 value);
 /* HPET legacy replacement: level true cuts the chip from IRQ 8. For irq_connect. */
 void rtc_set_legacy_disabled(void *rtc, unsigned n, bool level);

@@ -235,6 +235,7 @@ static bool parse_machine(struct config *c, const struct options *o, struct err 
     c->vm.pv = o->value[OPT_PV];
     c->vm.no_reboot = o->given[OPT_NO_REBOOT];
     c->vm.usb = o->given[OPT_USB];
+    c->vm.nvram = o->value[OPT_NVRAM];
     return true;
 }
 

@@ -385,7 +385,7 @@ static bool create_board(struct vm *vm, u64 wall, struct err *e)
                               .xen = pv_spec_is(cfg->pv, "xen"),
                               .attention = board_attention,
                               .opaque = vm};
-    return board_create(&vm->board, &bc, e) && load_firmware(vm, e);
+    return board_create(&vm->board, &bc, e) && vm_nvram_load(vm, e) && load_firmware(vm, e);
 }
 
 /* The host has no call that gives the processor to a certain thread. */
@@ -535,6 +535,7 @@ struct vm *vm_create(const struct vm_config *cfg, struct err *e)
         vm_destroy(vm);
         return NULL;
     }
+    vm->complete = true;
     return vm;
 }
 
@@ -542,6 +543,8 @@ void vm_destroy(struct vm *vm)
 {
     if (!vm)
         return;
+    if (vm->complete)
+        vm_nvram_store(vm);
     if (vm->pv)
         pv_destroy(vm->pv);
     if (vm->board.env.io)

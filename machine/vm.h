@@ -69,6 +69,7 @@ struct vm_config {
     const char
         *boot_order; /* letters: a floppy, c disk, d CD, n network; NULL: the firmware's own */
     bool boot_menu;
+    const char *nvram; /* file that keeps CMOS memory between runs; NULL: none does */
     const char *option_roms[VM_OPTION_ROMS]; /* files, for firmware to start */
     unsigned option_rom_count;
     bool no_vga;                /* no display adapter */

@@ -71,6 +71,8 @@ struct vm {
     bool poked; /* the mouse went by one count to the right last, not to the left */
     struct vm_tick tick;
     u64 next_poll_ns; /* host time of the next look at file descriptors */
+    bool complete;    /* vm_create succeeded */
+    u8 nvram[RTC_CMOS_BYTES]; /* as the file of -nvram had it */
     bool follows;     /* the second machine of a check (check.h): input comes from the first */
 };
 
@@ -120,6 +122,10 @@ void vm_unlock(struct vm *vm);
 bool vm_drives_init(struct vm *vm, struct err *e);
 /* What the guest wrote and never flushed goes to its file. */
 void vm_drives_destroy(struct vm *vm);
+
+/* vm_nvram.c */
+bool vm_nvram_load(struct vm *vm, struct err *e);
+void vm_nvram_store(const struct vm *vm);
 
 /* vm_nets.c */
 bool vm_nets_init(struct vm *vm, struct err *e);

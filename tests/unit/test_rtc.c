@@ -261,16 +261,6 @@ START_TEST(cmos_tells_the_memory)
 }
 END_TEST
 
-START_TEST(cmos_checksum_is_right)
-{
-    unsigned sum = 0;
-
-    for (unsigned i = 0x10; i <= 0x2d; i++)
-        sum += get(i);
-    ck_assert_uint_eq(get(0x2e) << 8 | get(0x2f), sum);
-}
-END_TEST
-
 START_TEST(memory_and_time_survive_a_reset_interrupts_do_not)
 {
     put(0x40, 0xa5);
@@ -314,6 +304,51 @@ START_TEST(nonsense_in_the_time_registers_does_no_harm)
 }
 END_TEST
 
+static void check_sum(void)
+{
+    unsigned sum = 0;
+
+    for (unsigned i = 0x10; i <= 0x2d; i++)
+        sum += get(i);
+    ck_assert_uint_eq(get(0x2e) << 8 | get(0x2f), sum);
+}
+
+START_TEST(cmos_checksum_is_right)
+{
+    check_sum();
+    rtc_set_cmos(rtc, 0x10, 0x40); /* as the board tells of floppies */
+    check_sum();
+}
+END_TEST
+
+START_TEST(a_battery_keeps_what_is_not_the_machines)
+{
+    u8 kept[RTC_CMOS_BYTES];
+
+    put(0x20, 0x11);
+    put(0x40, 0x22);
+    put(0x17, 0x33); /* memory */
+    put(0x2e, 0);
+    put(0x2f, 0);
+    memcpy(kept, rtc->cmos, sizeof kept);
+    ck_assert(!rtc_differs(rtc, kept));
+    create("base=1709164798");
+    ck_assert(rtc_differs(rtc, kept));
+    rtc_restore(rtc, kept);
+    ck_assert_uint_eq(get(0x20), 0x11);
+    ck_assert_uint_eq(get(0x40), 0x22);
+    ck_assert_uint_ne(get(0x17), 0x33);
+    ck_assert_uint_eq(get(0x2e) << 8 | get(0x2f), 0); /* wrong, as the guest left it */
+    check_time(0x20, 0x24, 0x02, 0x28, 0x23, 0x59, 0x58);
+    rtc_set_cmos(rtc, 0x20, 0x44);
+    memcpy(kept, rtc->cmos, sizeof kept);
+    create("base=1709164798,ram=0x40000000");
+    rtc_restore(rtc, kept);
+    ck_assert_uint_eq(get(0x20), 0x44);
+    check_sum();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rtc");
@@ -337,6 +372,7 @@ int main(void)
     tcase_add_loop_test(tc, periodic_interrupts_come_at_the_chosen_rate, 0, 16);
     tcase_add_test(tc, cmos_tells_the_memory);
     tcase_add_test(tc, cmos_checksum_is_right);
+    tcase_add_test(tc, a_battery_keeps_what_is_not_the_machines);
     tcase_add_test(tc, memory_and_time_survive_a_reset_interrupts_do_not);
     tcase_add_test(tc, port_70_masks_nmi);
     tcase_add_test(tc, nonsense_in_the_time_registers_does_no_harm);
