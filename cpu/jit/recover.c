@@ -351,7 +351,8 @@ static void load_value(struct asmbuf *a, unsigned reg, unsigned size, const stru
 }
 
 /* What the handler of the instruction would do first; SDM vol. 2, CMP, TEST. When that read hit a
- * watchpoint (cpu/tap.h), the code that does the rest is left, and so the handler does all of it. */
+ * watchpoint (cpu/tap.h), the code that does the rest is left, and so the handler does all of it.
+ */
 static const struct insn *read_operand(struct cpu *cpu, const struct insn *in, unsigned n)
 {
     unsigned size = in->osz == 1 ? 0 : in->osz == 2 ? 1 : in->osz == 4 ? 2 : 3;
@@ -442,7 +443,12 @@ void jit_flags_before(struct tr *t, const struct insn *in)
     u32 lost = replaces ? 0 : written(in, r, tr) & source_regs(&t->flags);
     unsigned checks;
 
-    t->may_spend = false;
+    /* What DIV makes of the flags is the host's; where nobody sees it, its guards may spend them.
+     */
+    t->may_spend =
+        row_template(r) == T_DIV && t->flags.kind != SRC_NONE && !wanted_ahead(t, &checks);
+    if (t->may_spend)
+        return;
     if (!plain || (touches_flags(r) && !replaces) || (tr->vec_xmm && !t->vec_live)) {
         jit_want_flags(t);
         return;

@@ -211,8 +211,67 @@ static void guard_rcx(struct tr *t, bool want_zero, struct jit_site *s, unsigned
     jit_add_cold(t, s, i);
 }
 
-/* rcx = 0 unless the quotient may not fit: the dividend's high half is zero, or for IDIV its low
- * half's sign. Clobbers r14. */
+/* The same by a condition, with flags to spare. */
+static void guard_cc(struct tr *t, unsigned cc, struct jit_site *s, unsigned i)
+{
+    u8 *from = x_jcc(&t->a, cc, t->a.p);
+    t->cold[t->colds++] = (struct cold){.from = from,
+                                        .site = s,
+                                        .idx = i,
+                                        .quick = true,
+                                        .vec_live = t->vec_live,
+                                        .x87_live = t->x87_live,
+                                        .notes = t->notes,
+                                        .flags = t->flags};
+    t->flags_spent = true;
+}
+
+/* op rm, reg of registers */
+static void op_rr(struct asmbuf *a, unsigned w, unsigned opcode, unsigned rm, unsigned reg)
+{
+    put_rex(a, w, reg, 0, rm, false);
+    put8(a, opcode);
+    put8(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* dst = the sign of RAX, as often as there are bits. */
+static void emit_sign(struct asmbuf *a, unsigned w, unsigned dst)
+{
+    x_mov(a, w, dst, H_RAX);
+    op_rr(a, w, 0xc1, dst, 7); /* sar dst, imm8 */
+    put8(a, w ? 63 : 31);
+}
+
+#define OP_CMP 0x39
+#define OP_TEST 0x85
+#define JBE 6
+#define JE 4
+#define JNE 5
+
+/* Guards a division by h with ordinary arithmetic. Clobbers r14. */
+static void guard_division(struct tr *t, unsigned w, unsigned h, bool has_sign, struct jit_site *s,
+                           unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    if (!has_sign) {
+        op_rr(a, w, OP_TEST, H_RDX, H_RDX);
+        guard_cc(t, JNE, s, i);
+        op_rr(a, w, OP_TEST, h, h);
+        guard_cc(t, JE, s, i);
+        return;
+    }
+    emit_sign(a, w, H_R14);
+    op_rr(a, w, OP_CMP, H_RDX, H_R14);
+    guard_cc(t, JNE, s, i);
+    x_lea(a, w, H_R14, h, 1);
+    put_rex(a, w, 0, 0, H_R14, false); /* cmp r14, 1 */
+    put8(a, 0x83);
+    put8(a, 0xc0 | 7 << 3 | (H_R14 & 7));
+    put8(a, 1);
+    guard_cc(t, JBE, s, i);
+}
+
+/* rcx = 0 unless the quotient may not fit. Clobbers r14. */
 static void emit_narrow(struct asmbuf *a, unsigned w, bool has_sign)
 {
     if (!has_sign) {
@@ -233,9 +292,27 @@ static void emit_narrow(struct asmbuf *a, unsigned w, bool has_sign)
     x_lea_sib(a, w, H_RCX, H_RDX, H_R14, 0, 1); /* rdx - sign */
 }
 
+/* The same without touching flags. */
+static void guard_division_carefully(struct tr *t, unsigned w, unsigned h, bool has_sign,
+                                     struct jit_site *s, unsigned i)
+{
+    struct asmbuf *a = &t->a;
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    emit_narrow(a, w, has_sign);
+    guard_rcx(t, true, s, i);
+    x_mov(a, w, H_RCX, h);
+    guard_rcx(t, false, s, i);
+    if (has_sign) {
+        x_lea(a, w, H_RCX, h, 1);
+        guard_rcx(t, false, s, i);
+    }
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+}
+
 /*
  * DIV and IDIV of 32 and 64 bits when the high half of the dividend says no more than the low one
- * and the divisor is neither 0 nor, for IDIV, -1: that cannot fault. All else is the handler's.
+ * (zero, or for IDIV its sign) and the divisor is neither 0 nor, for IDIV, -1: that cannot fault.
+ * All else is the handler's.
  */
 static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
 {
@@ -253,21 +330,15 @@ static bool emit_div(struct tr *t, const struct insn *in, unsigned i)
         x_load(a, w, H_R15, H_R15, 0);
     } else if (host_reg[in->rm] == SLOT) {
         x_load(a, 1, H_R15, H_RBP, slot(in->rm));
-    } else if (host_reg[in->rm] == H_RCX) { /* the guards use it */
+    } else if (host_reg[in->rm] == H_RCX) { /* the careful guards use it */
         x_mov(a, 1, H_R15, H_RCX);
     } else {
         h = host_reg[in->rm];
     }
-    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
-    emit_narrow(a, w, has_sign);
-    guard_rcx(t, true, s, i);
-    x_mov(a, w, H_RCX, (unsigned)h);
-    guard_rcx(t, false, s, i);
-    if (has_sign) {
-        x_lea(a, w, H_RCX, (unsigned)h, 1);
-        guard_rcx(t, false, s, i);
-    }
-    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    if (t->may_spend)
+        guard_division(t, w, (unsigned)h, has_sign, s, i);
+    else
+        guard_division_carefully(t, w, (unsigned)h, has_sign, s, i);
     put_rex(a, w, 0, 0, (unsigned)h, false);
     put8(a, 0xf7);
     put8(a, 0xc0 | ext << 3 | ((unsigned)h & 7));

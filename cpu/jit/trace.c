@@ -1,13 +1,13 @@
 /*
  * trace.c: hot ways through several blocks, emitted once more as one piece of code.
  *
- * A link that goes backwards is counted. When it is hot, the interpreter runs what follows, and the
- * blocks that it comes through are recorded until it is back where it began, or at something that
- * does not belong into a trace. Their code is emitted in a row: the slice is checked once, the
- * jumps between them are gone, and the flags are known from their source all the way, so that
- * access checks are the quick ones. Jumps that go elsewhere than recorded leave to the block's own
- * jump; they are counted from then on, and may begin a trace of their own. Which accesses share a
- * check, streams.c says.
+ * A link that goes backwards or is a CALL's is counted. When it is hot, the interpreter runs what
+ * follows, and the blocks that it comes through are recorded until it is back where it began, or at
+ * something that does not belong into a trace. Their code is emitted in a row: the slice is checked
+ * once, the jumps between them are gone, and the flags are known from their source all the way, so
+ * that access checks are the quick ones. Jumps that go elsewhere than recorded leave to the block's
+ * own jump; they are counted from then on, and may begin a trace of their own. Which accesses share
+ * a check, streams.c says.
  *
  * A trace never calls a handler: an access that misses gives the instructions back that it took
  * from the slice and leaves to the interpreter in the middle of the block. So nothing can change
@@ -64,8 +64,8 @@ bool jit_block_fits_trace(const struct jit *j, const struct jit_block *jb)
 bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
                          const struct jit_block *to)
 {
-    return !from->is_call && l->heat >= 0 && fits(from, to) && from->end_key == from->block->key &&
-           (l->leaves_trace || to->lin <= from->lin);
+    return l->heat >= 0 && fits(from, to) && from->end_key == from->block->key &&
+           (from->is_call || l->leaves_trace || to->lin <= from->lin);
 }
 
 /* ---- emission -------------------------------------------------------------------------------- */
@@ -96,7 +96,8 @@ struct emission {
     struct flag_source at_top;
 };
 
-#define STEP_TOP 0xff /* in front of the first */
+#define STEP_TOP 0xff  /* in front of the first */
+#define STEP_CALL 0xfe /* in front of that: a CALL that the trace begins with */
 
 enum outcome { MADE, NEEDS_SAVED, FAILED };
 
@@ -208,11 +209,22 @@ static bool emit_target(struct tr *t, const struct insn *in)
     return true;
 }
 
+/* What the last instruction of a step adds to RSP. */
+static s32 stack_effect(const struct tr *t, const struct insn *in)
+{
+    s32 size = (s32)stack_slot_size(t);
+    switch (row_template(insn_row(in))) {
+    case T_CALL:
+    case T_CALL_E: return -size;
+    case T_RET: return size + (insn_row(in)->opnd[0] == OPND_Iw ? (u16)in->imm : 0);
+    default: return 0;
+    }
+}
+
 static bool emit_return(struct tr *t, const struct insn *in, gva_t expected)
 {
     struct asmbuf *a = &t->a;
     unsigned size = stack_slot_size(t);
-    s32 n = (s32)size + (insn_row(in)->opnd[0] == OPND_Iw ? (u16)in->imm : 0);
     if (in->osz != size)
         return false;
     jit_flags_spare(t, BIT(RSP));
@@ -220,7 +232,7 @@ static bool emit_return(struct tr *t, const struct insn *in, gva_t expected)
     jit_emit_tlb_check(t, size, false, NULL, last_of(t));
     x_load(a, t->is64, H_R15, H_R15, 0);
     emit_target_guard(t, expected);
-    x_lea(a, t->is64, H_R12, H_R12, n);
+    x_lea(a, t->is64, H_R12, H_R12, stack_effect(t, in));
     return true;
 }
 
@@ -302,11 +314,28 @@ static void emit_invariants(struct emission *e)
     }
 }
 
-/* One of those checks failed: back to in front of the link's jump, which the interpreter runs. */
-static void emit_leave_top(struct emission *e, struct jit_trace *trace)
+/* The link that the trace begins with is a CALL's: what that does before it arrives. */
+static void emit_first_call(struct emission *e)
+{
+    struct tr *t = &e->t;
+    unsigned colds = t->colds;
+    t->jb = e->plan->link->from;
+    t->b = t->jb->block;
+    t->streams = NULL;
+    emit_push_return(t);
+    t->streams = &e->streams;
+    for (; colds < t->colds; colds++)
+        t->cold[colds].step = STEP_CALL;
+}
+
+/* A check in front of the first step failed: back to in front of the link's jump, which the
+ * interpreter runs. */
+static void emit_leave_top(struct emission *e, struct jit_trace *trace, unsigned step)
 {
     struct tr *t = &e->t;
     const struct jit_link *l = e->plan->link;
+    if (l->from->is_call && step == STEP_TOP)
+        x_lea(&t->a, t->is64, H_R12, H_R12, (s32)stack_slot_size(t));
     jit_emit_give_back(&t->a, l->from->block->count + e->total);
     x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)trace);
     x_store(&t->a, 1, H_R14, H_RBP, STATE(jit_missed));
@@ -363,8 +392,8 @@ static void emit_ways_out(struct emission *e, struct jit_trace *trace)
         const struct cold *c = &t->cold[i];
         x_patch(c->from, a->p);
         jit_emit_refill(t, c);
-        if (c->step == STEP_TOP) {
-            emit_leave_top(e, trace);
+        if (c->step >= STEP_CALL) {
+            emit_leave_top(e, trace, c->step);
             continue;
         }
         set_step(e, c->step);
@@ -391,6 +420,9 @@ static void emit_bottom(struct emission *e, const u8 *top)
     jit_emit_count_back(t, e->total, late, top);
     jit_patch_late(a, late);
     jit_emit_give_back(a, e->total);
+    s32 undo = -stack_effect(t, &t->b->insn[last_of(t)]);
+    if (undo)
+        x_lea(a, t->is64, H_R12, H_R12, undo);
     jit_emit_flags(t, &t->flags);
     emit_leave(e, &t->flags);
 }
@@ -466,7 +498,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     t->a = jit_asmbuf(j, path);
     if (!p->saved)
         t->flags = from->flags;
-    jit_flags_save(t);
+    jit_flags_spare(t, from->is_call ? BIT(RSP) : 0);
     e.at_top = t->flags;
     emit_page_guards(t, p->way, stale);
     if (t->vec_live && !from->vec_live) {
@@ -477,6 +509,8 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     }
     unsigned n = from->block->count + e.total; /* the link has not counted its block yet */
     jit_emit_count(t, n, late);
+    if (from->is_call)
+        emit_first_call(&e);
     emit_invariants(&e);
     const u8 *top = a->p;
     t->flags_spent = true;
@@ -623,8 +657,8 @@ static void make(struct jit *j, bool loop)
     j->stats.cycles += host_cycles() - cycles;
     struct jit_link *l = r->link;
     r->link = NULL;
-    if (!l->trace && l->from == l->to)
-        jit_unlink(j, l); /* next time it is a loop without trace: link.c */
+    if (!l->trace)
+        jit_unlink(j, l); /* next time it is not counted, or is a loop without trace: link.c */
 }
 
 /* ---- recording ------------------------------------------------------------------------------- */
