@@ -7,6 +7,7 @@
 #include "cpu/excp.h"
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
+#include "cpu/observe.h"
 #include "cpu/smp.h"
 #include "cpu/tap.h"
 #include "mmu/smc.h"
@@ -34,6 +35,8 @@ struct block_cache {
     struct block *page[PAGE_SLOTS];
     struct jump_entry jump[JUMP_SLOTS];
     struct block_stats stats;
+    bool probed;          /* some blocks have probes */
+    struct probes *loose; /* of the last block that was not kept */
     /* for code that does not lie in memory: built anew each time, never cached */
     u8 scratch[sizeof(struct block) + 2 * sizeof(struct insn)] __attribute__((aligned(16)));
 };
@@ -53,10 +56,27 @@ struct block_cache *block_cache_create(struct err *e)
     return c;
 }
 
+static struct block *chunk_at(const struct block_cache *c, unsigned chunk, u64 off)
+{
+    return (struct block *)(void *)(c->arena + chunk * CHUNK_BYTES + off);
+}
+
+/* The memory of all blocks in a chunk will be others'. */
+static void free_probes(struct block_cache *c, unsigned chunk)
+{
+    if (likely(!c->probed))
+        return;
+    for (u32 off = 0; off < c->used[chunk]; off += chunk_at(c, chunk, off)->size)
+        free(chunk_at(c, chunk, off)->probes);
+}
+
 void block_cache_destroy(struct block_cache *c)
 {
     if (!c)
         return;
+    for (unsigned i = 0; i < CHUNKS; i++)
+        free_probes(c, i);
+    free(c->loose);
     host_unmap(c->arena, ARENA_BYTES);
     free(c);
 }
@@ -100,6 +120,8 @@ void block_flush_all(struct cpu *cpu)
             if (b->gpa2 != ~0ull)
                 smc_leave_page(cpu->phys, b->gpa2, cpu->id);
         }
+    for (unsigned i = 0; i < CHUNKS; i++)
+        free_probes(c, i);
     memset(c->hash, 0, sizeof c->hash);
     memset(c->page, 0, sizeof c->page);
     memset(c->used, 0, sizeof c->used);
@@ -484,11 +506,6 @@ static bool beyond_cs_limit(const struct cpu *cpu, u64 end)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static struct block *chunk_at(const struct block_cache *c, u64 off)
-{
-    return (struct block *)(void *)(c->arena + c->chunk * CHUNK_BYTES + off);
-}
-
 /* Goes on to the next chunk; what was there is gone. */
 static void next_chunk(struct cpu *cpu)
 {
@@ -496,9 +513,10 @@ static void next_chunk(struct cpu *cpu)
     c->chunk = (c->chunk + 1) % CHUNKS;
     if (!c->used[c->chunk])
         return;
-    for (u32 off = 0; off < c->used[c->chunk]; off += chunk_at(c, off)->size)
-        if (!chunk_at(c, off)->dead)
-            block_kill(cpu, chunk_at(c, off));
+    for (u32 off = 0; off < c->used[c->chunk]; off += chunk_at(c, c->chunk, off)->size)
+        if (!chunk_at(c, c->chunk, off)->dead)
+            block_kill(cpu, chunk_at(c, c->chunk, off));
+    free_probes(c, c->chunk);
     c->used[c->chunk] = 0;
     c->stats.evicted++;
     forget_links(cpu);
@@ -513,7 +531,7 @@ static struct block *arena_block(struct cpu *cpu, const struct fetch *f)
         return (struct block *)(void *)c->scratch;
     if (c->used[c->chunk] + need > CHUNK_BYTES)
         next_chunk(cpu);
-    return chunk_at(c, c->used[c->chunk]);
+    return chunk_at(c, c->chunk, c->used[c->chunk]);
 }
 
 /* Takes what a new block needs, and for a checked one somewhat more: it may grow. */
@@ -671,6 +689,20 @@ static void make_tapped(struct cpu *cpu, struct block *b)
     b->insn[0].fn = op_tapped;
 }
 
+/* ---- those who look on ------------------------------------------------------------------------
+ */
+
+static void add_probes(struct cpu *cpu, struct block *b, gva_t lin, bool kept)
+{
+    struct block_cache *c = cpu->blocks;
+    observe_block(cpu, b, lin);
+    c->probed |= b->probes != NULL;
+    if (kept)
+        return;
+    free(c->loose);
+    c->loose = b->probes;
+}
+
 /* ---- building -------------------------------------------------------------------------------- */
 
 /* How much a block may hold. */
@@ -713,8 +745,7 @@ static struct fetch take_snapshot(const struct cpu *cpu, const struct fetch *f, 
     return copy;
 }
 
-/* May the record touch memory? In doubt it does. LEA's operand (M) is only an address. */
-static bool touches_memory(const struct insn *in)
+bool block_touches_memory(const struct insn *in)
 {
     const struct insn_row *row = insn_row(in);
     if (row->cls != IDENT || !row->ops || row->ops->stack)
@@ -749,7 +780,7 @@ static bool decode_block(struct cpu *cpu, struct block *b, gva_t lin, const stru
         in->idx = (u8)b->count++;
         b->bytes = (u16)(b->bytes + in->len);
         open = row->cls != CTRL && row->cls != SYSTEM && !in->fn && in->row != ROW_INVALID &&
-               second == ~0ull && !(limits.checked && touches_memory(in));
+               second == ~0ull && !(limits.checked && block_touches_memory(in));
         if (second == ~1ull)
             in_memory = false;
         else if (second != ~0ull)
@@ -778,12 +809,15 @@ static struct block *block_build(struct cpu *cpu, gva_t lin, const struct fetch 
         fresh.room = reuse->room;
         fresh.source_room = reuse->source_room;
         fresh.source = reuse->source;
+        free(reuse->probes);
     }
     *b = fresh;
     struct snapshot bytes;
     struct fetch from = take_snapshot(cpu, f, &bytes);
     bool cacheable = decode_block(cpu, b, lin, &from, limits, bytes.crossing);
     bind_block(cpu, b);
+    if (unlikely(cpu->observer != NULL))
+        add_probes(cpu, b, lin, cacheable);
     make_tapped(cpu, b);
     b->insn[b->count] = (struct insn){.fn = op_block_end, .off = b->bytes, .idx = (u8)b->count};
     TRACE(block_build, b->gpa, lin, (unsigned)b->count, b->key);

@@ -26,6 +26,8 @@ struct block_link {
     bool same_page;
 };
 
+struct probes;
+
 struct block {
     gpa_t gpa;
     u32 key;
@@ -36,6 +38,7 @@ struct block {
     insn_fn first_fn;        /* of insn[0], when translated */
     insn_fn tapped_fn;       /* of insn[0], when a breakpoint may be there (tap.h); or NULL */
     struct jit_block *jit;   /* translations, one per linear address */
+    struct probes *probes;   /* of those who look on (observe.h); NULL: nobody does */
     struct block_link link[2];
     struct block *hash_next;
     struct block *page_next[2]; /* lists of the page(s) it lies in */
@@ -69,6 +72,8 @@ const struct block_stats *block_cache_stats(const struct block_cache *c);
 struct block *block_find(struct cpu *cpu, gva_t lin);
 /* Does a memory operand need no segmentation in blocks with this key? */
 bool block_address_is_flat(u32 key, const struct insn *in);
+/* May the record touch memory? In doubt it does. LEA's operand (M) is only an address. */
+bool block_touches_memory(const struct insn *in);
 /* Is this the last instruction of a block that goes on at the next address? */
 bool block_ends_after(const struct insn *in);
 /* Drops everything: mapping of RAM changed, gates changed. Not while a block runs. */

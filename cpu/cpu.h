@@ -195,8 +195,8 @@ struct cpu_hooks {
     /* RDPMC; false: no counter of the personality. May be NULL. */
     bool (*pv_pmc)(void *vm, struct cpu *cpu, u32 index, u64 *value);
     /* Around accesses to MMIO: the lock of the devices. May be NULL. */
-    void (*mmio_begin)(void *vm);
-    void (*mmio_end)(void *vm);
+    void (*mmio_begin)(void *vm, gpa_t gpa, unsigned size, bool write);
+    void (*mmio_end)(void *vm, u64 value);
     /* FERR#: an unmasked x87 exception with CR0.NE = 0 (IRQ 13). */
     void (*ferr)(void *vm, bool level);
     /* The guest wrote the TSC or IA32_TSC_ADJUST: TSC deadlines and time pages. */
@@ -221,6 +221,7 @@ struct cpu_model;
 struct block;
 struct smp;
 struct taps;
+struct cpu_observer;
 
 /* Why cpu_run returned. */
 enum cpu_stop {
@@ -319,6 +320,7 @@ struct cpu {
     struct smp *smp; /* NULL: a CPU alone (smp.h) */
 
     const struct taps *taps; /* what a debugger wants to hear of (tap.h); NULL: nothing */
+    const struct cpu_observer *observer; /* who looks on (observe.h); NULL: nobody */
     u8 tapped;               /* TAPPED_*: it said stop */
     u8 stepping;             /* STEP_*: instructions are run one by one */
 

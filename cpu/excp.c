@@ -3,6 +3,7 @@
 #include "base/trace.h"
 #include "cpu/debug.h"
 #include "cpu/exec.h"
+#include "cpu/observe.h"
 #include "cpu/seg.h"
 #include "cpu/tap.h"
 #include "cpu/task.h"
@@ -28,7 +29,7 @@ static _Noreturn void raise(struct cpu *cpu, const struct insn *in, struct pendi
 {
     if (in) {
         cpu->rip = insn_rip(cpu, in);
-        cpu->left -= in->idx;
+        exec_not_done(cpu, in);
     }
     cpu->dr6_pending =
         0; /* an instruction that faults completes no access that a breakpoint could trap */
@@ -275,6 +276,7 @@ bool excp_deliver(struct cpu *cpu)
     cpu->delivering = true;
     stat_count(&cpu->stats, x.vector == EXC_PF ? STAT_PF_GUEST : STAT_EXCP, SERVED_EXIT);
     TRACE(excp, (unsigned)x.vector, x.error, cpu->rip, x.cr2);
+    observe_event(cpu, OBSERVED_EXCEPTION, x.vector);
     if (x.vector == EXC_DB)
         cpu->dr[7] &= ~(u64)DR7_GD;
     struct entry e = {.vector = x.vector,
@@ -301,6 +303,7 @@ void excp_trap(struct cpu *cpu, unsigned vector)
 
 void excp_interrupt(struct cpu *cpu, unsigned vector)
 {
+    observe_event(cpu, OBSERVED_INTERRUPT, vector);
     struct entry e = {.vector = vector, .ext = 1, .rip = cpu->rip, .eflags = cpu_get_eflags(cpu)};
     enter_handler(cpu, &e);
     tap_excp(cpu, vector, true);
@@ -340,6 +343,7 @@ void excp_soft_int(struct cpu *cpu, const struct insn *in, unsigned vector, enum
 {
     stat_count(&cpu->stats, STAT_INT, SERVED_EXIT);
     TRACE(soft_int, vector, insn_rip(cpu, in));
+    observe_event(cpu, OBSERVED_SOFT_INT, vector);
     if (kind == SOFT_INT_N && cpu_in_v86(cpu)) {
         if (v86_redirect(cpu, in, vector)) {
             cpu->left -= in->idx + 1;
@@ -354,8 +358,8 @@ void excp_soft_int(struct cpu *cpu, const struct insn *in, unsigned vector, enum
                       .eflags = cpu_get_eflags(cpu)};
     /* From here on a fault restarts the instruction without unwinding through its record. */
     cpu->rip = insn_rip(cpu, in);
-    cpu->left -= in->idx;
+    exec_not_done(cpu, in);
     enter_handler(cpu, &e);
-    cpu->left -= 1;
+    exec_done_after_all(cpu, in);
     tap_excp(cpu, vector, true);
 }

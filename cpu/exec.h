@@ -71,6 +71,11 @@ static inline bool exec_holds(const struct cpu *cpu, const struct ground *g)
            exec_block_lives(cpu);
 }
 
+/* Accounts for the block's instructions in front of this one alone, which faults or whose fate is
+ * still open; and for it after all. */
+void exec_not_done(struct cpu *cpu, const struct insn *in);
+void exec_done_after_all(struct cpu *cpu, const struct insn *in);
+
 /* Goes on if it holds, else leaves; counts the class as served by a leaf or an exit. */
 const struct insn *exec_go_on(struct cpu *cpu, const struct insn *in, const struct ground *g,
                               enum stat_class c);

@@ -11,6 +11,7 @@
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 #include "cpu/model.h"
+#include "cpu/observe.h"
 #include "cpu/smp.h"
 #include "cpu/tap.h"
 
@@ -42,6 +43,20 @@ const struct insn *exec_leave_next(struct cpu *cpu, const struct insn *in)
     cpu->rip = insn_next_rip(cpu, in);
     cpu->left -= in->idx + 1;
     return NULL;
+}
+
+void exec_not_done(struct cpu *cpu, const struct insn *in)
+{
+    cpu->left -= in->idx;
+    if (unlikely(cpu->observer != NULL))
+        probe_uncount(cpu, in);
+}
+
+void exec_done_after_all(struct cpu *cpu, const struct insn *in)
+{
+    cpu->left -= 1;
+    if (unlikely(cpu->observer != NULL))
+        probe_count(cpu, in);
 }
 
 bool exec_block_lives(const struct cpu *cpu)

@@ -3,6 +3,7 @@
 #include "base/trace.h"
 #include "cpu/debug.h"
 #include "cpu/exec.h"
+#include "cpu/observe.h"
 #include "cpu/smp.h"
 #include "cpu/tap.h"
 
@@ -144,10 +145,10 @@ u64 mem_read_phys(struct cpu *cpu, gpa_t gpa, unsigned size)
     if (phys_host(cpu->phys, gpa))
         return phys_read(cpu->phys, gpa, size);
     if (cpu->hooks->mmio_begin)
-        cpu->hooks->mmio_begin(cpu->vm);
+        cpu->hooks->mmio_begin(cpu->vm, gpa, size, false);
     u64 v = phys_read(cpu->phys, gpa, size);
     if (cpu->hooks->mmio_end)
-        cpu->hooks->mmio_end(cpu->vm);
+        cpu->hooks->mmio_end(cpu->vm, v);
     return v;
 }
 
@@ -158,10 +159,10 @@ void mem_write_phys(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
         return;
     }
     if (cpu->hooks->mmio_begin)
-        cpu->hooks->mmio_begin(cpu->vm);
+        cpu->hooks->mmio_begin(cpu->vm, gpa, size, true);
     phys_write(cpu->phys, gpa, v, size);
     if (cpu->hooks->mmio_end)
-        cpu->hooks->mmio_end(cpu->vm);
+        cpu->hooks->mmio_end(cpu->vm, v);
 }
 
 static u64 io_read(struct cpu *cpu, gpa_t gpa, unsigned size)
@@ -233,10 +234,14 @@ static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind, en
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
     const u8 *h = refill(cpu, va, size, ACCESS_READ, data_mode(cpu));
-    if (likely(h != NULL))
+    if (likely(h != NULL)) {
+        observe_access(cpu, in, va, size, false);
         return mem_ld(h, size);
+    }
     check_access(cpu, in, va, size, ACCESS_READ);
-    return read_checked(cpu, in, va, size, false);
+    u64 v = read_checked(cpu, in, va, size, false);
+    observe_access(cpu, in, va, size, false);
+    return v;
 }
 
 void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
@@ -244,10 +249,12 @@ void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, uns
     u8 *h = refill(cpu, va, size, ACCESS_WRITE, data_mode(cpu));
     if (likely(h != NULL)) {
         mem_st(h, v, size);
+        observe_access(cpu, in, va, size, true);
         return;
     }
     check_access(cpu, in, va, size, ACCESS_WRITE);
     write_checked(cpu, in, va, v, size, false);
+    observe_access(cpu, in, va, size, true);
 }
 
 u64 mem_read_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
@@ -309,16 +316,12 @@ void mem_read_bytes(struct cpu *cpu, const struct insn *in, gva_t va, void *buf,
                 out[n] = (u8)mem_read_phys(cpu, f->gpa + n, 1);
         out += s.len[i];
     }
+    observe_access(cpu, in, va, len, false);
 }
 
-void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf,
-                     unsigned len)
+static void write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf,
+                        unsigned len)
 {
-    u8 *p = mem_fast_w(cpu, va, len);
-    if (likely(p != NULL)) {
-        memcpy(p, buf, len);
-        return;
-    }
     struct span s = translate_span(cpu, in, va, len, ACCESS_WRITE);
     const u8 *from = buf;
     for (unsigned i = 0; i < 2; i++) {
@@ -334,10 +337,28 @@ void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const voi
     }
 }
 
+void mem_write_bytes(struct cpu *cpu, const struct insn *in, gva_t va, const void *buf,
+                     unsigned len)
+{
+    u8 *p = mem_fast_w(cpu, va, len);
+    if (likely(p != NULL)) {
+        memcpy(p, buf, len);
+        return;
+    }
+    write_bytes(cpu, in, va, buf, len);
+    observe_access(cpu, in, va, len, true);
+}
+
 void mem_probe_write(struct cpu *cpu, const struct insn *in, gva_t va, unsigned len)
 {
     if (!mem_fast_w(cpu, va, len))
         translate_span(cpu, in, va, len, ACCESS_WRITE);
+}
+
+static void observe_rmw(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
+{
+    observe_access(cpu, in, va, size, false);
+    observe_access(cpu, in, va, size, true);
 }
 
 void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size,
@@ -350,6 +371,7 @@ void *mem_rmw_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned si
     if (unlikely(cpu->taps != NULL)) /* it reads, too */
         tap_data(cpu, va, size, false);
     struct span s = translate_span(cpu, in, va, size, ACCESS_WRITE);
+    observe_rmw(cpu, in, va, size);
     if (!s.len[1] && s.part[0].host && !cpu->alone) {
         m->buffered = false;
         return s.part[0].host;
@@ -445,6 +467,7 @@ void *mem_rmw_locked(struct cpu *cpu, const struct insn *in, gva_t va, unsigned 
         }
         return mem_rmw_slow(cpu, in, va, size, m);
     }
+    observe_rmw(cpu, in, va, size);
     m->size = size;
     m->buffered = m->locked = true;
     m->host = p;
@@ -483,7 +506,7 @@ bool mem_rmw_end_slow(struct cpu *cpu, const struct insn *in, struct mem_rmw *m)
     if (m->size <= 8)
         write_checked(cpu, in, m->va, ld_le(m->buf, m->size), m->size, false);
     else
-        mem_write_bytes(cpu, in, m->va, m->buf, m->size);
+        write_bytes(cpu, in, m->va, m->buf, m->size);
     if (cpu->alone) {
         cpu->alone = false;
         smp_resume(cpu->smp);

@@ -214,9 +214,9 @@ static bool through_system(struct cpu *cpu, const struct insn *in, u16 sel, cons
 }
 
 /* A task switch has accounted for the instructions before this one. */
-static const struct insn *leave_after_task(struct cpu *cpu)
+static const struct insn *leave_after_task(struct cpu *cpu, const struct insn *in)
 {
-    cpu->left -= 1;
+    exec_done_after_all(cpu, in);
     cpu->tf_skip = true;
     return NULL;
 }
@@ -242,7 +242,7 @@ static const struct insn *far_transfer(struct cpu *cpu, const struct insn *in, s
     read_target(cpu, in, p.sel, &d);
     if (!DESC_S(&d)) {
         if (through_system(cpu, in, p.sel, &d, call))
-            return leave_after_task(cpu);
+            return leave_after_task(cpu, in);
     } else {
         if (!DESC_IS_CODE(&d))
             excp_gp(cpu, in, SEL_ERR(p.sel));
@@ -461,7 +461,7 @@ static const struct insn *iret_task(struct cpu *cpu, const struct insn *in)
     u16 link = (u16)mem_read_sys(cpu, in, (u32)cpu->tr.base, 2);
     task_switch(cpu, in, link, TASK_IRET, insn_next_rip(cpu, in));
     cpu->nmi_blocked = false;
-    return leave_after_task(cpu);
+    return leave_after_task(cpu, in);
 }
 
 HANDLER(op_iret)

@@ -194,7 +194,7 @@ static void do_switch(struct cpu *cpu, const struct insn *in, struct seg tss,
     if (nested)
         mem_write_sys(cpu, in, at(&tss, 0), old, 2);
     if (in)
-        cpu->left -= in->idx; /* the faults below have no record to account for */
+        exec_not_done(cpu, in); /* the faults below have no record to account for */
     become(cpu, tss, &t, nested);
 }
 

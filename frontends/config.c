@@ -22,6 +22,23 @@ static bool any_help(const char *const *values)
     return false;
 }
 
+/* -plugin FILE,help. Returns whether there is one. */
+static bool help_of_plugin(const struct options *o, FILE *out, struct err *e)
+{
+    const char *comma;
+    char path[4096];
+
+    for (unsigned i = 0; o->plugins[i]; i++) {
+        comma = strrchr(o->plugins[i], ',');
+        if (!comma || strcmp(comma, ",help"))
+            continue;
+        snprintf(path, sizeof path, "%.*s", (int)(comma - o->plugins[i]), o->plugins[i]);
+        plugin_help(path, out, e);
+        return true;
+    }
+    return false;
+}
+
 bool config_lists(const struct options *o, FILE *out, bool *done, struct err *e)
 {
     *done = true;
@@ -33,6 +50,8 @@ bool config_lists(const struct options *o, FILE *out, bool *done, struct err *e)
         vm_device_help(out);
     else if (any_help(o->traces) || any_help(o->groups))
         trace_help(out);
+    else if (help_of_plugin(o, out, e))
+        return !e->exit_code;
     else
         *done = false;
     if (fflush(out) || ferror(out))
@@ -564,6 +583,15 @@ static bool parse_resources(struct config *c, const struct options *o, struct er
     return true;
 }
 
+static bool parse_plugins(struct config *c, const struct options *o, struct err *e)
+{
+    if (!plugins_from_options(&c->plugins, o, e))
+        return false;
+    c->vm.plugins = c->plugins.plugin;
+    c->vm.plugin_count = c->plugins.count;
+    return true;
+}
+
 static const char *file_of(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -576,9 +604,8 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
     *c = (struct config){0};
     if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
         !parse_resources(c, o, e) || !parse_guest(c, o, e) || !parse_actions(c, o, e) ||
-        !parse_time(c, o, e) ||
-        !parse_streams(c, o, e) || !parse_debugging(c, o, e) || !parse_stats(c, o, e) ||
-        !parse_traces(o, e))
+        !parse_time(c, o, e) || !parse_plugins(c, o, e) || !parse_streams(c, o, e) ||
+        !parse_debugging(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
         return false;
     c->name = o->value[OPT_NAME] ? o->value[OPT_NAME]
               : c->vm.kernel     ? file_of(c->vm.kernel)
@@ -592,4 +619,5 @@ void config_free(struct config *c)
     nets_free(&c->nets);
     free(c->audiodev);
     resources_free(&c->resources);
+    plugins_free(&c->plugins);
 }

@@ -7,6 +7,7 @@
 #include "frontends/display.h"
 #include "frontends/drives.h"
 #include "frontends/nets.h"
+#include "frontends/plugins.h"
 #include "frontends/resources.h"
 #include "machine/vm.h"
 
@@ -18,6 +19,7 @@ struct config {
     struct drive_list drives;
     struct net_list nets;
     struct resource_list resources;
+    struct plugin_list plugins;
     /* -device arguments: those of -nic and -device, then those of -virtfs; NULL-terminated. */
     const char *devices[NET_MAX + MAX_REPEATED + RESOURCES_MAX + 1];
     const char *name;     /* of -name, or of the kernel's file */

@@ -107,6 +107,7 @@ static bool set_option(struct options *o, enum opt opt, const char *value, struc
                         : opt == OPT_FSDEV      ? o->fsdevs
                         : opt == OPT_VIRTFS     ? o->virtfs
                         : opt == OPT_OPTION_ROM ? o->option_roms
+                        : opt == OPT_PLUGIN     ? o->plugins
                         : opt == OPT_TRACE      ? o->traces
                         : opt == OPT_D          ? o->groups
                                                 : NULL;

@@ -40,7 +40,8 @@ struct options {
     const char *devices[MAX_REPEATED + 1], *traces[MAX_REPEATED + 1], *groups[MAX_REPEATED + 1],
         *drives[MAX_REPEATED + 1], *netdevs[MAX_REPEATED + 1], *nics[MAX_REPEATED + 1],
         *objects[MAX_REPEATED + 1], *chardevs[MAX_REPEATED + 1], *fsdevs[MAX_REPEATED + 1],
-        *virtfs[MAX_REPEATED + 1], *option_roms[MAX_REPEATED + 1];
+        *virtfs[MAX_REPEATED + 1], *option_roms[MAX_REPEATED + 1],
+        *plugins[MAX_REPEATED + 1];
 };
 
 /* No argument at all is the demo; a first word that is no option is the command, `run` the default. */

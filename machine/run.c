@@ -299,7 +299,9 @@ bool vm_turn(struct vm *vm, u64 max_insns, enum vm_stop *why)
     u64 insns = slice_length(vm);
     enter(vm, cpu);
     pv_enter(vm->pv, cpu);
+    observe_vcpu(&vm->vcpu[cpu->id], true);
     enum cpu_stop s = cpu_run(cpu, insns < max_insns ? insns : max_insns);
+    observe_vcpu(&vm->vcpu[cpu->id], false);
     pv_leave(vm->pv, cpu, cpu->halted);
     leave(vm, cpu);
     if (unlikely(cpu->tapped) && debug_confirm(&vm->vcpu[cpu->id])) {

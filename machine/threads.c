@@ -70,7 +70,9 @@ static bool run_slice(struct vm *vm, struct cpu *cpu)
     vm_lock(vm);
     pv_enter(vm->pv, cpu);
     vm_unlock(vm);
+    observe_vcpu(&vm->vcpu[cpu->id], true);
     enum cpu_stop s = cpu_run(cpu, SLICE_INSNS);
+    observe_vcpu(&vm->vcpu[cpu->id], false);
     vm_lock(vm);
     pv_leave(vm->pv, cpu, cpu->halted);
     vm_unlock(vm);

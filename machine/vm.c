@@ -48,15 +48,17 @@ static void hook_io_write(void *opaque, u16 port, u32 value, unsigned size)
         debug_io(v, port, size, value, true);
 }
 
-static void hook_mmio_begin(void *opaque)
+static void hook_mmio_begin(void *opaque, gpa_t gpa, unsigned size, bool write)
 {
     struct vcpu *v = opaque;
+    (void)gpa, (void)size, (void)write;
     vm_lock(v->vm);
 }
 
-static void hook_mmio_end(void *opaque)
+static void hook_mmio_end(void *opaque, u64 value)
 {
     struct vcpu *v = opaque;
+    (void)value;
     vm_unlock(v->vm);
 }
 
@@ -208,7 +210,7 @@ static void hook_tsc_changed(void *opaque)
     vm_unlock(v->vm);
 }
 
-static const struct cpu_hooks hooks = {
+const struct cpu_hooks vm_hooks = {
     .io_read = hook_io_read,
     .io_write = hook_io_write,
     .mmio_begin = hook_mmio_begin,
@@ -332,7 +334,7 @@ static bool create_cpus(struct vm *vm, const struct cpu_model *model, struct err
     for (unsigned n = 0; n < vm->cpus; n++) {
         struct vcpu *v = &vm->vcpu[n];
         v->vm = vm;
-        v->cpu = cpu_create(model, &vm->phys, &vm->clock, &hooks, v, e);
+        v->cpu = cpu_create(model, &vm->phys, &vm->clock, &vm_hooks, v, e);
         if (!v->cpu)
             return false;
         v->cpu->package_cpus = (u8)vm->cpus;
@@ -509,6 +511,19 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
     return true;
 }
 
+static bool load_plugins(struct vm *vm, struct err *e)
+{
+    if (!vm->cfg.plugin_count)
+        return true;
+    vm->plugins = plugins_load(vm, vm->cfg.plugins, vm->cfg.plugin_count, e);
+    return vm->plugins != NULL;
+}
+
+bool vm_finish_plugins(struct vm *vm, struct err *e)
+{
+    return plugins_finish(vm->plugins, e);
+}
+
 struct vm *vm_create(const struct vm_config *cfg, struct err *e)
 {
     const struct cpu_model *model = model_find(cfg->cpu_model, e);
@@ -531,7 +546,7 @@ struct vm *vm_create(const struct vm_config *cfg, struct err *e)
         free(vm);
         return NULL;
     }
-    if (!create_parts(vm, model, e) || !vm_boot(vm, e)) {
+    if (!create_parts(vm, model, e) || !vm_boot(vm, e) || !load_plugins(vm, e)) {
         vm_destroy(vm);
         return NULL;
     }
@@ -545,6 +560,7 @@ void vm_destroy(struct vm *vm)
         return;
     if (vm->complete)
         vm_nvram_store(vm);
+    plugins_unload(vm->plugins);
     if (vm->pv)
         pv_destroy(vm->pv);
     if (vm->board.env.io)

@@ -11,6 +11,7 @@
 #include "devices/backend/audio.h"
 #include "devices/backend/net.h"
 #include "devices/backend/resources.h"
+#include "machine/plugin.h"
 #include <stdio.h>
 
 struct chardev;
@@ -91,6 +92,8 @@ struct vm_config {
     const struct net_dump_options *dumps;
     unsigned dump_count;
     struct resources resources; /* without `seeded` */
+    const struct plugin_options *plugins; /* only while vm_create runs */
+    unsigned plugin_count;
     /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL. */
     void (*report)(const struct err *e);
 };
@@ -164,6 +167,8 @@ struct drives *vm_drives(struct vm *vm);
 /* Of all CPUs and devices together. Good until the next call. Numbers, facts and counts that are asked
  * for while vCPUs with threads of their own run may be a little behind. */
 const struct stats *vm_stats(struct vm *vm);
+/* The machine has run: what plugins found is printed. False: a file did not take it. */
+bool vm_finish_plugins(struct vm *vm, struct err *e);
 /* Writes /tmp/perf-PID.map, by which perf names the code that the translator made. */
 bool vm_write_perfmap(const struct vm *vm, struct err *e);
 /* What the engines did: counters and ratios. Returns how many there are. */

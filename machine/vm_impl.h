@@ -6,10 +6,13 @@
 #include "bios/rom.h"
 #include "machine/board_pc.h"
 #include "machine/debug_impl.h"
+#include "machine/observe.h"
 #include "machine/vm.h"
 #include "pv/pv.h"
 
 #define VM_MAX_FDS 16
+
+struct plugins;
 
 struct vm_fd {
     int fd;
@@ -29,6 +32,9 @@ struct vcpu {
     struct cpu *cpu;
     pthread_t thread; /* while vm_run runs, with threads */
     struct debug_cpu debug;
+    struct parallax_exit exit; /* that it is at, for observers */
+    bool idle;                 /* observers were told so */
+    const struct insn *at;     /* the instruction that they are told of; NULL: none */
 };
 
 struct vm {
@@ -66,6 +72,8 @@ struct vm {
     bool tapped;             /* a vCPU came to a point of the debugger, with threads */
     struct cpu *only;        /* the others stand still (vm_step); NULL: all run */
     struct debug debug;
+    struct observers observers;
+    struct plugins *plugins; /* NULL: none */
     u64 warp_ns;             /* icount: time skipped while halted */
     u64 host_deadline_ns;    /* 0: none */
     bool poked; /* the mouse went by one count to the right last, not to the left */
@@ -75,6 +83,9 @@ struct vm {
     u8 nvram[RTC_CMOS_BYTES]; /* as the file of -nvram had it */
     bool follows;     /* the second machine of a check (check.h): input comes from the first */
 };
+
+/* What the CPU asks of board and personality: vm.c. */
+extern const struct cpu_hooks vm_hooks;
 
 /* Puts CPU, chips and memory into the state in which the guest starts. */
 bool vm_boot(struct vm *vm, struct err *e);

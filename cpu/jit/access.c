@@ -275,8 +275,7 @@ struct jit_site *jit_new_site(struct tr *t, const struct insn *in, unsigned i)
     }
     t->a.end = t->j->end;
     s->in = *in;
-    if (i == 0)
-        s->in.fn = t->b->first_fn;
+    s->in.fn = jit_bound_fn(t->b, &t->b->insn[i]);
     s->stop = *in;
     s->stop.fn = op_jit_stop;
     s->jb = t->jb;
@@ -294,7 +293,6 @@ void jit_emit_handler_call(struct tr *t, struct jit_site *s)
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i)
 {
-    x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)&t->b->insn[i]);
-    x_mov_imm(&t->a, H_R15, (u64)(uintptr_t)t->jb);
+    jit_emit_resume_at(t, i);
     x_jmp(&t->a, t->j->stub_exit_record);
 }

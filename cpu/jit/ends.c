@@ -178,6 +178,10 @@ void jit_emit_end(struct tr *t)
     const struct insn *in = &t->b->insn[last];
     struct asmbuf *a = &t->a;
     bool slot_sized = in->osz == stack_slot_size(t);
+    if (jit_is_watched(t, in) && insn_row(in)->cls != SYSTEM) {
+        jit_emit_exit_record(t, last);
+        return;
+    }
     /* CS is flat with base 0 in translatable modes, so linear addresses are instruction pointers.
      */
     switch (row_template(insn_row(in))) {

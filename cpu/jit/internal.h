@@ -5,6 +5,7 @@
 #include "cpu/block.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/x64.h"
+#include "cpu/observe.h"
 
 /*
  * Host registers while translated code runs:
@@ -318,6 +319,12 @@ u32 jit_guard_value(struct cpu *cpu, const struct jit_block *jb);
 /* reg = the value now. Flags stay. */
 void jit_emit_guard(struct asmbuf *a, unsigned reg, const struct jit_block *jb);
 
+/* The record's own handler, whatever is done in front of it. */
+static inline insn_fn jit_bound_fn(const struct block *b, const struct insn *in)
+{
+    return b->probes ? b->probes->of[in->idx].fn : in->idx == 0 ? b->first_fn : in->fn;
+}
+
 /* ---- translating one block ---------------------------------------------------------------- */
 
 /* Where a guest register lives; SLOT: in memory. */
@@ -373,6 +380,8 @@ struct tr {
     bool may_spend;   /* an access check of the current instruction may do that */
     struct cold cold[BLOCK_MAX_INSNS * 4];
     unsigned colds;
+    unsigned
+        probed; /* the instruction, from 1, whose probes stand in front of this point; 0: none */
 };
 
 /* dst = base, index and displacement of the operand, as LEA makes it; may clobber r14, r15. */
@@ -422,6 +431,12 @@ void jit_emit_handler_call(struct tr *t, struct jit_site *s);
 void jit_emit_system(struct tr *t, const struct insn *in, unsigned i);
 /* Leaves to the interpreter, which goes on with record i. */
 void jit_emit_exit_record(struct tr *t, unsigned i);
+/* r14, r15 as the ways out want them: record i, without its probes if they have run already. */
+void jit_emit_resume_at(struct tr *t, unsigned i);
+/* What stands in front of instruction i: observe.c. */
+void jit_emit_probes(struct tr *t, unsigned i);
+/* Do those who look on want to hear of what it does in memory? Then its handler must run. */
+bool jit_is_watched(const struct tr *t, const struct insn *in);
 
 /* The block is what jit_emit_insn emits; `seq` has room for its instructions. */
 void jit_set_sequence(struct tr *t, const struct insn **seq);

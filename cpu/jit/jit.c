@@ -270,6 +270,14 @@ static bool translatable(u32 key)
     return key & KEY_CODE64 || (key & flat32) == flat32;
 }
 
+static void observe_translation(struct cpu *cpu, const struct jit_block *jb, u64 began_ns)
+{
+    const struct jit_piece p = {
+        rx_of(cpu->jit, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block"};
+    if (cpu->observer->translated)
+        cpu->observer->translated(cpu->vm, cpu, &p, began_ns);
+}
+
 static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t lin)
 {
     struct jit *j = cpu->jit;
@@ -278,7 +286,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         n++;
     if (n >= MAX_ADDRESSES)
         return NULL;
-    u64 t = host_cycles();
+    u64 t = host_cycles(), began_ns = cpu->observer ? host_now_ns() : 0;
     struct jit_block *jb = jit_data(j, sizeof *jb);
     if (!jb)
         return NULL;
@@ -304,6 +312,8 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     j->stats.insns += b->count;
     j->stats.guest_bytes += b->bytes;
     j->stats.cycles += host_cycles() - t;
+    if (unlikely(cpu->observer != NULL))
+        observe_translation(cpu, jb, began_ns);
     return jb;
 }
 

@@ -291,7 +291,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
     const struct insn *seq[BLOCK_MAX_INSNS];
     bool jcc = row_template(insn_row(&t.b->insn[t.b->count - 1])) == T_JCC;
 
-    bool itself = from == to && same_page && jcc && t.flags.kind != SRC_NONE;
+    bool itself = from == to && same_page && !t.b->probes && jcc && t.flags.kind != SRC_NONE;
     if (itself && (from->link[side].heat < 0 || !jit_block_fits_trace(j, from))) {
         struct tr loop = t;
         jit_set_sequence(&loop, seq);

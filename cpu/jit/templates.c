@@ -82,7 +82,7 @@ static bool is_simple(const struct tr *t, const struct insn *in, enum insn_templ
 {
     const struct insn_row *r = insn_row(in);
     bool imm = r->ops == &ops_push_i;
-    insn_fn fn = in->idx == 0 ? t->b->first_fn : in->fn;
+    insn_fn fn = jit_bound_fn(t->b, in);
     return row_template(r) == own && in->osz == stack_slot_size(t) && !in->mem &&
            (imm || in->rm != RSP) && fn != r->ops->any;
 }
@@ -429,10 +429,10 @@ static bool emit_nop(struct tr *t, const struct insn_row *r)
 }
 
 /* Is the record bound to the handler that checks more than flat operands need? */
-static bool bound_to_any(const struct tr *t, const struct insn *in, unsigned i)
+static bool bound_to_any(const struct tr *t, const struct insn *in)
 {
     const struct insn_row *r = insn_row(in);
-    insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
+    insn_fn fn = jit_bound_fn(t->b, in);
     return fn == r->ops->any && (r->ops->stack || r->attr & A_CPL0);
 }
 
@@ -447,7 +447,7 @@ bool jit_emit_template(struct tr *t, const struct insn *in, unsigned i)
         return jit_emit_bmi(t, in, i);
     if (r->ops && row_template(r) >= T_CLI)
         return jit_emit_sys(t, in, i);
-    if (!r->ops || bound_to_any(t, in, i))
+    if (!r->ops || bound_to_any(t, in))
         return false;
     switch (row_template(r)) {
     case T_NOP: return emit_nop(t, r);

@@ -42,7 +42,8 @@ static bool fits(const struct jit_block *from, const struct jit_block *jb)
 {
     u32 key = from->block->key;
     bool one_page = same_page(from, jb) && jb->block->gpa2 == ~0ull;
-    return jb->block->key == key && jb->end_key == key && (one_page || key & KEY_CPL3);
+    return jb->block->key == key && jb->end_key == key && !jb->block->probes &&
+           (one_page || key & KEY_CPL3);
 }
 
 static bool insn_fits(const struct jit *j, const struct insn *in)

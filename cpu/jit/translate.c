@@ -39,6 +39,7 @@ void jit_emit_colds(struct tr *t)
     u8 *exits[BLOCK_MAX_INSNS + 2] = {0};
     for (unsigned n = 0; n < t->colds && !a->full; n++) {
         const struct cold *c = &t->cold[n];
+        t->probed = c->idx + 1;
         if (c->site) {
             x_patch(c->from, a->p);
             jit_emit_refill(t, c);
@@ -84,10 +85,10 @@ void jit_emit_colds(struct tr *t)
 }
 
 /* Was the instruction bound to the variant that leaves flags alone because nobody reads them? */
-static bool flags_are_dead(const struct tr *t, const struct insn *in, unsigned i)
+static bool flags_are_dead(const struct tr *t, const struct insn *in)
 {
     const struct insn_ops *ops = insn_row(in)->ops;
-    insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
+    insn_fn fn = jit_bound_fn(t->b, in);
     for (unsigned k = 0; ops && k < 4; k++)
         if ((fn == ops->rn[k] && fn != ops->r[k]) || (fn == ops->mn[k] && fn != ops->m[k]))
             return true;
@@ -96,12 +97,12 @@ static bool flags_are_dead(const struct tr *t, const struct insn *in, unsigned i
 
 /* Test mode: garbage in the flags that the instruction would have set and that are taken for dead.
  */
-static void emit_poison(struct tr *t, const struct insn *in, unsigned i)
+static void emit_poison(struct tr *t, const struct insn *in)
 {
     struct asmbuf *a = &t->a;
     u32 kills = insn_row(in)->fl_write | insn_row(in)->fl_undef;
     u64 garbage = (t->jb->lin + in->off) * 0x9e3779b97f4a7c15ull;
-    if (!t->j->test.flags_poison || !flags_are_dead(t, in, i))
+    if (!t->j->test.flags_poison || !flags_are_dead(t, in))
         return;
     x_mov_imm(a, H_R14, garbage >> 56);
     if (kills == F_ALL) { /* add r14b, imm */
@@ -126,9 +127,10 @@ void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i)
 {
     unsigned colds = t->colds;
     t->at = i;
+    jit_emit_probes(t, i);
     jit_flags_before(t, in);
     jit_notes_before(t, in);
-    bool inlined = jit_emit_template(t, in, i);
+    bool inlined = !jit_is_watched(t, in) && jit_emit_template(t, in, i);
     if (inlined) {
         t->j->stats.templates++;
     } else {
@@ -144,7 +146,7 @@ void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i)
     for (; colds < t->colds; colds++)
         if (!t->cold[colds].back)
             t->cold[colds].back = t->a.p;
-    emit_poison(t, in, i);
+    emit_poison(t, in);
 }
 
 static void emit_body(struct tr *t)
@@ -162,7 +164,7 @@ static void emit_body(struct tr *t)
             jit_emit_exit_record(t, i); /* its shadow reaches into the next block */
             return;
         }
-        unsigned run = jit_stack_run(t, i, n);
+        unsigned run = b->probes ? 0 : jit_stack_run(t, i, n);
         if (run) {
             jit_emit_stack_run(t, i, run);
             i += run - 1;
@@ -173,6 +175,8 @@ static void emit_body(struct tr *t)
     jit_want_flags(t);
     t->jb->notes = t->notes;
     jit_flush_notes(t);
+    if (closed)
+        jit_emit_probes(t, n);
     t->jb->end = t->a.p;
     t->jb->flags = t->flags;
     if (closed)

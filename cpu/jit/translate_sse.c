@@ -245,8 +245,7 @@ void jit_emit_vec_enter(struct tr *t, unsigned i)
     x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
     x_load(a, 0, H_RCX, H_RBP, STATE(jit_vec_off));
     u8 *there = x_jrcxz(a);
-    x_mov_imm(a, H_R14, (u64)(uintptr_t)&t->b->insn[i]);
-    x_mov_imm(a, H_R15, (u64)(uintptr_t)t->jb);
+    jit_emit_resume_at(t, i);
     x_call(a, t->j->stub_vec_enter);
     x_here(a, there);
     x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));

@@ -489,7 +489,7 @@ static bool emit_vmcall(struct tr *t, const struct insn *in, unsigned i)
 
 bool jit_emit_sys(struct tr *t, const struct insn *in, unsigned i)
 {
-    insn_fn fn = i == 0 ? t->b->first_fn : in->fn;
+    insn_fn fn = jit_bound_fn(t->b, in);
     if (fn != insn_row(in)->ops->any) /* it only raises */
         return false;
     switch (row_template(insn_row(in))) { /* STAC and CLAC change what the block is made for */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A file includes only headers of its own folder and of folders to its left, from the root.
 cd "$1" || exit 2
-rooms="base mmu cpu block devices pv bios machine frontends"
+rooms="base mmu cpu block devices pv bios machine frontends plugins"
 status=0
 allowed=
 for room in $rooms; do
