@@ -583,12 +583,17 @@ static bool parse_resources(struct config *c, const struct options *o, struct er
     return true;
 }
 
-static bool parse_plugins(struct config *c, const struct options *o, struct err *e)
+static bool parse_observers(struct config *c, const struct options *o, struct err *e)
 {
     if (!plugins_from_options(&c->plugins, o, e))
         return false;
     c->vm.plugins = c->plugins.plugin;
     c->vm.plugin_count = c->plugins.count;
+    c->vm.timeline = o->value[OPT_TIMELINE];
+    if (c->vm.timeline && c->check) {
+        err_usage(e, "-check has two machines: it does not go with -timeline");
+        return err_hint(e, "leave one of the two away");
+    }
     return true;
 }
 
@@ -604,12 +609,13 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
     *c = (struct config){0};
     if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
         !parse_resources(c, o, e) || !parse_guest(c, o, e) || !parse_actions(c, o, e) ||
-        !parse_time(c, o, e) || !parse_plugins(c, o, e) || !parse_streams(c, o, e) ||
+        !parse_time(c, o, e) || !parse_observers(c, o, e) || !parse_streams(c, o, e) ||
         !parse_debugging(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
         return false;
     c->name = o->value[OPT_NAME] ? o->value[OPT_NAME]
               : c->vm.kernel     ? file_of(c->vm.kernel)
                                  : "firmware";
+    c->vm.name = c->name;
     return true;
 }
 

@@ -323,7 +323,7 @@ static int run_vm(struct run *r, int argc, char **argv, struct err *e)
     code = explain_end(r, why);
     if (r->config.screendump && !screen_dump(vm_display(r->vm), r->config.screendump, e))
         return e->exit_code;
-    if (!vm_finish_plugins(r->vm, e))
+    if (!vm_finish(r->vm, e))
         return e->exit_code;
     if (r->config.perfmap && !vm_write_perfmap(r->vm, e))
         return e->exit_code;

@@ -511,17 +511,22 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
     return true;
 }
 
-static bool load_plugins(struct vm *vm, struct err *e)
+static bool begin_observers(struct vm *vm, struct err *e)
 {
-    if (!vm->cfg.plugin_count)
-        return true;
-    vm->plugins = plugins_load(vm, vm->cfg.plugins, vm->cfg.plugin_count, e);
-    return vm->plugins != NULL;
+    const struct vm_config *cfg = &vm->cfg;
+    if (cfg->plugin_count && !(vm->plugins = plugins_load(vm, cfg->plugins, cfg->plugin_count, e)))
+        return false;
+    if (cfg->timeline)
+        vm->timeline = timeline_begin(vm, cfg->timeline, cfg->name ? cfg->name : "", e);
+    return !cfg->timeline || vm->timeline;
 }
 
-bool vm_finish_plugins(struct vm *vm, struct err *e)
+bool vm_finish(struct vm *vm, struct err *e)
 {
-    return plugins_finish(vm->plugins, e);
+    bool ok = plugins_finish(vm->plugins, e);
+    ok &= timeline_end(vm->timeline, e);
+    vm->timeline = NULL;
+    return ok;
 }
 
 struct vm *vm_create(const struct vm_config *cfg, struct err *e)
@@ -546,7 +551,7 @@ struct vm *vm_create(const struct vm_config *cfg, struct err *e)
         free(vm);
         return NULL;
     }
-    if (!create_parts(vm, model, e) || !vm_boot(vm, e) || !load_plugins(vm, e)) {
+    if (!create_parts(vm, model, e) || !vm_boot(vm, e) || !begin_observers(vm, e)) {
         vm_destroy(vm);
         return NULL;
     }
@@ -560,6 +565,7 @@ void vm_destroy(struct vm *vm)
         return;
     if (vm->complete)
         vm_nvram_store(vm);
+    timeline_end(vm->timeline, NULL);
     plugins_unload(vm->plugins);
     if (vm->pv)
         pv_destroy(vm->pv);

@@ -94,7 +94,10 @@ struct vm_config {
     struct resources resources; /* without `seeded` */
     const struct plugin_options *plugins; /* only while vm_create runs */
     unsigned plugin_count;
-    /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL. */
+    const char *timeline; /* file of -timeline; NULL: none */
+    const char *name;     /* of the guest, in files; NULL: none */
+    /* What the user should know while the guest runs, such as an I/O error of a disk; may be NULL.
+     */
     void (*report)(const struct err *e);
 };
 
@@ -167,8 +170,9 @@ struct drives *vm_drives(struct vm *vm);
 /* Of all CPUs and devices together. Good until the next call. Numbers, facts and counts that are asked
  * for while vCPUs with threads of their own run may be a little behind. */
 const struct stats *vm_stats(struct vm *vm);
-/* The machine has run: what plugins found is printed. False: a file did not take it. */
-bool vm_finish_plugins(struct vm *vm, struct err *e);
+/* The machine has run: plugins print what they found, the timeline ends. False: a file did not take
+ * it. */
+bool vm_finish(struct vm *vm, struct err *e);
 /* Writes /tmp/perf-PID.map, by which perf names the code that the translator made. */
 bool vm_write_perfmap(const struct vm *vm, struct err *e);
 /* What the engines did: counters and ratios. Returns how many there are. */

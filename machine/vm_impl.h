@@ -7,6 +7,7 @@
 #include "machine/board_pc.h"
 #include "machine/debug_impl.h"
 #include "machine/observe.h"
+#include "machine/timeline.h"
 #include "machine/vm.h"
 #include "pv/pv.h"
 
@@ -73,7 +74,8 @@ struct vm {
     struct cpu *only;        /* the others stand still (vm_step); NULL: all run */
     struct debug debug;
     struct observers observers;
-    struct plugins *plugins; /* NULL: none */
+    struct plugins *plugins;   /* NULL: none */
+    struct timeline *timeline; /* NULL: none */
     u64 warp_ns;             /* icount: time skipped while halted */
     u64 host_deadline_ns;    /* 0: none */
     bool poked; /* the mouse went by one count to the right last, not to the left */

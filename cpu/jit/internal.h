@@ -236,6 +236,7 @@ struct jit {
     struct jit_recording recording;
     struct jit_test test;
     struct jit_stats stats;
+    u32 insn_at[BLOCK_MAX_INSNS + 1]; /* of the block emitted last: struct jit_piece */
     bool running; /* translated code is on the host's stack */
     u64 since;    /* instruction count when it was entered */
 };
@@ -433,7 +434,11 @@ void jit_emit_system(struct tr *t, const struct insn *in, unsigned i);
 void jit_emit_exit_record(struct tr *t, unsigned i);
 /* r14, r15 as the ways out want them: record i, without its probes if they have run already. */
 void jit_emit_resume_at(struct tr *t, unsigned i);
-/* What stands in front of instruction i: observe.c. */
+/* Tells those who look on that code was made, if they want to hear: observe.c. */
+void jit_observe(const struct jit *j, const struct jit_block *jb, const u8 *code, u64 bytes,
+                 const char *what, u64 began_ns);
+u64 jit_observed_since(const struct jit *j);
+/* What stands in front of instruction i. */
 void jit_emit_probes(struct tr *t, unsigned i);
 /* Do those who look on want to hear of what it does in memory? Then its handler must run. */
 bool jit_is_watched(const struct tr *t, const struct insn *in);

@@ -253,11 +253,13 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
     }
     jit_unlink(j, &from->link[side]);
     const u8 *path = j->next;
+    u64 began_ns = jit_observed_since(j);
     if (!jit_emit_link(j, from, side, to, same_page))
         return;
     jit_link_add(j, from, side, to);
     from->link[side].bytes = (u32)(j->next - path);
     jit_verify(path, from->link[side].bytes);
+    jit_observe(j, from, path, from->link[side].bytes, from == to ? "loop" : "link", began_ns);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -270,14 +272,6 @@ static bool translatable(u32 key)
     return key & KEY_CODE64 || (key & flat32) == flat32;
 }
 
-static void observe_translation(struct cpu *cpu, const struct jit_block *jb, u64 began_ns)
-{
-    const struct jit_piece p = {
-        rx_of(cpu->jit, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block"};
-    if (cpu->observer->translated)
-        cpu->observer->translated(cpu->vm, cpu, &p, began_ns);
-}
-
 static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t lin)
 {
     struct jit *j = cpu->jit;
@@ -286,7 +280,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         n++;
     if (n >= MAX_ADDRESSES)
         return NULL;
-    u64 t = host_cycles(), began_ns = cpu->observer ? host_now_ns() : 0;
+    u64 t = host_cycles(), began_ns = jit_observed_since(j);
     struct jit_block *jb = jit_data(j, sizeof *jb);
     if (!jb)
         return NULL;
@@ -312,8 +306,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     j->stats.insns += b->count;
     j->stats.guest_bytes += b->bytes;
     j->stats.cycles += host_cycles() - t;
-    if (unlikely(cpu->observer != NULL))
-        observe_translation(cpu, jb, began_ns);
+    jit_observe(j, jb, jb->entry, jb->bytes, "block", began_ns);
     return jb;
 }
 
@@ -398,7 +391,8 @@ static u64 code_bytes(const struct cpu *cpu)
 static void visit_block(const struct jit *j, const struct jit_block *jb, jit_visitor *visit,
                         void *opaque)
 {
-    struct jit_piece p = {rx_of(j, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block"};
+    struct jit_piece p = {
+        rx_of(j, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block", NULL, NULL};
     visit(opaque, &p);
     for (unsigned side = 0; side < 2; side++) {
         const struct jit_link *l = &jb->link[side];
@@ -419,7 +413,8 @@ static void visit_block(const struct jit *j, const struct jit_block *jb, jit_vis
 
 void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque)
 {
-    struct jit_piece stubs = {j->code.rx, (u64)(j->first - j->code.rw), 0, 0, 0, "stubs"};
+    struct jit_piece stubs = {j->code.rx, (u64)(j->first - j->code.rw), 0, 0, 0, "stubs", NULL,
+                              NULL};
     visit(opaque, &stubs);
     for (unsigned i = 0; i < j->chunks; i++)
         for (const struct jit_block *jb = j->chunk_list[i].blocks; jb; jb = jb->chunk_next)

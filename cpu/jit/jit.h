@@ -45,6 +45,10 @@ struct jit_piece {
     gpa_t gpa;
     unsigned cpl;
     const char *what; /* "block", "link", "loop" and "trace" (jumps out of it), "stubs" (no guest code) */
+    /* Of a block that was just made: it, and where the code of each instruction begins; then, at
+     * `count`, what is rarely run. */
+    const struct block *block;
+    const u32 *insn_at;
 };
 typedef void jit_visitor(void *opaque, const struct jit_piece *piece);
 

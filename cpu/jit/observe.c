@@ -7,6 +7,26 @@
 #include "cpu/jit/internal.h"
 #include "cpu/observe.h"
 
+u64 jit_observed_since(const struct jit *j)
+{
+    const struct cpu_observer *o = j->cpu->observer;
+    return unlikely(o != NULL) && o->translated ? host_now_ns() : 0;
+}
+
+void jit_observe(const struct jit *j, const struct jit_block *jb, const u8 *code, u64 bytes,
+                 const char *what, u64 began_ns)
+{
+    const struct cpu_observer *o = j->cpu->observer;
+    if (likely(!o) || !o->translated)
+        return;
+    struct jit_piece p = {rx_of(j, code), bytes, jb->lin, jb->gpa, jb->cpl, what, NULL, NULL};
+    if (code == jb->entry) {
+        p.block = jb->block;
+        p.insn_at = j->insn_at;
+    }
+    o->translated(j->cpu->vm, j->cpu, &p, began_ns);
+}
+
 /* Runs the probes alone. */
 static const struct insn *op_probes(struct cpu *cpu, const struct insn *in)
 {

@@ -635,7 +635,7 @@ static void make(struct jit *j, bool loop)
     struct jit_recording *r = &j->recording;
     struct plan p = {.link = r->link, .way = r, .count = r->count, .loop = loop};
     struct jit_trace *trace = jit_data(j, sizeof *trace);
-    u64 cycles = host_cycles();
+    u64 cycles = host_cycles(), began_ns = jit_observed_since(j);
     unsigned bad;
     r->link->heat = -1;
     while (trace && p.count && (p.loop || p.count > 1)) {
@@ -644,6 +644,7 @@ static void make(struct jit *j, bool loop)
             jit_streams_release(j, trace);
         if (o == MADE) {
             attach(j, trace, &p);
+            jit_observe(j, p.link->to, trace->code, trace->bytes, "trace", began_ns);
             break;
         }
         if (o == NEEDS_SAVED) {

@@ -158,6 +158,7 @@ static void emit_body(struct tr *t)
     jit_emit_x87_begin(t, n);
     for (unsigned i = 0; i < n && !t->a.full; i++) {
         const struct insn *in = &b->insn[i];
+        t->j->insn_at[i] = (u32)(t->a.p - t->jb->entry);
         if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
             jit_want_flags(t);
             jit_flush_notes(t);
@@ -167,7 +168,8 @@ static void emit_body(struct tr *t)
         unsigned run = b->probes ? 0 : jit_stack_run(t, i, n);
         if (run) {
             jit_emit_stack_run(t, i, run);
-            i += run - 1;
+            while (--run)
+                t->j->insn_at[++i] = (u32)(t->a.p - t->jb->entry);
         } else {
             jit_emit_insn(t, in, i);
         }
@@ -178,6 +180,7 @@ static void emit_body(struct tr *t)
     if (closed)
         jit_emit_probes(t, n);
     t->jb->end = t->a.p;
+    t->j->insn_at[n] = (u32)(t->a.p - t->jb->entry);
     t->jb->flags = t->flags;
     if (closed)
         jit_emit_end(t);
@@ -207,6 +210,7 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
         return false;
     jb->entry = start;
     emit_body(&t);
+    j->insn_at[t.b->count] = (u32)(t.a.p - start);
     jit_emit_colds(&t);
     if (t.a.full)
         return false;
