@@ -24,13 +24,14 @@ threads=single
 json=
 check=
 engines=native,jit,interp,tcg
-under_amd64="integer sse x87 i387 memory code syscall process exception"
+under_amd64="integer sse x87 i387 memory code syscall process exception switch files"
 under_v3="avx"
 under_686="i386"
 under_smp="smp" # with two CPUs
 
 die() { echo "bench: $*" >&2; exit "${status:-1}"; }
-note() { [ ! -t 2 ] || printf '\r\033[K%s' "$*" >&2; }
+# shellcheck source=benchmarks/guest/build.sh
+. "$here/guest/build.sh"
 
 list() {
     cat <<END
@@ -44,6 +45,8 @@ code       code that is patched or generated, and called
 syscall    system calls that do little
 process    fork, exec, context switches, threads, page faults, mappings, pipes, files
 exception  signals, protection faults, divide errors
+switch     context switches between 2 to 16 processes with 0 to 64 KiB of data each
+files      files made and deleted, what clients of a file server do
 smp        two CPUs: independent work, a locked counter, words passed between them
 i386       the integer programs as 32-bit code, under a 32-bit kernel
 END
@@ -95,40 +98,7 @@ if [ -n "$v3" ] && ! grep -qw avx2 /proc/cpuinfo; then
 fi
 [ -z "$check" ] || exit 0
 
-# ---- the programs and their RAM disks --------------------------------------------------------
-
-# No vectors but those of the source, and loops stay loops: a group is what its name says.
-compile() {
-    flags="-std=gnu11 -O2 -fno-tree-vectorize -fno-tree-loop-distribute-patterns -static -I."
-    g=benchmarks/guest
-    mkdir -p "$out"
-    # shellcheck disable=SC2086 # lists of words
-    if [ ! -x "$out/bench64" ] || [ -n "$(find $g -newer "$out/bench64")" ]; then
-        ${CC:-cc} $flags -o "$out/bench64.$$" $g/bench.c $g/sys64.c $g/integer.c $g/double.c \
-            $g/packed.c $g/avx.c $g/x87.c $g/memory.c $g/code.c $g/syscall.c $g/process.c $g/exception.c $g/smp.c ||
-            die "the 64-bit program does not compile"
-        mv "$out/bench64.$$" "$out/bench64"
-    fi
-    # shellcheck disable=SC2086
-    if [ ! -x "$out/bench32" ] || [ -n "$(find $g -newer "$out/bench32")" ]; then
-        ${CC:-cc} $flags -m32 -march=i686 -mfpmath=387 -ffreestanding -fno-pie -no-pie \
-            -fno-stack-protector -nostdlib -o "$out/bench32.$$" $g/bench.c $g/sys32.c \
-            $g/integer.c $g/double.c || die "the 32-bit program does not compile"
-        mv "$out/bench32.$$" "$out/bench32"
-    fi
-}
-
-# Appends an archive with the programs to the RAM disk of architecture $1: the kernel unpacks both.
-make_initrd() {
-    base=$guests/initrd-$1.gz
-    [ -s "$base" ] || die "no $base. Hint: ./px fetch"
-    [ ! -s "$out/initrd-$1.gz" ] || [ -n "$(find "$base" "$out/bench64" "$out/bench32" \
-        -newer "$out/initrd-$1.gz")" ] || return 0
-    mkdir -p "$dir/root/bench"
-    cp "$out/bench64" "$out/bench32" "$dir/root/bench/"
-    (cd "$dir/root" && find . | sort | cpio --quiet -o -H newc -R 0:0) | gzip -1n |
-        cat "$base" - >"$out/initrd-$1.$$" && mv "$out/initrd-$1.$$" "$out/initrd-$1.gz"
-}
+# ---- what runs in a guest ---------------------------------------------------------------------
 
 # Shell commands that run groups $2... with the programs in directory $1, one process for each:
 # what one group leaves behind does not slow the next.

@@ -146,13 +146,13 @@ END {
             text = text value("tcg_by_native", ratio_of["tcg"]) value("tcg_by_jit", ratio_of["gain"]) "}"
         }
         n = groups[g]
-        goal = sprintf("  (at least %s%s)", floor[n], ceiling[n] ? ", jit at most " ceiling[n] : "")
+        goal = n in floor ? sprintf("  (at least %s%s)", floor[n], ceiling[n] ? ", jit at most " ceiling[n] : "") : ""
         printf "%-26s %11s%s%s%s%s%s\n\n", "= " n, "", cell(mean(n, "jit")), cell(mean(n, "interp")),
             cell(mean(n, "tcg")), cell(mean(n, "gain")), goal
         means = means sprintf("%s\n    {\"group\": %s", means == "" ? "" : ",", quoted(n)) \
             value("jit_by_native", mean(n, "jit")) value("interp_by_native", mean(n, "interp")) \
             value("tcg_by_native", mean(n, "tcg")) value("tcg_by_jit", mean(n, "gain")) \
-            value("at_least", floor[n]) (ceiling[n] ? value("at_most", ceiling[n]) : "") "}"
+            (n in floor ? value("at_least", floor[n]) : "") (ceiling[n] ? value("at_most", ceiling[n]) : "") "}"
     }
     printf "jit, interp, tcg: times of native; tcg/jit: how much faster than TCG. Medians of %d round%s,\n" \
         "geometric means. %s; %s; %s\n", rounds, rounds == 1 ? "" : "s", cpu, ours, qemu

@@ -20,6 +20,7 @@ struct bench {
     unsigned units;
     bool (*setup)(void); /* may be NULL */
     uint64_t (*run)(void);
+    bool (*undo)(void); /* after each run, not timed; may be NULL */
 };
 
 /* benches ends with a row without a name. */
@@ -31,7 +32,8 @@ struct group {
 extern const struct bench integer_benches[], double_benches[], packed_benches[], x87_benches[];
 extern const struct bench x87_double_benches[], avx_benches[];
 extern const struct bench memory_benches[], code_benches[], syscall_benches[], process_benches[];
-extern const struct bench exception_benches[], smp_benches[];
+extern const struct bench exception_benches[], smp_benches[], switch_benches[], files_benches[];
+extern const struct bench compile_benches[], cross_benches[], timer_benches[], disk_benches[];
 
 /* The groups of this program; ends with a row without a name. */
 extern const struct group groups[];

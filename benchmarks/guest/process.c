@@ -17,8 +17,7 @@
 
 #include "benchmarks/guest/bench.h"
 
-enum { TOKENS = 16, RING = 4, PAGES = 64, PAGE = 4096, PIPE_BYTES = 4096 };
-enum { RING_TOKENS = RING * TOKENS };
+enum { TOKENS = 16, RING = 4, PAGES = 64, PAGE = 4096, PIPE_BYTES = 4096, RING_BYTES = 65536 };
 
 static bool setup_one_cpu(void)
 {
@@ -76,7 +75,27 @@ static uint64_t shell(void)
 
 /* ---- context switches: a token goes around a ring of processes ---- */
 
-static int ring_first = -1, ring_last = -1, ring_members;
+static int ring_first = -1, ring_last = -1;
+static unsigned ring_members;
+static uint64_t
+    *ring_data; /* each member has its own, by copy on write, and reads it when its turn is */
+static unsigned long ring_bytes;
+
+static uint64_t read_data(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned long i = 0; i < ring_bytes / sizeof *ring_data; i++)
+        sum += ring_data[i];
+    OPAQUE(sum);
+    return sum;
+}
+
+static void make_data_own(void)
+{
+    for (unsigned long i = 0; i < ring_bytes / sizeof *ring_data; i++)
+        ring_data[i] = i;
+}
 
 /* Starts a process that passes on what it reads; it ends with this one. */
 static bool start_member(int from, int *next)
@@ -95,8 +114,12 @@ static bool start_member(int from, int *next)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(ring_first); /* or the ring would never see its end */
         close(ends[0]);
-        while (read(from, &c, 1) == 1 && write(ends[1], &c, 1) == 1)
-            c = 0;
+        make_data_own();
+        while (read(from, &c, 1) == 1) {
+            read_data();
+            if (write(ends[1], &c, 1) != 1)
+                break;
+        }
         _exit(0);
     }
     close(from);
@@ -105,13 +128,16 @@ static bool start_member(int from, int *next)
     return true;
 }
 
-static bool setup_ring(int members)
+/* This process is one of the members, which have `kib` of data each. */
+static bool setup_ring(unsigned members, unsigned kib)
 {
     int ends[2];
 
-    if (!setup_one_cpu())
+    if (!ring_data)
+        ring_data = sys_alloc(RING_BYTES);
+    if (!ring_data || !setup_one_cpu())
         return false;
-    if (ring_members == members)
+    if (ring_members == members && ring_bytes == kib * 1024ul)
         return true;
     if (ring_first >= 0) {
         close(ring_first); /* the members of the last ring end */
@@ -125,22 +151,28 @@ static bool setup_ring(int members)
     close(ends[1]);
     ring_last = ends[0];
     ring_members = members;
-    for (int i = 0; i < members; i++) {
+    ring_bytes = kib * 1024ul;
+    make_data_own();
+    for (unsigned i = 1; i < members; i++) {
         if (!start_member(ring_last, &ring_last))
             return false;
     }
     return ring_first >= 0;
 }
 
-static bool setup_two(void)
-{
-    return setup_ring(1);
-}
-
-static bool setup_more(void)
-{
-    return setup_ring(RING - 1);
-}
+#define RING_OF(name, members, kib)                                                                \
+    static bool name(void)                                                                         \
+    {                                                                                              \
+        return setup_ring(members, kib);                                                           \
+    }
+RING_OF(ring_2_0, 2, 0)
+RING_OF(ring_2_16, 2, 16)
+RING_OF(ring_2_64, 2, 64)
+RING_OF(ring_4_0, RING, 0)
+RING_OF(ring_8_16, 8, 16)
+RING_OF(ring_8_64, 8, 64)
+RING_OF(ring_16_16, 16, 16)
+RING_OF(ring_16_64, 16, 64)
 
 static uint64_t pass_tokens(void)
 {
@@ -151,7 +183,7 @@ static uint64_t pass_tokens(void)
 
         if (write(ring_first, &c, 1) != 1 || read(ring_last, &c, 1) != 1)
             return 0;
-        sum = mix(sum, (uint64_t)c);
+        sum = mix(sum, (uint64_t)c + read_data());
     }
     return sum;
 }
@@ -262,13 +294,25 @@ const struct bench process_benches[] = {
     {"fork-exit", 1, setup_one_cpu, fork_exit},
     {"fork-exec", 1, setup_one_cpu, fork_exec},
     {"sh", 1, setup_one_cpu, shell},
-    {"switch-pipe", 2 * TOKENS, setup_two, pass_tokens},
-    {"switch-ring", RING_TOKENS, setup_more, pass_tokens},
+    {"switch-pipe", 2 * TOKENS, ring_2_0, pass_tokens},
+    {"switch-ring", RING *TOKENS, ring_4_0, pass_tokens},
     {"page-fault", PAGES, setup_region, page_fault},
     {"mmap", 16, NULL, map_unmap},
     {"mprotect", 16, setup_region, protect},
     {"pipe-4K", 4, setup_pipe, pipe_bytes},
     {"create-delete", 1, NULL, create_delete},
     {"threads", 4, setup_one_cpu, threads},
+    {NULL, 0, NULL, NULL},
+};
+
+/* lmbench's shapes: processes, and what each reads when its turn is; that is in the time. */
+const struct bench switch_benches[] = {
+    {"2p-0K", 2 * TOKENS, ring_2_0, pass_tokens},
+    {"2p-16K", 2 * TOKENS, ring_2_16, pass_tokens},
+    {"2p-64K", 2 * TOKENS, ring_2_64, pass_tokens},
+    {"8p-16K", 8 * TOKENS, ring_8_16, pass_tokens},
+    {"8p-64K", 8 * TOKENS, ring_8_64, pass_tokens},
+    {"16p-16K", 16 * TOKENS, ring_16_16, pass_tokens},
+    {"16p-64K", 16 * TOKENS, ring_16_64, pass_tokens},
     {NULL, 0, NULL, NULL},
 };

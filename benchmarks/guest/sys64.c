@@ -34,10 +34,13 @@ void *sys_alloc(unsigned long size)
 }
 
 const struct group groups[] = {
-    {"integer", integer_benches},     {"sse", double_benches},
-    {"sse", packed_benches},          {"avx", avx_benches},
-    {"x87", x87_benches},             {"memory", memory_benches},
-    {"code", code_benches},           {"syscall", syscall_benches},
-    {"process", process_benches},     {"exception", exception_benches},
-    {"smp", smp_benches},             {NULL, NULL},
+    {"integer", integer_benches}, {"sse", double_benches},
+    {"sse", packed_benches},      {"avx", avx_benches},
+    {"x87", x87_benches},         {"memory", memory_benches},
+    {"code", code_benches},       {"syscall", syscall_benches},
+    {"process", process_benches}, {"exception", exception_benches},
+    {"smp", smp_benches},         {"switch", switch_benches},
+    {"files", files_benches},     {"compile", compile_benches},
+    {"cross", cross_benches},     {"timer", timer_benches},
+    {"disk", disk_benches},       {NULL, NULL},
 };

@@ -1,6 +1,7 @@
 /* syscall.c: system calls that do little. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -101,6 +102,18 @@ static uint64_t select_pipes(void)
     return good;
 }
 
+static uint64_t install_handler(void)
+{
+    uint64_t good = 0;
+
+    for (int i = 0; i < UNITS; i++) {
+        struct sigaction act = {.sa_handler = i & 1 ? SIG_IGN : SIG_DFL};
+
+        good += sigaction(SIGUSR2, &act, NULL) == 0;
+    }
+    return good;
+}
+
 static uint64_t clock_read(void)
 {
     uint64_t good = 0, last = 0;
@@ -115,8 +128,13 @@ static uint64_t clock_read(void)
 }
 
 const struct bench syscall_benches[] = {
-    {"null", UNITS, NULL, null_call},           {"read", UNITS, setup_files, read_byte},
-    {"write", UNITS, setup_files, write_byte},  {"stat", UNITS, NULL, stat_file},
-    {"open-close", UNITS, NULL, open_close},    {"select", UNITS, setup_pipes, select_pipes},
-    {"clock_gettime", UNITS, NULL, clock_read}, {NULL, 0, NULL, NULL},
+    {"null", UNITS, NULL, null_call},
+    {"read", UNITS, setup_files, read_byte},
+    {"write", UNITS, setup_files, write_byte},
+    {"stat", UNITS, NULL, stat_file},
+    {"open-close", UNITS, NULL, open_close},
+    {"select", UNITS, setup_pipes, select_pipes},
+    {"sigaction", UNITS, NULL, install_handler},
+    {"clock_gettime", UNITS, NULL, clock_read},
+    {NULL, 0, NULL, NULL},
 };
