@@ -2,14 +2,15 @@
  * uart.c: the 16550A serial port.
  *
  * Specification: National Semiconductor PC16550D data sheet (June 1995), section 8. The port sits
- * at `iobase` of a PC, whose boards gate INTR with OUT2.
+ * at `iobase` of a PC.
  *
  * A byte that the guest writes is on the host's side at once, whatever the divisor; so the
  * transmitter is always empty. The divisor does set the time of four characters after which a
  * character timeout interrupts.
  *
  * Not implemented: pacing of output; parity and framing errors (the line has none; breaks do
- * come); DMA mode (the signals TXRDY# and RXRDY# go nowhere on a PC).
+ * come); DMA mode (the signals TXRDY# and RXRDY# go nowhere on a PC); the gate of INTR by OUT2 that
+ * boards have: kernels of courses, xv6 among them, leave OUT2 clear and expect interrupts.
  */
 #include "devices/uart.h"
 
@@ -99,7 +100,7 @@ static u8 uart_iir(const struct uart *u)
 
 static void uart_update(struct uart *u)
 {
-    bool level = uart_iir(u) != IIR_NONE && (u->mcr & MCR_OUT2);
+    bool level = uart_iir(u) != IIR_NONE;
 
     if (level != u->irq.level)
         irq_set(&u->irq, level);
@@ -468,7 +469,7 @@ static void uart_loaded(struct dev *d)
     if (u->rx_count > uart_rx_size(u))
         u->rx_count = (u8)uart_rx_size(u);
     timer_set(d->env->clock, &u->timer, u->timeout_ns);
-    irq_set(&u->irq, uart_iir(u) != IIR_NONE && (u->mcr & MCR_OUT2));
+    irq_set(&u->irq, uart_iir(u) != IIR_NONE);
 }
 
 static const struct dev_prop uart_props[] = {

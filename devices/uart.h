@@ -10,7 +10,7 @@
 
 struct uart {
     struct dev dev;
-    struct irq irq;      /* INTR, gated by MCR.OUT2 as a PC wires it */
+    struct irq irq;      /* INTR, whatever MCR.OUT2 says */
     u32 iobase;          /* property */
     struct chardev *chr; /* NULL: nothing is plugged in */
     u8 ier, fcr, lcr, mcr, lsr, msr, scr;

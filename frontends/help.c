@@ -56,16 +56,17 @@ static void option_words(const struct opt_row *r, char *buf, size_t size)
              (int)len, r->argument);
 }
 
+/* At the beginning of the line, where Makefiles of courses look for "-gdb". */
 static void print_option(FILE *out, const struct opt_row *r, unsigned width)
 {
     char left[64], text[512];
 
     option_words(r, left, sizeof left);
     snprintf(text, sizeof text, "%s%s", r->help, where_it_applies(r));
-    if (strlen(left) + 4 > HELP_COLUMN)
-        fprintf(out, "  %s\n%*s", left, HELP_COLUMN, "");
+    if (strlen(left) + 2 > HELP_COLUMN)
+        fprintf(out, "%s\n%*s", left, HELP_COLUMN, "");
     else
-        fprintf(out, "  %-*s", HELP_COLUMN - 2, left);
+        fprintf(out, "%-*s", HELP_COLUMN, left);
     wrap(out, text, HELP_COLUMN, width);
 }
 
