@@ -4,9 +4,11 @@
  * Specification: VIRTIO 1.2, section 5.1.
  *
  * What the driver sends is done with when its notification returns. What comes in waits outside
- * while there are no buffers; it may come while something is being sent, in answer to it.
+ * while there are no buffers; it may come while something is being sent, in answer to it. With
+ * mq=on a flow's frames come in by the pair of queues by which the driver sends those of the other
+ * direction (5.1.6.5.5, automatic receive steering).
  *
- * Not implemented: several queue pairs, RSS, large frames to the driver, announcements, MTU, speed.
+ * Not implemented: RSS, large frames to the driver, announcements, MTU, speed.
  */
 #include "devices/virtio_net.h"
 
@@ -26,9 +28,11 @@
 #define F_CTRL_RX BIT64(18)
 #define F_CTRL_VLAN BIT64(19)
 #define F_CTRL_RX_EXTRA BIT64(20)
+#define F_MQ BIT64(22)
 #define F_CTRL_MAC_ADDR BIT64(23)
 
-enum { RX, TX, CONTROL, QUEUES };
+/* Queues of pair n: 2n receives, 2n + 1 transmits; the control queue is behind the last. */
+enum { RX, TX, PAIR };
 
 #define CONFIG_BYTES 12u
 #define STATUS_LINK_UP 1u
@@ -47,9 +51,43 @@ enum { RX, TX, CONTROL, QUEUES };
 
 #define BUFFERS_MAX 64u /* of one frame; drivers' buffers hold a page or a whole frame */
 
+/* ---- pairs of queues ------------------------------------------------------------------------- */
+
+static unsigned control_queue(const struct virtio_net *s)
+{
+    return virtio_has(&s->virtio, F_MQ) ? PAIR * VNET_PAIRS : PAIR;
+}
+
+/* The same for both directions: of addresses, and of ports where each frame has them. */
+static u8 flow_of(const u8 *frame, size_t len)
+{
+    bool v4 = len >= 34 && frame[12] == 0x08 && frame[13] == 0x00;
+    bool v6 = len >= 58 && frame[12] == 0x86 && frame[13] == 0xdd;
+    size_t ports = v4 ? 14 + 4u * (frame[14] & 15) : 54;
+    u8 protocol = v4 ? frame[23] : v6 ? frame[20] : 0;
+    u32 hash = 0;
+
+    for (unsigned i = 0; v4 && i < 8; i += 4)
+        hash ^= ld_le32(frame + 26 + i);
+    for (unsigned i = 0; v6 && i < 32; i += 4)
+        hash ^= ld_le32(frame + 22 + i);
+    if ((protocol == 6 || protocol == 17) && len >= ports + 4 &&
+        !(v4 && ((frame[20] & 0x3f) || frame[21]))) /* a fragment */
+        hash ^= ld_le16(frame + ports) ^ ld_le16(frame + ports + 2);
+    hash ^= hash >> 16;
+    return (u8)(hash ^ hash >> 8);
+}
+
+static unsigned receive_queue(const struct virtio_net *s, const u8 *frame, size_t len)
+{
+    unsigned pair = s->pairs > 1 ? s->flow[flow_of(frame, len)] : 0;
+
+    return pair < s->pairs && s->virtio.queue[PAIR * pair].enabled ? PAIR * pair + RX : RX;
+}
+
 /* ---- transmit -------------------------------------------------------------------------------- */
 
-static void send_frame(struct virtio_net *s, const u8 *header, size_t len)
+static void send_frame(struct virtio_net *s, unsigned queue, const u8 *header, size_t len)
 {
     u16 start = ld_le16(header + AT_CSUM_START);
     struct net_offload o = {
@@ -58,12 +96,14 @@ static void send_frame(struct virtio_net *s, const u8 *header, size_t len)
         .sum_at = (u16)(start + ld_le16(header + AT_CSUM_OFFSET)),
         .segment = header[AT_GSO_TYPE] & (u8)~GSO_ECN ? ld_le16(header + AT_GSO_SIZE) : 0};
 
+    if (s->pairs > 1)
+        s->flow[flow_of(s->frame, len)] = (u8)(queue / PAIR);
     TRACE(net_transmit, s->virtio.pci.devfn, (unsigned)len, o.segment);
     net_send(s->net, s->frame, len, &o);
 }
 
 /* False: the driver broke the rules. */
-static bool transmit_one(struct virtio_net *s)
+static bool transmit_one(struct virtio_net *s, unsigned queue)
 {
     struct virtio *v = &s->virtio;
     u64 len = s->chain.read_bytes - HEADER_BYTES;
@@ -73,31 +113,39 @@ static bool transmit_one(struct virtio_net *s)
         return false;
     if (len <= NET_FRAME_MAX && virtio_read(v, &s->chain, 0, header, sizeof header) &&
         virtio_read(v, &s->chain, HEADER_BYTES, s->frame, len))
-        send_frame(s, header, len);
-    virtio_push(v, TX, s->chain.id, s->chain.descriptors, 0);
+        send_frame(s, queue, header, len);
+    virtio_push(v, queue, s->chain.id, s->chain.descriptors, 0);
     return true;
 }
 
 /* A driver on another processor may feed the ring for ever: a turn is at most a ring of frames. */
-static void transmit(struct virtio_net *s)
+static void transmit(struct virtio_net *s, unsigned queue)
 {
     struct virtio *v = &s->virtio;
     struct clock *clock = v->pci.dev.env->clock;
     unsigned n;
 
-    for (n = 0; n < s->queue_size && virtio_pop(v, TX, &s->chain); n++)
-        if (!transmit_one(s)) {
+    for (n = 0; n < s->queue_size && virtio_pop(v, queue, &s->chain); n++)
+        if (!transmit_one(s, queue)) {
             virtio_broken(v);
             return;
         }
-    virtio_interrupt(v, TX);
-    if (n == s->queue_size)
-        timer_set(clock, &s->again, clock_now_ns(clock));
+    virtio_interrupt(v, queue);
+    if (n < s->queue_size)
+        return;
+    s->waiting |= (u16)BIT(queue);
+    timer_set(clock, &s->again, clock_now_ns(clock));
 }
 
 static void transmit_again(void *opaque)
 {
-    virtio_notify_queue(opaque, TX);
+    struct virtio_net *s = opaque;
+    u16 waiting = s->waiting;
+
+    s->waiting = 0;
+    for (unsigned queue = TX; waiting >> queue; queue += PAIR)
+        if (waiting >> queue & 1)
+            virtio_notify_queue(&s->virtio, queue);
 }
 
 /* ---- receive --------------------------------------------------------------------------------- */
@@ -158,7 +206,7 @@ static u32 fill_buffer(struct virtio_net *s, const u8 *header, const u8 *frame, 
 
 /* Takes buffers until the frame is in them. *count 0: there are not enough. False: there never are.
  */
-static bool fill_buffers(struct virtio_net *s, const u8 *frame, size_t len,
+static bool fill_buffers(struct virtio_net *s, unsigned queue, const u8 *frame, size_t len,
                          struct virtio_used *used, unsigned *count)
 {
     unsigned most = virtio_has(&s->virtio, F_MRG_RXBUF) ? BUFFERS_MAX : 1;
@@ -169,7 +217,7 @@ static bool fill_buffers(struct virtio_net *s, const u8 *frame, size_t len,
     for (*count = 0; at < HEADER_BYTES + len; ++*count) {
         if (*count == most)
             return false;
-        if (!virtio_pop(&s->virtio, RX, &s->rx_chain)) {
+        if (!virtio_pop(&s->virtio, queue, &s->rx_chain)) {
             *count = 0;
             return true;
         }
@@ -199,29 +247,30 @@ static bool receive(void *opaque, const u8 *frame, size_t len)
 {
     struct virtio_net *s = opaque;
     struct virtio *v = &s->virtio;
-    struct virtio_place before = virtio_place(v, RX);
+    unsigned queue = receive_queue(s, frame, len);
+    struct virtio_place before = virtio_place(v, queue);
     struct virtio_used used[BUFFERS_MAX];
     unsigned count;
 
     if (!can_receive(s) || !is_wanted(s, frame))
         return true;
     TRACE(net_receive, v->pci.devfn, (unsigned)len);
-    if (!fill_buffers(s, frame, len, used, &count)) {
-        virtio_rewind(v, RX, before); /* the frame fits into no buffer: it is lost */
+    if (!fill_buffers(s, queue, frame, len, used, &count)) {
+        virtio_rewind(v, queue, before); /* the frame fits into no buffer: it is lost */
         return true;
     }
     if (!count) {
-        virtio_rewind(v, RX, before);
+        virtio_rewind(v, queue, before);
         return v->status & VIRTIO_STATUS_NEEDS_RESET;
     }
-    virtio_push_all(v, RX, used, count);
-    virtio_interrupt(v, RX);
+    virtio_push_all(v, queue, used, count);
+    virtio_interrupt(v, queue);
     return true;
 }
 
 /* ---- control --------------------------------------------------------------------------------- */
 
-enum { CLASS_RX, CLASS_MAC, CLASS_VLAN };
+enum { CLASS_RX, CLASS_MAC, CLASS_VLAN, CLASS_MQ = 4 };
 
 static bool set_mode(struct virtio_net *s, u8 command, u8 on)
 {
@@ -273,6 +322,14 @@ static bool set_vlan(struct virtio_net *s, u8 command, u16 vlan)
     return true;
 }
 
+static bool set_pairs(struct virtio_net *s, u8 command, u16 pairs)
+{
+    if (command || !pairs || pairs > VNET_PAIRS || !virtio_has(&s->virtio, F_MQ))
+        return false;
+    s->pairs = (u8)pairs;
+    return true;
+}
+
 static bool execute(struct virtio_net *s)
 {
     struct virtio *v = &s->virtio;
@@ -288,6 +345,8 @@ static bool execute(struct virtio_net *s)
         return head[1] == 1 && virtio_read(v, &s->chain, 2, s->mac, 6);
     case CLASS_VLAN:
         return virtio_read(v, &s->chain, 2, data, 2) && set_vlan(s, head[1], ld_le16(data));
+    case CLASS_MQ:
+        return virtio_read(v, &s->chain, 2, data, 2) && set_pairs(s, head[1], ld_le16(data));
     default: return false;
     }
 }
@@ -295,8 +354,9 @@ static bool execute(struct virtio_net *s)
 static void control(struct virtio_net *s)
 {
     struct virtio *v = &s->virtio;
+    unsigned queue = control_queue(s);
 
-    for (unsigned n = 0; n < s->queue_size && virtio_pop(v, CONTROL, &s->chain); n++) {
+    for (unsigned n = 0; n < s->queue_size && virtio_pop(v, queue, &s->chain); n++) {
         u8 ack;
 
         if (!s->chain.write_bytes) {
@@ -305,9 +365,9 @@ static void control(struct virtio_net *s)
         }
         ack = !execute(s);
         virtio_write(v, &s->chain, s->chain.write_bytes - 1, &ack, 1);
-        virtio_push(v, CONTROL, s->chain.id, s->chain.descriptors, 1);
+        virtio_push(v, queue, s->chain.id, s->chain.descriptors, 1);
     }
-    virtio_interrupt(v, CONTROL);
+    virtio_interrupt(v, queue);
 }
 
 /* ---- the device ------------------------------------------------------------------------------ */
@@ -316,11 +376,12 @@ static void notified(struct virtio *v, unsigned queue)
 {
     struct virtio_net *s = (struct virtio_net *)v;
 
-    switch (queue) {
-    case RX: net_ready(s->net); return;
-    case TX: transmit(s); return;
-    default: control(s); return;
-    }
+    if (queue == control_queue(s))
+        control(s);
+    else if (queue % PAIR == TX)
+        transmit(s, queue);
+    else
+        net_ready(s->net);
 }
 
 static void config(struct virtio *v, u8 c[64])
@@ -329,7 +390,7 @@ static void config(struct virtio *v, u8 c[64])
 
     memcpy(c, s->mac, 6);
     st_le16(c + 6, net_link(s->net) ? STATUS_LINK_UP : 0);
-    st_le16(c + 8, 1); /* queue pairs */
+    st_le16(c + 8, s->mq ? VNET_PAIRS : 1);
 }
 
 static void link_changed(void *opaque)
@@ -355,6 +416,9 @@ static void device_reset(struct virtio *v)
     s->addresses = s->groups = 0;
     memset(s->table, 0, sizeof s->table);
     memset(s->vlan, 0, sizeof s->vlan);
+    memset(s->flow, 0, sizeof s->flow);
+    s->pairs = 1;
+    s->waiting = 0;
 }
 
 static const struct virtio_ops ops = {
@@ -379,12 +443,12 @@ static bool virtio_net_init(struct dev *d, struct err *e)
             return false;
     }
     timer_init(&s->again, transmit_again, s);
-    v->queues = QUEUES;
+    v->queues = PAIR * (s->mq ? VNET_PAIRS : 1) + 1;
     v->queue_size = s->queue_size;
     v->config_bytes = CONFIG_BYTES;
     v->features = F_CSUM | F_GUEST_CSUM | F_MAC | F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_ECN |
                   F_MRG_RXBUF | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA |
-                  F_CTRL_MAC_ADDR | (s->packed ? VIRTIO_F_RING_PACKED : 0);
+                  F_CTRL_MAC_ADDR | (s->packed ? VIRTIO_F_RING_PACKED : 0) | (s->mq ? F_MQ : 0);
     if (!virtio_init(v, 1, 0x0200, &ops, e)) {
         net_release(s->net);
         return false;
@@ -425,6 +489,7 @@ static const struct dev_prop virtio_net_props[] = {
     {"queue-size", PROP_U32, offsetof(struct virtio_net, queue_size), 256, 4, VIRTIO_QUEUE_SIZE_MAX,
      "greatest size of a queue, a power of two"},
     {"packed", PROP_BOOL, offsetof(struct virtio_net, packed), 0, 0, 0, "offer packed queues"},
+    {"mq", PROP_BOOL, offsetof(struct virtio_net, mq), 0, 0, 0, "offer seven pairs of queues"},
     DEV_PROP_END,
 };
 
@@ -440,6 +505,8 @@ static const struct dev_field virtio_net_fields[] = {
     DEV_FIELD(struct virtio_net, groups, 0, VNET_ADDRESSES, "groups in the table"),
     DEV_FIELD_ARRAY(struct virtio_net, table, 0, 0xff, "stations, then groups"),
     DEV_FIELD_ARRAY(struct virtio_net, vlan, 0, ~0u, "VLAN table"),
+    DEV_FIELD(struct virtio_net, pairs, 1, VNET_PAIRS, "pairs of queues in use"),
+    DEV_FIELD_ARRAY(struct virtio_net, flow, 0, VNET_PAIRS - 1, "flows' pairs"),
     DEV_FIELD_END,
 };
 /* clang-format on */

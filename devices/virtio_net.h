@@ -6,12 +6,14 @@
 
 #define VNET_ADDRESSES 64u
 #define VNET_VLAN_WORDS 128u
+#define VNET_PAIRS 7u   /* of queues, with mq=on */
+#define VNET_FLOWS 256u /* that are told apart, by a hash */
 
 struct virtio_net {
     struct virtio virtio;
     char *netdev, *mac_text; /* properties */
     u32 queue_size;
-    bool packed;
+    bool packed, mq;
     struct net *net;
     u8 permanent[6];
     /* state */
@@ -21,8 +23,11 @@ struct virtio_net {
     u8 addresses, groups;           /* in the table */
     u8 table[VNET_ADDRESSES * 6];   /* addresses, then groups */
     u32 vlan[VNET_VLAN_WORDS];
+    u8 pairs;            /* that the driver uses */
+    u8 flow[VNET_FLOWS]; /* the pair by which the driver last sent frames of the flow */
     /* not state */
-    struct timer again; /* the ring is fuller than one turn */
+    struct timer again; /* rings of `waiting` are fuller than one turn */
+    u16 waiting;        /* bits of queues */
     u8 *frame;
     struct virtio_chain chain, rx_chain, first; /* of what is sent or ordered, of what comes in */
 };

@@ -55,7 +55,7 @@ static void board_open(struct board *b, unsigned kind, bool large)
         const char *props;
     } kinds[] = {[E1000] = {&e1000_class, "netdev=n"},
                  [VIRTIO] = {&virtio_net_class, "netdev=n"},
-                 [PACKED] = {&virtio_net_class, "netdev=n,packed=on"},
+                 [PACKED] = {&virtio_net_class, "netdev=n,packed=on,mq=on"},
                  [RTL] = {&rtl8139_class, "netdev=n"},
                  [RTL_C] = {&rtl8139_class, "netdev=n,cplus=off"}};
     struct err e = {0};

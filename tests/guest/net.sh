@@ -24,6 +24,7 @@ dd if=/dev/urandom of=/up bs=64k count=$((mib * 4)) 2>/dev/null
 echo "sent \$(md5sum </up)"
 nc 10.0.2.2 $sink </up
 cat /proc/net/dev
+grep virtio /proc/interrupts
 dmesg | grep -E 'NETDEV WATCHDOG|Unit Hang|BUG|WARNING|timed out'
 END
 run -m 256 -accel "$accel" -kernel "$guests/vmlinuz-$kernel" -initrd initrd "$@" \
@@ -41,5 +42,8 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 [ "$(md5sum <www/sunk | cut -c 1-32)" = "$sent" ] || fail "what was sent is not what arrived"
 sed '1,/^sent/d' console | grep -E 'NETDEV WATCHDOG|Unit Hang|BUG|WARNING|timed out' && fail "the kernel complains"
+case $model in
+*mq=on*) expect 'virtio.*-input.1' ;;
+esac
 [ ! -s errors ] || fail "the program complains"
 exit 0

@@ -9,8 +9,10 @@
 #define F_MRG_RXBUF BIT64(15)
 #define F_CTRL_VQ BIT64(17)
 #define F_CTRL_RX BIT64(18)
+#define F_MQ BIT64(22)
 
-enum { RX, TX, CONTROL, QUEUES };
+/* With F_MQ the control queue is behind all others; a second pair is in its place then. */
+enum { RX, TX, CONTROL, QUEUES, RX2 = 2, TX2, CONTROL_MQ = 14 };
 
 #define SIZE 8u
 #define RINGS 0x10000u /* 64 KiB apart per queue */
@@ -26,7 +28,7 @@ static u64 registers;
 static struct driver {
     u16 next, used;
     bool wrap, used_wrap; /* packed */
-} driver[QUEUES];
+} driver[CONTROL_MQ + 1];
 
 static void setup(void)
 {
@@ -48,7 +50,18 @@ static bool is_packed(void)
 
 static u64 ring(unsigned queue)
 {
-    return RINGS + 0x10000u * queue;
+    return RINGS + 0x10000u * (queue == CONTROL_MQ ? 4 : queue);
+}
+
+static void add_queue(unsigned q)
+{
+    phys_write(&b.phys, registers + 0x16, q, 2);
+    phys_write(&b.phys, registers + 0x18, SIZE, 2);
+    phys_write(&b.phys, registers + 0x20, ring(q), 8);
+    phys_write(&b.phys, registers + 0x28, ring(q) + 0x1000, 8);
+    phys_write(&b.phys, registers + 0x30, ring(q) + 0x2000, 8);
+    phys_write(&b.phys, registers + 0x1c, 1, 2);
+    driver[q].wrap = driver[q].used_wrap = true;
 }
 
 static void start(const char *props, u64 features)
@@ -63,14 +76,11 @@ static void start(const char *props, u64 features)
                    (features | VIRTIO_F_VERSION_1) >> 32 * word & 0xffffffff, 4);
     }
     phys_write(&b.phys, registers + 0x14, 0x0b, 1);
-    for (unsigned q = 0; q < QUEUES; q++) {
-        phys_write(&b.phys, registers + 0x16, q, 2);
-        phys_write(&b.phys, registers + 0x18, SIZE, 2);
-        phys_write(&b.phys, registers + 0x20, ring(q), 8);
-        phys_write(&b.phys, registers + 0x28, ring(q) + 0x1000, 8);
-        phys_write(&b.phys, registers + 0x30, ring(q) + 0x2000, 8);
-        phys_write(&b.phys, registers + 0x1c, 1, 2);
-        driver[q].wrap = driver[q].used_wrap = true;
+    for (unsigned q = 0; q < QUEUES; q++)
+        add_queue(q);
+    if (features & F_MQ) {
+        add_queue(TX2);
+        add_queue(CONTROL_MQ);
     }
     phys_write(&b.phys, registers + 0x14, 0x0f, 1);
     ck_assert_uint_eq(phys_read(&b.phys, registers + 0x14, 1), 0x0f);
@@ -243,6 +253,78 @@ START_TEST(answer_that_comes_while_sending_harms_nothing)
 }
 END_TEST
 
+/* Tells the device how many pairs the driver uses; what it answers. */
+static u8 use_pairs(u16 pairs)
+{
+    const u8 command[4] = {4, 0, (u8)pairs, (u8)(pairs >> 8)};
+    u32 len;
+
+    dma_write(&b.phys, DATA + 0x8000, command, sizeof command);
+    dma_write64(&b.phys, ring(CONTROL_MQ) + 16, DATA + 0x9000); /* the answer: descriptor 1 */
+    dma_write32(&b.phys, ring(CONTROL_MQ) + 24, 1);
+    dma_write16(&b.phys, ring(CONTROL_MQ) + 28, 2);
+    dma_write64(&b.phys, ring(CONTROL_MQ), DATA + 0x8000);
+    dma_write32(&b.phys, ring(CONTROL_MQ) + 8, sizeof command);
+    dma_write16(&b.phys, ring(CONTROL_MQ) + 12, 1);
+    dma_write16(&b.phys, ring(CONTROL_MQ) + 14, 1);
+    dma_write16(&b.phys, ring(CONTROL_MQ) + 0x1004 + 2u * (driver[CONTROL_MQ].next % SIZE), 0);
+    dma_write16(&b.phys, ring(CONTROL_MQ) + 0x1002, ++driver[CONTROL_MQ].next);
+    notify(CONTROL_MQ);
+    driver[CONTROL_MQ].used++;
+    ck_assert_uint_eq(dma_read16(&b.phys, ring(CONTROL_MQ) + 0x2002), driver[CONTROL_MQ].used);
+    dma_read(&b.phys, DATA + 0x9000, &len, 1);
+    return (u8)len;
+}
+
+/* The other direction of a TCP frame's flow. */
+static void turn_round(u8 *frame)
+{
+    u8 t[4];
+
+    memcpy(t, frame + 26, 4);
+    memcpy(frame + 26, frame + 30, 4);
+    memcpy(frame + 30, t, 4);
+    memcpy(t, frame + 34, 2);
+    memcpy(frame + 34, frame + 36, 2);
+    memcpy(frame + 36, t, 2);
+}
+
+START_TEST(a_flow_comes_in_by_the_pair_by_which_it_is_sent)
+{
+    u8 frame[1000], back[1000];
+    size_t size = make_tcp(frame, 100, 0x18);
+    u32 len;
+
+    start("netdev=wire,mq=on", F_CTRL_VQ | F_MQ);
+    ck_assert_uint_eq(phys_read(&b.phys, registers + 0x2000 + 8, 2), 7);
+    memcpy(back, frame, size);
+    turn_round(back);
+    for (unsigned i = 0; i < 3; i++) {
+        give(RX, DATA + 0x2000 + 0x1000 * i, 2000, true);
+        give(RX2, DATA + 0x6000 + 0x1000 * (i & 1), 2000, true);
+    }
+    put_frame(DATA, NULL, frame, size);
+    give(TX2, DATA, HEADER + (u32)size, false);
+    notify(TX2);
+    ck_assert(take(TX2, &len));
+    net_input(&w.net, back, size); /* the driver uses one pair until it says more */
+    ck_assert(take(RX, &len));
+    ck_assert_uint_eq(use_pairs(8), 1);
+    ck_assert_uint_eq(use_pairs(0), 1);
+    ck_assert_uint_eq(use_pairs(2), 0);
+    give(TX2, DATA, HEADER + (u32)size, false);
+    notify(TX2);
+    ck_assert(take(TX2, &len));
+    net_input(&w.net, back, size);
+    ck_assert(!take(RX, &len));
+    ck_assert(take(RX2, &len));
+    back[36] ^= 1; /* another port */
+    net_input(&w.net, back, size);
+    ck_assert(take(RX, &len));
+    ck_assert(!take(RX2, &len));
+}
+END_TEST
+
 START_TEST(sums_and_segments_are_made_for_the_driver)
 {
     u8 frame[4000], header[HEADER] = {1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0, 0, 0}; /* of 1460 */
@@ -381,6 +463,7 @@ int main(void)
                                   long_frame_is_merged_of_several_buffers,
                                   long_frame_is_merged_in_packed_queues,
                                   answer_that_comes_while_sending_harms_nothing,
+                                  a_flow_comes_in_by_the_pair_by_which_it_is_sent,
                                   sums_and_segments_are_made_for_the_driver,
                                   only_right_sums_are_called_valid,
                                   control_queue_says_what_is_wanted,
