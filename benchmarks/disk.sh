@@ -1,0 +1,124 @@
+#!/bin/sh
+# disk.sh: direct reads and writes on each disk controller, against qemu-system-x86_64 -accel tcg; exits per MB
+#
+# Debian's kernel reads and writes MB megabytes (default 256) of a raw image with O_DIRECT, in blocks of 4 KB
+# and of 1 MB, by IDE (full virtualization) and virtio-blk (a paravirtual device), in interleaved rounds: ours
+# (jit), QEMU. Printed are medians: megabytes per second of the guest's clock, and host CPU milliseconds (user
+# and system) per megabyte, which is what the transfer adds to a run without one, and the median of the ratios
+# of each round; then what the guest did per megabyte. Arguments: rounds (default 3). MB, DEVICES, PARALLAX: as
+# named.
+set -u
+runs=${1:-3}
+mb=${MB:-256}
+devices=${DEVICES:-ide virtio}
+guests=$PWD/build/guests
+program=${PARALLAX:-$PWD/build/release/parallax}
+command -v qemu-system-x86_64 >/dev/null || {
+    echo "bench disk: no qemu-system-x86_64. Hint: apt-get install qemu-system-x86" >&2
+    exit 3
+}
+case $runs in
+*[!0-9]* | '' | 0) echo "bench disk: '$runs' is not a number of runs" >&2; exit 2 ;;
+esac
+dir=$(mktemp -d) || exit 2
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 130' INT TERM
+fail() { echo "bench disk: $*" >&2; exit 1; }
+cd "$dir" || exit 2
+head -c "$((mb << 20))" /dev/urandom >disk.raw
+ways="none read-4k read-1M write-4k write-1M"
+
+# The guest's job: $1 of `ways`.
+job() {
+    cat <<END
+#!/bin/sh
+for m in ata_piix sd_mod virtio_pci virtio_blk; do modprobe \$m 2>/dev/null; done
+until [ -b /dev/sda ] || [ -b /dev/vda ]; do usleep 10000; done
+disk=/dev/vda
+[ -b \$disk ] || disk=/dev/sda
+now() { cut -d ' ' -f 1 /proc/uptime; }
+a=\$(now)
+END
+    bs=${1#*-}
+    count=$((mb * 256))
+    [ "$bs" = 4k ] || count=$mb
+    case $1 in
+    read-*) echo "dd if=\$disk of=/dev/null iflag=direct bs=$bs count=$count status=none || exit" ;;
+    write-*) echo "dd if=/dev/zero of=\$disk oflag=direct bs=$bs count=$count status=none || exit" ;;
+    esac
+    echo 'echo "seconds $a $(now)"'
+}
+mkdir rd
+for way in $ways; do
+    job "$way" >rd/job
+    chmod 755 rd/job
+    { cat "$guests/initrd-amd64.gz" "$guests/modules-amd64.gz"
+      (cd rd && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1; } >"initrd.$way"
+done
+
+# Appends "SECONDS CPU" of one run to file $1.$2.$3: who, device, way.
+measure() {
+    who=$1 device=$2 way=$3
+    set -- -m 256 -kernel "$guests/vmlinuz-amd64" -initrd "initrd.$way" -vga none -display none \
+        -drive "file=disk.raw,format=raw,if=$device" \
+        -append "console=ttyS0 mitigations=off plx.cmd=/job" -no-reboot -serial file:console
+    if [ "$who" = qemu ]; then
+        set -- qemu-system-x86_64 -accel tcg,thread=single "$@"
+    else
+        set -- "$program" -stats="json:$device.$way.json" "$@"
+    fi
+    sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >times
+    grep -q '^seconds' console || { tail -n 5 console log >&2; fail "$who $device $way: no transfer"; }
+    sed -n 2p times | awk -v line="$(grep '^seconds' console)" '{
+        for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += t[1] * 60 + t[2] }
+        split(line, l, " ")
+        printf "%.2f %.3f\n", l[3] - l[2] + 0.001, s }' >>"$who.$device.$way"
+}
+
+i=0
+while [ "$i" -lt "$runs" ]; do
+    i=$((i + 1))
+    for device in $devices; do
+        for way in $ways; do
+            measure ours "$device" "$way"
+            measure qemu "$device" "$way"
+        done
+    done
+done
+
+# Lines of: ours s, CPU, CPU without; QEMU's; one per round.
+printf '%-8s %-9s %10s %10s %7s %12s %12s %7s\n' disk "" "ours MB/s" "QEMU MB/s" ratio "ours ms/MB" "QEMU ms/MB" ratio
+for device in $devices; do
+    for way in $ways; do
+        [ "$way" != none ] || continue
+        paste -d ' ' "ours.$device.$way" "ours.$device.none" "qemu.$device.$way" "qemu.$device.none" |
+            awk -v d="$device" -v w="$way" -v mb="$mb" '
+            function median(v, n,   i, j, t) {
+                for (i = 2; i <= n; i++)
+                    for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
+                return (v[int((n + 1) / 2)] + v[int(n / 2) + 1]) / 2
+            }
+            { os[NR] = mb / $1; qs[NR] = mb / $5; rs[NR] = $5 / $1
+              oc[NR] = ($2 - $4) * 1000 / mb; qc[NR] = ($6 - $8) * 1000 / mb; rc[NR] = qc[NR] / oc[NR] }
+            END { printf "%-8s %-9s %10.1f %10.1f %7.2f %12.2f %12.2f %7.2f\n", d, w, median(os, NR),
+                  median(qs, NR), median(rs, NR), median(oc, NR), median(qc, NR), median(rc, NR) }'
+    done
+done
+
+# What the transfer adds to the counts of a class, per megabyte.
+counts() { awk -v class="\"$2\": {" 'index($0, class) { found = 1 } found && /"count":/ { gsub(/[^0-9]/, ""); print; exit }' "$1"; }
+echo
+printf '%-8s %-9s' "per MB" ""
+for class in in out mmio irq apic-eoi hlt; do printf ' %9s' "$class"; done
+echo
+for device in $devices; do
+    for way in $ways; do
+        [ "$way" != none ] || continue
+        printf '%-8s %-9s' "$device" "$way"
+        for class in in out mmio irq apic-eoi hlt; do
+            awk -v a="$(counts "$device.$way.json" $class)" -v b="$(counts "$device.none.json" $class)" \
+                -v mb="$mb" 'BEGIN { printf " %9.1f", (a - b) / mb }'
+        done
+        echo
+    done
+done
