@@ -94,6 +94,7 @@ bool trace_finish(struct err *e)
     FILE *f = trace_file;
     bool ok;
 
+    memset(trace_on, 0, sizeof trace_on);
     if (!f)
         return true;
     trace_file = NULL;

@@ -40,7 +40,8 @@ bool trace_enable(const char *pattern, struct err *e);
 bool trace_disable(const char *pattern, struct err *e);
 /* Where trace lines go; stderr by default. */
 bool trace_set_file(const char *path, struct err *e);
-/* Closes the file of trace_set_file; false when it did not take everything. */
+/* Nothing is traced any more. Closes the file of trace_set_file; false when it did not take
+ * everything. */
 bool trace_finish(struct err *e);
 /* Prints name, group and doc of every point: `-trace help`. */
 void trace_help(FILE *out);

@@ -527,8 +527,23 @@ static bool enable_list(const char *words, struct err *e)
     return ok;
 }
 
-static bool parse_traces(const struct options *o, struct err *e)
+/* Does a list of -d or -trace name what only the translator has? */
+static bool names_host_code(const char *const *lists)
 {
+    for (; *lists; lists++)
+        if (strstr(*lists, "out_asm") || strstr(*lists, "host_code"))
+            return true;
+    return false;
+}
+
+static bool parse_traces(const struct config *c, const struct options *o, struct err *e)
+{
+    if (!strcmp(c->vm.accel, "interp") &&
+        (names_host_code(o->groups) || names_host_code(o->traces))) {
+        err_usage(e, "-d out_asm has no effect without the translator");
+        return err_hint(e, c->check ? "leave -check away"
+                                    : "-d in_asm shows the guest's instructions");
+    }
     for (unsigned i = 0; o->groups[i]; i++)
         if (!enable_list(o->groups[i], e))
             return false;
@@ -610,7 +625,7 @@ bool config_from_options(struct config *c, const struct options *o, struct err *
     if (!parse_machine(c, o, e) || !parse_drives(c, o, e) || !parse_nets(c, o, e) ||
         !parse_resources(c, o, e) || !parse_guest(c, o, e) || !parse_actions(c, o, e) ||
         !parse_time(c, o, e) || !parse_observers(c, o, e) || !parse_streams(c, o, e) ||
-        !parse_debugging(c, o, e) || !parse_stats(c, o, e) || !parse_traces(o, e))
+        !parse_debugging(c, o, e) || !parse_stats(c, o, e) || !parse_traces(c, o, e))
         return false;
     c->name = o->value[OPT_NAME] ? o->value[OPT_NAME]
               : c->vm.kernel     ? file_of(c->vm.kernel)

@@ -311,6 +311,7 @@ bool cmd_trace(struct monitor *m, const char *args, struct err *e)
     const char *word, *state;
     size_t len = monitor_word(&args, &word), state_len = monitor_word(&args, &state);
     char pattern[64];
+    bool ok;
 
     if (!len) {
         trace_help(m->out);
@@ -318,10 +319,13 @@ bool cmd_trace(struct monitor *m, const char *args, struct err *e)
     }
     snprintf(pattern, sizeof pattern, "%.*s", (int)len, word);
     if (state_len == 3 && !strncmp(state, "off", 3))
-        return trace_disable(pattern, e);
-    if (state_len && (state_len != 2 || strncmp(state, "on", 2)))
-        return err_usage(e, "on or off?");
-    return trace_enable(pattern, e);
+        ok = trace_disable(pattern, e);
+    else if (state_len && (state_len != 2 || strncmp(state, "on", 2)))
+        ok = err_usage(e, "on or off?");
+    else
+        ok = trace_enable(pattern, e);
+    vm_traces_changed(m->vm);
+    return ok;
 }
 
 bool cmd_log(struct monitor *m, const char *args, struct err *e)

@@ -375,7 +375,7 @@ static void arm(struct vm *vm)
         cpu->stepping = d->history ? STEP_HISTORY : 0;
         if (!d->history)
             vm->vcpu[n].debug.next = 0;
-        cpu->calls_watched = d->hypercall || vm->observers.exits;
+        cpu->calls_watched = observe_calls(vm);
         for (unsigned at = 0; at < PAGE_SIZE; at++)
             if ((old.code[at >> 6] ^ d->taps.code[at >> 6]) >> (at & 63) & 1)
                 block_split_at(cpu, at);

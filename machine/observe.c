@@ -5,7 +5,9 @@
  */
 #include "machine/observe.h"
 #include "base/host.h"
+#include "base/trace.h"
 #include "machine/vm_impl.h"
+#include <string.h>
 
 #define EACH(vm, member, ...)                                                                      \
     for (const struct observer *o_ = (vm)->observers.first; o_; o_ = o_->next)                     \
@@ -47,6 +49,18 @@ void observe_vcpu(struct vcpu *v, bool runs)
         return;
     v->idle = !runs;
     EACH(v->vm, vcpu, v->cpu, runs ? PARALLAX_VCPU_RESUME : PARALLAX_VCPU_IDLE);
+}
+
+void observe_code(struct cpu *cpu, const struct block *b, u8 *to)
+{
+    struct vm *vm = ((struct vcpu *)cpu->vm)->vm;
+    unsigned first = (unsigned)(PAGE_SIZE - (b->gpa & ~PAGE_MASK));
+    if (b->gpa2 == ~0ull || first > b->bytes)
+        first = b->bytes;
+    memset(to, 0, OBSERVED_CODE);
+    debug_read_phys(vm, b->gpa, to, first);
+    if (first < b->bytes)
+        debug_read_phys(vm, b->gpa2, to + first, b->bytes - first);
 }
 
 /* ---- exits ----------------------------------------------------------------------------------- */
@@ -186,6 +200,11 @@ static void wrap_hooks(struct cpu_hooks *h)
     h->pv_call = known_call;
 }
 
+bool observe_calls(const struct vm *vm)
+{
+    return vm->observers.exits || vm->debug.hypercall || trace_on[TRACE_pv_hypercall];
+}
+
 /* ---- who looks on ---------------------------------------------------------------------------- */
 
 /* Blocks that were made for others are made anew; no access may go by the first level of the TLB.
@@ -197,7 +216,7 @@ static void arm(struct vm *vm, bool blocks_change)
         struct cpu *cpu = vm->vcpu[n].cpu;
         cpu->observer = all->first ? &all->cpu : NULL;
         cpu->hooks = all->exits ? &all->hooks : &vm_hooks;
-        cpu->calls_watched = all->exits || vm->debug.hypercall;
+        cpu->calls_watched = observe_calls(vm);
         cpu->tlb.never_hit |= all->cpu.access != NULL;
         if (!blocks_change)
             continue;

@@ -38,5 +38,10 @@ struct observers {
 /* Begins and ends to look on; while no guest code runs. */
 void observe_begin(struct vm *vm, struct observer *o);
 void observe_end(struct vm *vm, struct observer *o);
+/* The bytes of a block, as they are in memory now; `to` has room for OBSERVED_CODE. */
+#define OBSERVED_CODE (BLOCK_MAX_INSNS * 15u)
+void observe_code(struct cpu *cpu, const struct block *b, u8 *to);
+/* Does somebody want to see every hypercall? */
+bool observe_calls(const struct vm *vm);
 /* Around cpu_run. */
 void observe_vcpu(struct vcpu *v, bool runs);

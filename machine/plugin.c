@@ -226,24 +226,13 @@ static unsigned flags_of(const struct insn *in)
     return own | (memory ? PARALLAX_MEMORY : 0) | (row->attr & A_CPL0 ? PARALLAX_PRIVILEGED : 0);
 }
 
-static void read_code(struct cpu *cpu, const struct block *b, u8 *to)
-{
-    struct vm *vm = ((struct vcpu *)cpu->vm)->vm;
-    unsigned first = (unsigned)(PAGE_SIZE - (b->gpa & ~PAGE_MASK));
-    if (b->gpa2 == ~0ull || first > b->bytes)
-        first = b->bytes;
-    debug_read_phys(vm, b->gpa, to, first);
-    if (first < b->bytes)
-        debug_read_phys(vm, b->gpa2, to + first, b->bytes - first);
-}
-
 static void at_block(void *opaque, struct cpu *cpu, const struct block *b, gva_t lin,
                      struct probe_list *l)
 {
     struct parallax *p = opaque;
     struct parallax_probes probes = {cpu, b, l};
     struct parallax_insn insn[BLOCK_MAX_INSNS];
-    u8 bytes[BLOCK_MAX_INSNS * 15] = {0};
+    u8 bytes[OBSERVED_CODE];
     const struct parallax_block out = {.address = lin,
                                        .physical = b->gpa,
                                        .bytes = b->bytes,
@@ -252,7 +241,7 @@ static void at_block(void *opaque, struct cpu *cpu, const struct block *b, gva_t
                                        .cpl = cpu->cpl,
                                        .insn = insn,
                                        .probes = &probes};
-    read_code(cpu, b, bytes);
+    observe_code(cpu, b, bytes);
     for (unsigned i = 0; i < b->count; i++) {
         const struct insn *in = &b->insn[i];
         insn[i] = (struct parallax_insn){.address = lin + in->off,

@@ -514,6 +514,7 @@ static bool create_parts(struct vm *vm, const struct cpu_model *model, struct er
 static bool begin_observers(struct vm *vm, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;
+    trace_code_update(vm);
     if (cfg->plugin_count && !(vm->plugins = plugins_load(vm, cfg->plugins, cfg->plugin_count, e)))
         return false;
     if (cfg->timeline)

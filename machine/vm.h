@@ -170,6 +170,8 @@ struct drives *vm_drives(struct vm *vm);
 /* Of all CPUs and devices together. Good until the next call. Numbers, facts and counts that are asked
  * for while vCPUs with threads of their own run may be a little behind. */
 const struct stats *vm_stats(struct vm *vm);
+/* Trace points were switched on or off; while vm_run does not run. */
+void vm_traces_changed(struct vm *vm);
 /* The machine has run: plugins print what they found, the timeline ends. False: a file did not take
  * it. */
 bool vm_finish(struct vm *vm, struct err *e);

@@ -8,6 +8,7 @@
 #include "machine/debug_impl.h"
 #include "machine/observe.h"
 #include "machine/timeline.h"
+#include "machine/trace_code.h"
 #include "machine/vm.h"
 #include "pv/pv.h"
 
@@ -76,6 +77,7 @@ struct vm {
     struct observers observers;
     struct plugins *plugins;   /* NULL: none */
     struct timeline *timeline; /* NULL: none */
+    struct trace_code trace_code;
     u64 warp_ns;             /* icount: time skipped while halted */
     u64 host_deadline_ns;    /* 0: none */
     bool poked; /* the mouse went by one count to the right last, not to the left */

@@ -590,6 +590,13 @@ static enum tlb_mode rights_mode(struct walk_access wa)
     return wa.user ? TLB_USER : wa.ac ? TLB_KERNEL_AC : TLB_KERNEL;
 }
 
+static void trace_walk(gva_t va, const struct walk_result *r, struct walk_access wa)
+{
+    static const char *const names[] = {
+        [ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXEC] = "fetch"};
+    TRACE(tlb_walk, va, r->gpa, r->page_bytes, names[wa.kind], wa.user ? " user" : "");
+}
+
 void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
                 enum access kind, enum tlb_mode mode, struct walk_access wa, struct tlb_fill *out)
 {
@@ -602,9 +609,11 @@ void tlb_lookup(struct tlb *t, struct phys *p, const struct paging_state *ps, gv
         walk_cached(t, p, ps, va, wa, &r);
         if (!r.ok) { /* SDM 4.10.4.1: a page fault drops what is cached for the address */
             drop_page(t, &t->space[t->current], va, true);
+            TRACE(tlb_fault, va, r.pfec);
             *out = (struct tlb_fill){.ok = false, .pfec = r.pfec};
             return;
         }
+        trace_walk(va, &r, wa);
         e = l2_store(t, p, ps, va, &r);
         note_large(t, va, r.page_bytes);
     }

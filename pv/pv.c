@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "base/host.h"
 #include "base/nearest.h"
+#include "base/trace.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,12 +257,17 @@ bool pv_cpuid(struct pv *pv, u32 leaf, u32 subleaf, u32 r[4])
     }
     if (leaf < 0x40000000 || leaf > 0x4fffffff || !pv->p->cpuid)
         return false;
-    return pv->p->cpuid(pv, leaf, subleaf, r);
+    if (!pv->p->cpuid(pv, leaf, subleaf, r))
+        return false;
+    TRACE(pv_cpuid, leaf, subleaf, r[0], r[1], r[2], r[3]);
+    return true;
 }
 
 bool pv_msr_read(struct pv *pv, struct cpu *cpu, u32 msr, u64 *value, bool *handled)
 {
     *handled = pv->p->msr_read && pv->p->msr_read(pv, cpu, msr, value);
+    if (*handled)
+        TRACE(pv_msr, (unsigned)cpu->id, "read", msr, *value);
     return *handled;
 }
 
@@ -270,12 +276,35 @@ bool pv_msr_write(struct pv *pv, struct cpu *cpu, u32 msr, u64 value, bool *hand
     bool gp = false;
 
     *handled = pv->p->msr_write && pv->p->msr_write(pv, cpu, msr, value, &gp);
+    if (*handled)
+        TRACE(pv_msr, (unsigned)cpu->id, "write", msr, value);
     return *handled && !gp;
+}
+
+/* Where interfaces have their arguments: RBX, RCX, RDX, RSI, RDI. */
+static void read_arguments(const struct cpu *cpu, u64 arg[5])
+{
+    static const u8 reg[5] = {RBX, RCX, RDX, RSI, RDI};
+
+    if (unlikely(trace_on[TRACE_pv_hypercall]))
+        for (unsigned i = 0; i < 5; i++)
+            arg[i] = cpu->gpr[reg[i]];
+}
+
+static void trace_call(const struct cpu *cpu, u64 nr, const u64 arg[5])
+{
+    TRACE(pv_hypercall, (unsigned)cpu->id, nr, arg[0], arg[1], arg[2], arg[3], arg[4],
+          cpu->gpr[RAX]);
 }
 
 bool pv_hypercall(struct pv *pv, struct cpu *cpu)
 {
-    return pv->p->hypercall && pv->p->hypercall(pv, cpu);
+    u64 nr = cpu->gpr[RAX], arg[5] = {0};
+
+    read_arguments(cpu, arg);
+    bool ok = pv->p->hypercall && pv->p->hypercall(pv, cpu);
+    trace_call(cpu, nr, arg);
+    return ok;
 }
 
 u64 pv_null_call(struct pv *pv, struct cpu *cpu, const u64 arg[4])
@@ -299,8 +328,12 @@ bool pv_known(struct pv *pv, u64 nr, struct known_call *k)
 
 void pv_call(struct pv *pv, struct cpu *cpu, const struct pv_hypercall *row)
 {
+    u64 nr = cpu->gpr[RAX], arg[5] = {0};
+
+    read_arguments(cpu, arg);
     pv->calls[row - pv->p->hypercalls]++;
     pv->p->call(pv, cpu, row);
+    trace_call(cpu, nr, arg);
 }
 
 enum pv_port pv_port(struct pv *pv, struct cpu *cpu, u16 port, unsigned size, bool string)

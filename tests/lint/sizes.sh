@@ -3,7 +3,7 @@
 # wider than 120 columns (100 is the rule, a table may want more; .def files are free).
 cd "$1" || exit 2
 status=0
-for f in $(find base mmu cpu block devices pv bios machine frontends tests -name '*.[ch]' | grep -v '^bios/guest/'); do
+for f in $(find base mmu cpu block devices pv bios machine frontends plugins tests -name '*.[ch]' | grep -v '^bios/guest/'); do
     awk -v file="$f" '
         /^\{/ { start = FNR }
         /^\}/ && start {
