@@ -34,6 +34,12 @@ void clock_stop(struct clock *c)
     c->running = false;
 }
 
+/*T:610 What time is it?
+ *
+ * There is one clock, and TSC, PIT, HPET, APIC timer and the paravirtual clocks all show it. It is
+ * the host's time, or with -icount the number of instructions; then a run depends on nothing
+ * outside. In neither case may it go back, even when two threads look at the same moment.
+ */
 u64 clock_now_ns(struct clock *c)
 {
     u64 now;

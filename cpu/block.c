@@ -753,6 +753,12 @@ bool block_touches_memory(const struct insn *in)
     return in->mem && row->opnd[1] != OPND_M;
 }
 
+/*T:510 A block
+ *
+ * Both engines run blocks: records up to the first jump or system instruction, or to the end of the
+ * page. A block is found by its physical address and by the mode that it was decoded in (`key`), so
+ * that programs that share code share blocks, and a switch of address spaces loses none.
+ */
 /* Decodes records into b, as many as belong into it; raises what fetching the first one raises.
  * False: not all of its bytes lie in memory. */
 static bool decode_block(struct cpu *cpu, struct block *b, gva_t lin, const struct fetch *f,

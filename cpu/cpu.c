@@ -106,6 +106,13 @@ static void reset_fpu(struct cpu *cpu)
     cpu->xcr0 = 1;
 }
 
+/*T:120 The state after reset
+ *
+ * Look at CS: its selector says F000, but its base is FFFF0000h. The hidden part of a segment
+ * register is what addresses are made of, and here it does not follow from the selector. CS.base +
+ * IP is FFFFFFF0h, sixteen bytes below 4 GiB, where a board has its ROM. The first far jump loads
+ * CS again, and from then on the base is selector * 16, as in every book on real mode.
+ */
 /* What INIT changes as well as RESET#: SDM vol. 3A table 9-1, column INIT. */
 static void reset_common(struct cpu *cpu)
 {
@@ -301,6 +308,13 @@ u64 cpu_ns_at_tsc(const struct cpu *cpu, u64 tsc)
     return (u64)((u128)(tsc - (u64)cpu->tsc_offset) * 1000000 / cpu->tsc_khz);
 }
 
+/*T:630 Reading the TSC without leaving
+ *
+ * RDTSC is sensitive: its result belongs to the virtual machine. To trap it costs a thousand cycles
+ * on a real processor, and programs read it millions of times. So translated code gets a line, base
+ * + ticks * rate, that is good for a short while: sensitive need not mean slow, if the virtual
+ * result can be computed in place.
+ */
 /* Ticks are nanoseconds where it is used. Between threads the greatest time handed out has to be
  * looked at, and with CR4.TSD the privilege. */
 void cpu_pace_tsc(struct cpu *cpu)

@@ -756,6 +756,17 @@ static void record_init(const struct decoder *d, struct insn *out)
     out->vex_l = d->vex_l;
 }
 
+/*T:140 From bytes to a record
+ *
+ * An x86 instruction has one to fifteen bytes, and its length is known only when it is decoded. The
+ * result is a record of fixed size: which row of the opcode table, which registers, which
+ * displacement. Records feed both engines, so an instruction is decoded once, however often it
+ * runs.
+ *
+ * The last argument but one, `gates`, is the CPU model: a row whose CPUID bit the model lacks is
+ * not found, and bytes without a row are #UD. So a model is kept honest by the decoder, not by
+ * every instruction.
+ */
 enum decode_status decode(const u8 *bytes, unsigned avail, unsigned code_bits, bool real, u64 gates,
                           struct insn *out)
 {

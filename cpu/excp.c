@@ -25,6 +25,13 @@ static bool doubles(unsigned first, unsigned second)
     return contributory(first) && contributory(second);
 }
 
+/*T:440 A fault while a fault is delivered
+ *
+ * Delivering an exception reads a descriptor table and writes to a stack; both can fault. Then a
+ * double fault is delivered instead, and if that faults too, the processor shuts down: the triple
+ * fault. The chain is kept, since the first fault in it is the cause and all that a person wants to
+ * know.
+ */
 static _Noreturn void raise(struct cpu *cpu, const struct insn *in, struct pending_excp e)
 {
     if (in) {

@@ -119,6 +119,13 @@ const struct insn *exec_jump_indirect(struct cpu *cpu, const struct insn *in)
 
 /* ---- between blocks -------------------------------------------------------------------------- */
 
+/*T:430 Between two blocks
+ *
+ * The order is architecture: traps of the instruction before, then NMI, then maskable interrupts.
+ * The vector is asked for at the last moment, by the acknowledge cycle, so that a request of higher
+ * priority that came meanwhile wins. The shadow of STI and MOV SS is what lets a kernel write STI;
+ * HLT without being interrupted between the two.
+ */
 /* Debug traps, NMI, INTR, in this order. True: something was delivered. */
 static bool deliver_events(struct cpu *cpu)
 {
@@ -253,6 +260,15 @@ static bool deliver_fault(struct cpu *cpu, enum cpu_stop *why)
     return !is_stuck(cpu);
 }
 
+/*T:130 One slice of one CPU
+ *
+ * The loop that everything happens in. A caller gives a number of instructions; between blocks of
+ * code it looks whether somebody asked for something: an interrupt, a non-maskable one, an end.
+ *
+ * An instruction that faults does not return here step by step. It jumps to the sigsetjmp() above
+ * the loop, with its state untouched: a fault must leave the CPU as if the instruction had never
+ * begun, and the shortest way out of a deep call is to forget it.
+ */
 enum cpu_stop cpu_run(struct cpu *cpu, u64 insns)
 {
     cpu->slice = cpu->left = (s64)insns;

@@ -20,6 +20,13 @@
 /* Why a CPU has to stop. */
 enum { TAPPED_NO, TAPPED, TAPPED_BY_DATA };
 
+/*T:810 Breakpoints that cost nothing
+ *
+ * A debugger must not change what it looks at, and must cost nothing where it is not. The CPU does
+ * not ask at each instruction whether there is a breakpoint: a block with one in it begins there,
+ * and only its first record asks. Pages with watchpoints get no entries in the TLB, so that only
+ * accesses to them take the slow way.
+ */
 struct taps {
     u64 code[64]; /* bit n: there is a breakpoint at some address with the offset n in its page */
     struct tlb_watch watch;

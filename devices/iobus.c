@@ -107,6 +107,11 @@ static struct range *taker(const struct iobus *b, u32 port, unsigned size)
     return r && (size == 1 || (r->ops->wide && port + size <= r->end)) ? r : NULL;
 }
 
+/*T:330 Who answers a port
+ *
+ * The bus finds the device that claimed the port. An access of two or four bytes that no device
+ * takes as a whole is split, as an ISA bus does: half may belong to one chip and half to another.
+ */
 static u32 read_at(struct iobus *b, u32 port, unsigned size)
 {
     struct range *r = taker(b, port, size);

@@ -60,6 +60,13 @@ static int chip_highest(const struct pic_chip *c, u8 set)
     return -1;
 }
 
+/*T:420 The 8259's decision
+ *
+ * Which request may interrupt now? Not the masked ones, and none whose priority is not above what
+ * is in service already. The in-service bit stays until software sends the end of interrupt, EOI; a
+ * driver that forgets it silences everything of lower priority. The monitor's `explain` names the
+ * request that waits, and for what.
+ */
 /* The input that requests service now, or -1. */
 static int chip_request(const struct pic_chip *c, bool master)
 {

@@ -9,6 +9,13 @@
 
 #define PORT 0x80u
 
+/*T:310 A whole device
+ *
+ * A device is one file. This one is the smallest: a byte at port 80h, where firmware writes how far
+ * it has come. It has a read and a write function, claims its port when it is made, and gives it
+ * back when it goes. It knows no CPU, no machine and no other device: what it may use is in
+ * `dev->env`.
+ */
 static u32 postcode_read(void *opaque, u16 port, unsigned size)
 {
     (void)port;
@@ -45,6 +52,13 @@ static void postcode_reset(struct dev *d)
     ((struct postcode *)d)->value = 0;
 }
 
+/*T:320 Its registers in a table
+ *
+ * Each register that holds state has a row: where it is in the struct, which values it may have,
+ * what it means. Nothing else has to be written for saving and loading with range checks, for
+ * `info device postcode`, or for the test that saves, loads and saves every class again. A state
+ * that a row would not allow is refused, since a saved state is input like any other.
+ */
 static const struct dev_field postcode_fields[] = {
     DEV_FIELD(struct postcode, value, 0, 0xff, "written last"),
     DEV_FIELD_END,

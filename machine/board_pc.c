@@ -14,6 +14,13 @@ enum { SOURCE_CHIP, SOURCE_HPET, SOURCE_PIIX3, SOURCE_SCI, SOURCE_TESTDEV };
 
 /* ---- wires ----------------------------------------------------------------------------------- */
 
+/*T:410 The wires
+ *
+ * The board is the only place that knows who is connected with whom. An interrupt line of the old
+ * bus leads to two controllers at once, the pair of 8259s and the I/O APIC, and the guest decides
+ * which of them it believes by masking the other. Line 0, the timer's, is the exception: it arrives
+ * at pin 2.
+ */
 static void set_isa_line(void *opaque, unsigned n, bool level)
 {
     struct board *b = opaque;

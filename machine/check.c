@@ -120,6 +120,13 @@ static void note_start(struct check *c)
     cpu->excp.vector = CHECK_NO_EXCEPTION;
 }
 
+/*T:550 How one knows that it is right
+ *
+ * The interpreter is the reference, and -check runs both engines side by side: after each slice
+ * everything that the architecture defines is compared. What a reader should take from here is not
+ * the comparison but the repetition: under -icount a run repeats exactly, so that a difference is
+ * found again with slices of one block each, and the report names the block.
+ */
 /* One slice of both. True: they stop, or differ. */
 static bool step(struct check *c, u64 insns, enum vm_stop *why)
 {

@@ -107,6 +107,11 @@ void debug_changed(struct vm *vm)
 
 /* ---- hits ------------------------------------------------------------------------------------ */
 
+/*T:820 Is this the point?
+ *
+ * A breakpoint with a condition is hit much more often than it stops. The condition is compiled to
+ * a tree once and evaluated here, on the CPU's own thread, without leaving the run loop.
+ */
 /* Does the point stop the CPU, of which v->debug.stop says what it does? A condition that cannot be
  * evaluated holds. */
 static bool stops(struct vcpu *v, struct debug_point *p)

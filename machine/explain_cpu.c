@@ -175,6 +175,12 @@ void vm_explain_fault(struct vm *vm, struct cpu *cpu, unsigned vector, FILE *out
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
+/*T:830 Why does the guest wait?
+ *
+ * A guest that hangs in HLT mostly waits for an interrupt that cannot come. Each interrupt
+ * controller is asked for the requests that wait in it, and says what holds them back: a mask, a
+ * priority, an end of interrupt that was forgotten.
+ */
 void vm_explain_wait(struct vm *vm, struct cpu *cpu, FILE *out)
 {
     bool asserted = cpu_requests(cpu) & REQ_INTR, on = cpu->eflags & EFLAGS_IF;

@@ -127,6 +127,12 @@ bool vm_has_streams(const struct vm *vm)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
+/*T:620 How long may the guest run?
+ *
+ * Until the next timer is due. With -icount that is exact: a timer fires after the same instruction
+ * in every run. With the host's clock it is a guess, and when it is wrong the timer is a little
+ * late, as on hardware, where interrupts have latency too.
+ */
 /* Instructions until the next deadline, roughly: the guest runs some 0.2 of them per nanosecond. */
 static u64 slice_length(struct vm *vm)
 {

@@ -618,6 +618,16 @@ static bool copy_mtrrs(struct vm *vm)
     return true;
 }
 
+/*T:110 How a machine begins
+ *
+ * The power is on. Every CPU and every chip takes the state that its manual calls "after RESET";
+ * nothing is left of a run before. All CPUs but the first wait: in a PC they sleep until the first
+ * sends them a start-up message.
+ *
+ * Two ways lead from here. With firmware nothing more happens: the first CPU is at the reset
+ * vector, and the firmware will read the boot sector. With a kernel on the command line a loader
+ * does what firmware and boot loader would have done, and the CPU begins inside the kernel.
+ */
 bool vm_boot(struct vm *vm, struct err *e)
 {
     const struct vm_config *cfg = &vm->cfg;

@@ -260,6 +260,12 @@ static void mmio_write(struct phys *p, gpa_t gpa, u64 value, unsigned size)
     }
 }
 
+/*T:210 Physical memory
+ *
+ * A physical address leads to RAM, to ROM, to a device's registers or to nothing. One descriptor
+ * per page tells them apart, so that RAM costs one look. Nothing answers with all ones, as a bus
+ * does whose lines are pulled up; the address is noted, and the monitor's `info quirks` shows it.
+ */
 u64 phys_read(struct phys *p, gpa_t gpa, unsigned size)
 {
     if (unlikely((gpa & ~PAGE_MASK) + size > PAGE_SIZE)) {

@@ -7,6 +7,13 @@
 #define LEVEL_MAX 8u     /* soon repeated */
 #define SOON 4096u       /* in units of `now` */
 
+/*T:240 Code that is written to
+ *
+ * x86 lets a program change its own code, and the change holds at the next instruction. Whoever
+ * keeps decoded or translated code must notice. Each page has 64 bits, one per granule of 64 bytes
+ * in which code was decoded; a store that hits one kills the blocks there. So on a page where code
+ * and data lie mixed, as old programs have them, a store into the data kills nothing.
+ */
 bool smc_mark(struct phys *p, gpa_t gpa, unsigned len, unsigned cpu)
 {
     struct page_desc *d = phys_page(p, gpa);

@@ -481,6 +481,16 @@ static void drop_page(struct tlb *t, struct tlb_space *s, gva_t va, bool global)
     }
 }
 
+/*T:230 The TLB, and why flushes are sacred
+ *
+ * A walk costs up to four dependent loads, so its result is kept. The processor does not watch the
+ * page tables: software that changes an entry has to say so, by INVLPG or by loading CR3. That
+ * makes a forgotten flush a bug that shows only sometimes, and an emulator that flushes too little
+ * worse than a slow one.
+ *
+ * Here both the first level, which translated code asks by itself, and the second have to forget
+ * the page, and with it the paging-structure caches: the manual says "regardless of the address".
+ */
 void tlb_flush_page(struct tlb *t, gva_t va)
 {
     TRACE(tlb_flush, "page", va);

@@ -205,6 +205,13 @@ void walk_last(struct phys *p, const struct paging_state *ps, gva_t va, struct w
     walk_to_end(p, ps, va, a, from, r);
 }
 
+/*T:220 The page walk
+ *
+ * There is one walker for everybody: the CPU, the debugger, the personalities. It knows four
+ * formats of page tables, sets the bits Accessed and Dirty with atomic operations, since another
+ * CPU may change the entry at the same time, and says why a walk ended. `info pt ADDRESS` prints
+ * what it found at each level.
+ */
 void walk(struct phys *p, const struct paging_state *ps, gva_t va, struct walk_access a,
           struct walk_result *r)
 {

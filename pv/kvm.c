@@ -16,6 +16,12 @@
 #include "base/bits.h"
 #include "devices/lapic.h"
 
+/*T:930 Exercise: what does a feature save?
+ *
+ * Each feature of a personality is a row with a switch. Run `parallax compare -each-feature` on a
+ * guest, and explain the column of each: which class of exits went away, and what came instead?
+ * Then switch off the one that saved most, and predict the numbers before you look.
+ */
 static const struct pv_feature kvm_features[] = {
     [KVM_F_CLOCK] = {
         .name = "kvmclock", .cpuid_bit = BIT(0), .def = true,
@@ -218,6 +224,12 @@ static u64 dispatch(struct pv *pv, struct cpu *cpu, u64 nr, const u64 arg[4])
     return row ? row->fn(pv, cpu, arg) : KVM_ERROR(KVM_ENOSYS);
 }
 
+/*T:710 A hypercall
+ *
+ * VMCALL in a guest is a system call to the hypervisor: a number and arguments in registers, a
+ * result in RAX. The personality has one table of its calls. Who may call is checked first: a user
+ * program must not ask for what only its kernel may have.
+ */
 /* RAX: number; RBX, RCX, RDX, RSI: arguments; RAX: result. 32 bits of each outside 64-bit mode. */
 static bool kvm_hypercall(struct pv *pv, struct cpu *cpu)
 {

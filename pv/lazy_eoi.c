@@ -10,6 +10,14 @@ void lazy_eoi_init(struct lazy_eoi *z, struct pv *pv, unsigned n, unsigned featu
     *z = (struct lazy_eoi){.pv = pv, .n = n, .feature = feature};
 }
 
+/*T:720 The interrupt that needs no end
+ *
+ * Each interrupt costs the guest a write to the APIC, which a hypervisor has to intercept. Here the
+ * hypervisor sets a bit in the guest's memory that says: clear this instead. When the guest has
+ * cleared it, the next look at the APIC performs the end of interrupt. An exit has become a store.
+ * The first lines below are the conditions under which that may be offered: think about what would
+ * go wrong without each.
+ */
 /* Offers the guest to end `vector` by clearing a bit. Not when the I/O APICs wait for the EOI, and
  * not when another interrupt waits for it: those need to be told at once. */
 static void offer(void *opaque, u8 vector, bool edge, bool more_pending)

@@ -30,6 +30,12 @@ u64 pvclock_read_ns(const struct pvclock_time *t, u64 tsc)
     return t->system_ns + (u64)((u128)ticks * t->mul >> 32);
 }
 
+/*T:730 Time from a page
+ *
+ * A clock in shared memory: the guest computes the time from its TSC and three numbers, without an
+ * exit. Writer and reader are not synchronized by a lock; an odd version says that an update goes
+ * on, and a reader that saw two different versions reads again.
+ */
 bool pvclock_write_versioned(struct phys *p, gpa_t gpa, const void *data, u64 len)
 {
     u8 old[64];

@@ -15,6 +15,12 @@ enum guard jit_guard_of(const struct jit_block *jb)
     return jb->block->gpa2 == ~0ull ? GUARD_PAGE : GUARD_EPOCH;
 }
 
+/*T:540 From block to block
+ *
+ * A jump whose target is known goes straight to the target's code. But the target was found through
+ * the page tables of that moment: a guard compares an epoch that each flush changes. A stale link
+ * is never followed, and a link that is right costs a comparison.
+ */
 void jit_emit_guard(struct asmbuf *a, unsigned reg, const struct jit_block *jb)
 {
     switch (jit_guard_of(jb)) {

@@ -260,6 +260,13 @@ static void emit_restore(struct asmbuf *a)
     x_mov(a, 1, H_RAX, H_R14);
 }
 
+/*T:530 Who looks at the flags?
+ *
+ * Almost every x86 instruction writes flags, and almost nobody reads them. A memory access has to
+ * be checked, and the cheap check destroys the host's flags. So the guest's are made again, by
+ * repeating the comparison that made them, and only where somebody will look. The cold path, where
+ * an access faults, does it always: a fault shows the flags to the guest.
+ */
 void jit_emit_flags(struct tr *t, const struct flag_source *s)
 {
     struct asmbuf *a = &t->a;

@@ -123,6 +123,13 @@ static bool ends_by_itself(const struct block *b)
     return r->cls == CTRL || r->cls == SYSTEM || b->insn[b->count - 1].row == ROW_INVALID;
 }
 
+/*T:520 One instruction translated
+ *
+ * A hot block becomes code of the host. Guest and host speak the same language, so most
+ * instructions are not translated but re-encoded: other registers, another memory operand, the
+ * flags left where they are. What has no template calls the interpreter's handler, and therefore
+ * the translator is complete from its first day on.
+ */
 void jit_emit_insn(struct tr *t, const struct insn *in, unsigned i)
 {
     unsigned colds = t->colds;
