@@ -165,10 +165,19 @@ void mem_write_phys(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
         cpu->hooks->mmio_end(cpu->vm, v);
 }
 
+/* The block goes on behind an access of the APIC, unless nothing sensitive shall be served so. */
+static void leave_after_apic(struct cpu *cpu)
+{
+    if (unlikely(cpu->exits_only))
+        cpu_nudge(cpu);
+}
+
 static u64 io_read(struct cpu *cpu, gpa_t gpa, unsigned size)
 {
-    if (is_apic(cpu, gpa))
+    if (is_apic(cpu, gpa)) {
+        leave_after_apic(cpu);
         return mem_read_phys(cpu, gpa, size);
+    }
     u64 t = host_cycles();
     u64 v = mem_read_phys(cpu, gpa, size);
     count_mmio(cpu, t);
@@ -178,9 +187,11 @@ static u64 io_read(struct cpu *cpu, gpa_t gpa, unsigned size)
 /* Stores that have no host pointer: MMIO, ROM, or RAM that holds code. */
 static void io_write(struct cpu *cpu, gpa_t gpa, u64 v, unsigned size)
 {
-    bool counts = !phys_host(cpu->phys, gpa) && !is_apic(cpu, gpa);
+    bool apic = is_apic(cpu, gpa), counts = !apic && !phys_host(cpu->phys, gpa);
     u64 t = counts ? host_cycles() : 0;
     mem_write_phys(cpu, gpa, v, size);
+    if (apic)
+        leave_after_apic(cpu);
     if (counts)
         count_mmio(cpu, t);
 }
@@ -223,43 +234,52 @@ static void write_checked(struct cpu *cpu, const struct insn *in, gva_t va, u64 
         io_write(cpu, f.gpa, v, size);
 }
 
-/* A first-level miss that the second level answers. */
-static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind, enum tlb_mode mode)
+/* A first-level miss that the second level answers; see tlb_refill. */
+static u8 *refill(struct cpu *cpu, gva_t va, unsigned size, enum access kind, enum tlb_mode mode,
+                  gpa_t *gpa)
 {
+    *gpa = TLB_UNKNOWN;
     if (crosses_page(va, size))
         return NULL;
-    return tlb_refill(&cpu->tlb, cpu->phys, va, kind, mode);
+    return tlb_refill(&cpu->tlb, cpu->phys, va, kind, mode, gpa);
 }
 
 u64 mem_read_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
-    const u8 *h = refill(cpu, va, size, ACCESS_READ, data_mode(cpu));
+    gpa_t gpa;
+    const u8 *h = refill(cpu, va, size, ACCESS_READ, data_mode(cpu), &gpa);
+    u64 v;
     if (likely(h != NULL)) {
-        observe_access(cpu, in, va, size, false);
-        return mem_ld(h, size);
+        v = mem_ld(h, size);
+    } else if (gpa != TLB_UNKNOWN) {
+        v = io_read(cpu, gpa, size);
+    } else {
+        check_access(cpu, in, va, size, ACCESS_READ);
+        v = read_checked(cpu, in, va, size, false);
     }
-    check_access(cpu, in, va, size, ACCESS_READ);
-    u64 v = read_checked(cpu, in, va, size, false);
     observe_access(cpu, in, va, size, false);
     return v;
 }
 
 void mem_write_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
 {
-    u8 *h = refill(cpu, va, size, ACCESS_WRITE, data_mode(cpu));
+    gpa_t gpa;
+    u8 *h = refill(cpu, va, size, ACCESS_WRITE, data_mode(cpu), &gpa);
     if (likely(h != NULL)) {
         mem_st(h, v, size);
-        observe_access(cpu, in, va, size, true);
-        return;
+    } else if (gpa != TLB_UNKNOWN) {
+        io_write(cpu, gpa, v, size);
+    } else {
+        check_access(cpu, in, va, size, ACCESS_WRITE);
+        write_checked(cpu, in, va, v, size, false);
     }
-    check_access(cpu, in, va, size, ACCESS_WRITE);
-    write_checked(cpu, in, va, v, size, false);
     observe_access(cpu, in, va, size, true);
 }
 
 u64 mem_read_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned size)
 {
-    const u8 *h = refill(cpu, va, size, ACCESS_READ, TLB_KERNEL);
+    gpa_t gpa;
+    const u8 *h = refill(cpu, va, size, ACCESS_READ, TLB_KERNEL, &gpa);
     if (likely(h != NULL))
         return mem_ld(h, size);
     return read_checked(cpu, in, va, size, true);
@@ -267,7 +287,8 @@ u64 mem_read_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, unsigned
 
 void mem_write_sys_slow(struct cpu *cpu, const struct insn *in, gva_t va, u64 v, unsigned size)
 {
-    u8 *h = refill(cpu, va, size, ACCESS_WRITE, TLB_KERNEL);
+    gpa_t gpa;
+    u8 *h = refill(cpu, va, size, ACCESS_WRITE, TLB_KERNEL, &gpa);
     if (likely(h != NULL)) {
         mem_st(h, v, size);
         return;

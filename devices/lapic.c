@@ -709,7 +709,7 @@ static bool write_register(struct lapic *l, unsigned reg, u32 value)
 static void count_service(struct lapic *l, enum stat_class s, u64 since)
 {
     struct stats *st = l->dev.env->stats;
-    stat_count(st, s, SERVED_EXIT);
+    stat_count(st, s, l->access_exits ? SERVED_EXIT : SERVED_LEAF);
     stat_sample_end(st, s, since);
 }
 

@@ -70,6 +70,7 @@ struct lapic {
     u32 initial_id;    /* x2APIC ID; its low byte is the xAPIC ID after reset; 0 boots */
     bool x2apic;       /* the CPU model has CPUID.1:ECX[21] */
     bool tsc_deadline_mode; /* the CPU model has CPUID.1:ECX[24] */
+    bool access_exits; /* the processor leaves its block after each access: how they are counted */
 
     u64 apic_base;   /* IA32_APIC_BASE */
     u8 id;           /* xAPIC ID, which software may change */

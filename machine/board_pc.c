@@ -229,6 +229,7 @@ static bool add_lapic(struct board *b, unsigned n, struct err *e)
     c->lapic = l;
     apic_bus_add_cpu(&b->apic_bus, l);
     l->out = (struct lapic_out){.opaque = c, .nmi = cpu_nmi, .init = cpu_init, .sipi = cpu_sipi};
+    l->access_exits = c->cpu->exits_only;
     l->tsc = (struct lapic_tsc){.opaque = c->cpu, .read = cpu_tsc_read, .khz = c->cpu->tsc_khz};
     irq_connect(&l->intr, irqline_set, &b->cpu_intr[n], INTR_LAPIC);
     return true;

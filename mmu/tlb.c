@@ -522,14 +522,17 @@ bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_stat
     return r.ok && r.global;
 }
 
-u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum tlb_mode mode)
+u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum tlb_mode mode,
+               gpa_t *gpa)
 {
     const struct tlb2_entry *e = l2_find(t, va);
-    if (!e || !e->host || mode == TLB_CHECKED || !allows(e->gpa, kind, mode))
+    *gpa = TLB_UNKNOWN;
+    if (!e || mode == TLB_CHECKED || !allows(e->gpa, kind, mode))
         return NULL;
     struct piece w = piece_of(t, p, e, va);
+    *gpa = w.gpa | (va & ~PAGE_MASK);
     bool writable = plain_store(t, &w, mode);
-    if (kind == ACCESS_WRITE && !writable)
+    if (!w.host || (kind == ACCESS_WRITE && !writable))
         return NULL;
     t->stats.refill++;
     l1_fill(t, va & PAGE_MASK, w.host, writable, w.rights & L2_GLOBAL, mode);

@@ -191,9 +191,12 @@ void tlb_flush_page_of(struct tlb *t, u16 pcid, gva_t va);
 /* No store to this page may take the fast path any more. */
 void tlb_drop_write(struct tlb *t, struct phys *p, gpa_t gpa);
 
-/* The quick way for data: when the second level answers and plain memory serves the access, fills
- * the first level and returns the host address of the byte; NULL: go through tlb_lookup. */
-u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum tlb_mode mode);
+/* The quick way for data, when the second level answers: if plain memory serves the access, fills the
+ * first level and returns the host address of the byte. NULL: *gpa is where the access goes, A20
+ * applied, or TLB_UNKNOWN: go through tlb_lookup. */
+#define TLB_UNKNOWN (~0ull)
+u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum tlb_mode mode,
+               gpa_t *gpa);
 
 /* Where code at `va` lies, if a fetch was translated lately. */
 static inline bool tlb_fetch(const struct tlb *t, gva_t va, bool user, gpa_t *gpa)
