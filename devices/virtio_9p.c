@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define F_MOUNT_TAG BIT64(0)
@@ -227,7 +228,7 @@ static void fid_free_all(struct virtio_9p *s)
             fid_free(s, &s->fid[i]);
 }
 
-static int fid_add(struct virtio_9p *s, u32 fid, const char *path)
+static int fid_add(struct virtio_9p *s, u32 fid, const char *path, u32 uid)
 {
     u32 n = 0;
 
@@ -245,7 +246,7 @@ static int fid_add(struct virtio_9p *s, u32 fid, const char *path)
         memset(s->fid + s->fid_count, 0, (count - s->fid_count) * sizeof *s->fid);
         s->fid_count = count;
     }
-    s->fid[n] = (struct p9_fid){.fid = fid, .path = strdup(path), .file = -1};
+    s->fid[n] = (struct p9_fid){.fid = fid, .path = strdup(path), .uid = uid, .file = -1};
     BUG_ON(!s->fid[n].path);
     return 0;
 }
@@ -295,7 +296,7 @@ static void fids_renamed(struct virtio_9p *s, const char *from, const char *to)
 static int fid_stat(const struct virtio_9p *s, const struct p9_fid *f, struct stat *st)
 {
     if (f->file >= 0)
-        return fstat(f->file, st) ? errno : 0;
+        return share_fstat(&s->share, f->file, st);
     return share_stat(&s->share, f->path, st);
 }
 
@@ -321,13 +322,18 @@ static int do_version(struct virtio_9p *s, struct message *m, struct message *r)
 
 static int do_attach(struct virtio_9p *s, struct message *m, struct message *r)
 {
-    u32 fid = get32(m);
+    u32 fid = get32(m), uid;
+    char text[SHARE_PATH_MAX]; /* user's and tree's names: of no meaning */
     struct stat st;
     int error;
 
+    get32(m); /* fid for authentication */
+    get_string(m, text, sizeof text);
+    get_string(m, text, sizeof text);
+    uid = get32(m);
     if (m->bad)
         return EINVAL;
-    if ((error = share_stat(&s->share, "", &st)) || (error = fid_add(s, fid, "")))
+    if ((error = share_stat(&s->share, "", &st)) || (error = fid_add(s, fid, "", uid)))
         return error;
     put_qid_of(r, &st);
     return 0;
@@ -380,7 +386,7 @@ static int do_walk(struct virtio_9p *s, struct message *m, struct message *r)
     st_le16(count, (u16)walked);
     if (walked < names)
         return walked ? 0 : error;
-    return new == f->fid ? fid_move(f, path) : fid_add(s, new, path);
+    return new == f->fid ? fid_move(f, path) : fid_add(s, new, path, f->uid);
 }
 
 static int host_flags(u32 flags)
@@ -406,7 +412,7 @@ static int do_lopen(struct virtio_9p *s, struct message *m, struct message *r)
         return error;
     error = S_ISDIR(st.st_mode)
                 ? share_open_folder(&s->share, f->path, &f->dir)
-                : share_open_file(&s->share, f->path, host_flags(flags), 0, &f->file);
+                : share_open_file(&s->share, f->path, host_flags(flags), NULL, &f->file);
     if (error)
         return error;
     s->open++;
@@ -415,18 +421,36 @@ static int do_lopen(struct virtio_9p *s, struct message *m, struct message *r)
     return 0;
 }
 
+/* Mode, numbers of a device if it may be one (kind 0: the mode says), and group; the owner is who
+ * attached the folder. */
+static void get_new(struct message *m, const struct p9_fid *folder, mode_t kind,
+                    struct share_new *n)
+{
+    u32 mode = S_ISLNK(kind) ? 0777 : get32(m);
+
+    *n = (struct share_new){.mode = kind ? kind | (mode & 07777) : mode,
+                            .uid = folder ? folder->uid : (uid_t)-1};
+    if (!kind) {
+        u32 major = get32(m), minor = get32(m);
+
+        n->rdev = makedev(major, minor);
+    }
+    n->gid = get32(m);
+}
+
 /* The fid of the folder becomes that of the new file. */
 static int do_lcreate(struct virtio_9p *s, struct message *m, struct message *r)
 {
     struct p9_fid *f = get_fid(s, m);
     char name[256], path[SHARE_PATH_MAX];
-    u32 flags, mode;
+    struct share_new n;
+    u32 flags;
     struct stat st;
     int error;
 
     get_name(m, name);
     flags = get32(m);
-    mode = get32(m);
+    get_new(m, f, S_IFREG, &n);
     if (m->bad || (flags & P9_ACCMODE) == 3)
         return EINVAL;
     if (!f || f->file >= 0 || f->dir)
@@ -435,15 +459,15 @@ static int do_lcreate(struct virtio_9p *s, struct message *m, struct message *r)
         return EMFILE;
     if ((error = join(path, f->path, name)) ||
         (error = share_open_file(&s->share, path,
-                                 host_flags(flags) | O_CREAT | (flags & P9_EXCL ? O_EXCL : 0), mode,
+                                 host_flags(flags) | O_CREAT | (flags & P9_EXCL ? O_EXCL : 0), &n,
                                  &f->file)))
         return error;
     s->open++;
     free(f->path);
     f->path = strdup(path);
     BUG_ON(!f->path);
-    if (fstat(f->file, &st))
-        return errno;
+    if ((error = share_fstat(&s->share, f->file, &st)))
+        return error;
     put_qid_of(r, &st);
     put32(r, 0);
     return 0;
@@ -460,11 +484,13 @@ static int made(struct virtio_9p *s, const char *path, int error, struct message
     return 0;
 }
 
-static int get_new_path(struct virtio_9p *s, struct message *m, char path[SHARE_PATH_MAX])
+static int get_new_path(struct virtio_9p *s, struct message *m, char path[SHARE_PATH_MAX],
+                        const struct p9_fid **folder)
 {
     const struct p9_fid *f = get_fid(s, m);
     char name[256];
 
+    *folder = f;
     get_name(m, name);
     return m->bad ? EINVAL : !f ? EBADF : join(path, f->path, name);
 }
@@ -472,34 +498,41 @@ static int get_new_path(struct virtio_9p *s, struct message *m, char path[SHARE_
 static int do_symlink(struct virtio_9p *s, struct message *m, struct message *r)
 {
     char path[SHARE_PATH_MAX], target[SHARE_PATH_MAX];
-    int error = get_new_path(s, m, path);
+    const struct p9_fid *f;
+    struct share_new n;
+    int error = get_new_path(s, m, path, &f);
 
     get_string(m, target, sizeof target);
+    get_new(m, f, S_IFLNK, &n);
     if (m->bad || !*target)
         return EINVAL;
-    return error ? error : made(s, path, share_symlink(&s->share, path, target), r);
+    return error ? error : made(s, path, share_symlink(&s->share, path, target, &n), r);
 }
 
 static int do_mknod(struct virtio_9p *s, struct message *m, struct message *r)
 {
     char path[SHARE_PATH_MAX];
-    int error = get_new_path(s, m, path);
-    u32 mode = get32(m);
+    const struct p9_fid *f;
+    struct share_new n;
+    int error = get_new_path(s, m, path, &f);
 
+    get_new(m, f, 0, &n);
     if (m->bad)
         return EINVAL;
-    return error ? error : made(s, path, share_mknod(&s->share, path, mode), r);
+    return error ? error : made(s, path, share_mknod(&s->share, path, &n), r);
 }
 
 static int do_mkdir(struct virtio_9p *s, struct message *m, struct message *r)
 {
     char path[SHARE_PATH_MAX];
-    int error = get_new_path(s, m, path);
-    u32 mode = get32(m);
+    const struct p9_fid *f;
+    struct share_new n;
+    int error = get_new_path(s, m, path, &f);
 
+    get_new(m, f, S_IFDIR, &n);
     if (m->bad)
         return EINVAL;
-    return error ? error : made(s, path, share_mkdir(&s->share, path, mode), r);
+    return error ? error : made(s, path, share_mkdir(&s->share, path, &n), r);
 }
 
 static int do_link(struct virtio_9p *s, struct message *m, struct message *r)
@@ -529,9 +562,9 @@ static int rename_path(struct virtio_9p *s, const char *from, const char *to)
 
 static int do_rename(struct virtio_9p *s, struct message *m, struct message *r)
 {
-    const struct p9_fid *f = get_fid(s, m);
+    const struct p9_fid *f = get_fid(s, m), *folder;
     char from[SHARE_PATH_MAX], to[SHARE_PATH_MAX];
-    int error = get_new_path(s, m, to);
+    int error = get_new_path(s, m, to, &folder);
 
     (void)r;
     if (error || !f)
@@ -543,10 +576,11 @@ static int do_rename(struct virtio_9p *s, struct message *m, struct message *r)
 static int do_renameat(struct virtio_9p *s, struct message *m, struct message *r)
 {
     char from[SHARE_PATH_MAX], to[SHARE_PATH_MAX];
-    int error = get_new_path(s, m, from);
+    const struct p9_fid *folder;
+    int error = get_new_path(s, m, from, &folder);
 
     (void)r;
-    if (error || (error = get_new_path(s, m, to)))
+    if (error || (error = get_new_path(s, m, to, &folder)))
         return error;
     return rename_path(s, from, to);
 }
@@ -554,7 +588,8 @@ static int do_renameat(struct virtio_9p *s, struct message *m, struct message *r
 static int do_unlinkat(struct virtio_9p *s, struct message *m, struct message *r)
 {
     char path[SHARE_PATH_MAX];
-    int error = get_new_path(s, m, path);
+    const struct p9_fid *folder;
+    int error = get_new_path(s, m, path, &folder);
     u32 flags = get32(m);
 
     (void)r;
@@ -767,13 +802,13 @@ static int do_readdir(struct virtio_9p *s, struct message *m, struct message *r)
         rewinddir(f->dir);
     while ((d = readdir(f->dir))) {
         size_t len = strlen(d->d_name);
-        mode_t type = DTTOIF(d->d_type);
+        u8 kind = s->share.mapped && d->d_type == DT_REG ? DT_UNKNOWN : d->d_type; /* or a link */
 
         if (r->at - begin + QID_BYTES + 11 + len > count)
             break;
-        put_qid(r, type, st.st_dev, !strcmp(d->d_name, "..") ? st.st_ino : d->d_ino);
+        put_qid(r, DTTOIF(kind), st.st_dev, !strcmp(d->d_name, "..") ? st.st_ino : d->d_ino);
         put64(r, (u64)d->d_off);
-        put8(r, d->d_type);
+        put8(r, kind);
         put_string(r, d->d_name, len);
     }
     st_le32(bytes, r->at - begin);

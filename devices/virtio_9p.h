@@ -10,6 +10,7 @@
 struct p9_fid {
     u32 fid;
     char *path; /* share.h; NULL: the slot is free */
+    u32 uid;    /* of the user who attached */
     int file;   /* -1: not open */
     DIR *dir;   /* NULL: not open */
 };

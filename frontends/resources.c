@@ -154,6 +154,11 @@ static bool add_object(struct resource_list *l, const char *text, struct err *e)
 
 /* ---- -fsdev, -virtfs ------------------------------------------------------------------------- */
 
+#define MODELS                                                                                     \
+    "none: files are made with the rights that you have; mapped-xattr: owners, modes and special " \
+    "files "                                                                                       \
+    "of the guest are kept in attributes"
+
 static bool add_share(struct resource_list *l, const char *option, const char *text,
                       const char **mount_tag, struct err *e)
 {
@@ -177,12 +182,13 @@ static bool add_share(struct resource_list *l, const char *option, const char *t
     l->shares++;
     if (!s->path || !model) {
         err_usage(e, "-%s needs path and security_model", option);
-        return err_hint(e, "security_model=none: files are made with the rights that you have");
+        return err_hint(e, MODELS);
     }
-    if (strcmp(model, "none") == 0)
+    s->mapped = !strcmp(model, "mapped-xattr") || !strcmp(model, "mapped");
+    if (s->mapped || !strcmp(model, "none"))
         return true;
     err_usage(e, "-%s: there is no security_model '%s'", option, model);
-    return err_hint(e, "there is none: files are made with the rights that you have");
+    return err_hint(e, "there are " MODELS);
 }
 
 static bool add_fsdev(struct resource_list *l, const char *text, struct err *e)

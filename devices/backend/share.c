@@ -1,11 +1,12 @@
 /* share.c: see share.h. */
 #define _GNU_SOURCE /* O_PATH, AT_EMPTY_PATH */
-#include "devices/backend/share.h"
+#include "devices/backend/share_mapped.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* A guest does not make files that have powers on the host. */
@@ -15,11 +16,17 @@
 bool share_open(struct share *s, const struct share_entry *entry, struct err *e)
 {
     s->readonly = entry->readonly;
+    s->mapped = entry->mapped;
     s->root = open(entry->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (s->root >= 0)
+    if (s->root < 0) {
+        err_host(e, "%s: %s", entry->path, strerror(errno));
+        return err_hint(e, "path= of -fsdev or -virtfs names a folder");
+    }
+    if (!s->mapped || getxattr(entry->path, "user.virtfs.mode", NULL, 0) >= 0 || errno != ENOTSUP)
         return true;
-    err_host(e, "%s: %s", entry->path, strerror(errno));
-    return err_hint(e, "path= of -fsdev or -virtfs names a folder");
+    share_close(s);
+    err_host(e, "%s: its file system keeps no extended attributes", entry->path);
+    return err_hint(e, "security_model=none needs none");
 }
 
 void share_close(struct share *s)
@@ -99,12 +106,49 @@ static int enter_to_change(const struct share *s, const char *path, struct place
     return s->readonly ? EROFS : enter(s, path, p);
 }
 
+static int open_path(int at, const char *name)
+{
+    return openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Closes it, with errno as it was; returns `result`. */
+static int done(int fd, int result)
+{
+    int error = errno;
+
+    close(fd);
+    errno = error;
+    return result;
+}
+
+static int stat_at(const struct share *s, int at, const char *name, struct stat *st)
+{
+    int fd;
+
+    if (!s->mapped)
+        return fstatat(at, name, st, AT_SYMLINK_NOFOLLOW);
+    fd = open_path(at, name);
+    if (fd < 0 || fstat(fd, st))
+        return fd < 0 ? -1 : done(fd, -1);
+    mapped_stat(fd, st);
+    return done(fd, 0);
+}
+
 int share_stat(const struct share *s, const char *path, struct stat *st)
 {
     struct place p;
     int error = enter(s, path, &p);
 
-    return error ? error : leave(&p, fstatat(p.at, p.name, st, AT_SYMLINK_NOFOLLOW));
+    return error ? error : leave(&p, stat_at(s, p.at, p.name, st));
+}
+
+int share_fstat(const struct share *s, int fd, struct stat *st)
+{
+    if (fstat(fd, st))
+        return errno;
+    if (s->mapped)
+        mapped_stat(fd, st);
+    return 0;
 }
 
 int share_statvfs(const struct share *s, const char *path, struct statvfs *st)
@@ -115,6 +159,30 @@ int share_statvfs(const struct share *s, const char *path, struct statvfs *st)
     return error ? error : leave(&p, fstatvfs(p.at, st));
 }
 
+/* A link that the host made is one. */
+static ssize_t read_mapped_link(const struct share *s, const struct place *p, char *buf, size_t cap)
+{
+    struct stat st;
+    ssize_t n;
+    int fd;
+
+    if (stat_at(s, p->at, p->name, &st))
+        return -1;
+    if (!S_ISLNK(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    n = readlinkat(p->at, p->name, buf, cap);
+    if (n >= 0 || errno != EINVAL)
+        return n;
+    fd = openat(p->at, p->name, O_RDONLY | OPEN_ALWAYS);
+    if (fd < 0)
+        return -1;
+    n = pread(fd, buf, cap, 0);
+    done(fd, 0);
+    return n;
+}
+
 int share_readlink(const struct share *s, const char *path, char *buf, size_t cap, size_t *len)
 {
     struct place p;
@@ -123,7 +191,7 @@ int share_readlink(const struct share *s, const char *path, char *buf, size_t ca
 
     if (error)
         return error;
-    n = readlinkat(p.at, p.name, buf, cap);
+    n = s->mapped ? read_mapped_link(s, &p, buf, cap) : readlinkat(p.at, p.name, buf, cap);
     error = leave(&p, n < 0);
     *len = n < 0 ? 0 : (size_t)n;
     return error ? error : *len == cap ? ENAMETOOLONG : 0;
@@ -132,12 +200,13 @@ int share_readlink(const struct share *s, const char *path, char *buf, size_t ca
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* Looks before it opens, because to open a device may do something already. */
-static int open_regular(int at, const char *name, int flags, mode_t mode, int *fd)
+static int open_regular(const struct share *s, int at, const char *name, int flags, mode_t mode,
+                        int *fd)
 {
     struct stat st;
 
     if (!(flags & O_CREAT) || !(flags & O_EXCL)) {
-        if (!fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW)) {
+        if (!stat_at(s, at, name, &st)) {
             if (!S_ISREG(st.st_mode))
                 return S_ISDIR(st.st_mode) ? EISDIR : EOPNOTSUPP;
         } else if (!(flags & O_CREAT)) {
@@ -154,7 +223,8 @@ static int open_regular(int at, const char *name, int flags, mode_t mode, int *f
     return EOPNOTSUPP;
 }
 
-int share_open_file(const struct share *s, const char *path, int flags, mode_t mode, int *fd)
+int share_open_file(const struct share *s, const char *path, int flags, const struct share_new *n,
+                    int *fd)
 {
     bool changes = (flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC);
     struct place p;
@@ -162,7 +232,13 @@ int share_open_file(const struct share *s, const char *path, int flags, mode_t m
 
     if (error)
         return error;
-    error = open_regular(p.at, p.name, flags, mode, fd);
+    if (s->mapped && flags & O_CREAT) {
+        if (mapped_create(p.at, p.name, n, NULL) && (errno != EEXIST || flags & O_EXCL))
+            error = errno;
+        flags &= ~(O_CREAT | O_EXCL);
+    }
+    if (!error)
+        error = open_regular(s, p.at, p.name, flags, n ? n->mode : 0, fd);
     close(p.at);
     return error;
 }
@@ -183,9 +259,9 @@ int share_open_folder(const struct share *s, const char *path, DIR **dir)
 
 /* ---- changing -------------------------------------------------------------------------------- */
 
-static int truncate_at(int at, const char *name, u64 size)
+static int truncate_at(const struct share *s, int at, const char *name, u64 size)
 {
-    int fd = -1, error = open_regular(at, name, O_WRONLY, 0, &fd);
+    int fd = -1, error = open_regular(s, at, name, O_WRONLY, 0, &fd);
 
     if (error) {
         errno = error;
@@ -199,23 +275,22 @@ static int truncate_at(int at, const char *name, u64 size)
 
 /* The mode of a symbolic link is nobody's business; that of what it points at is not ours to
  * change. */
-static int chmod_at(int at, const char *name, mode_t mode)
+static int chmod_at(const struct share *s, int at, const char *name, mode_t mode)
 {
     char path[64];
     struct stat st;
-    int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), result = -1, error;
+    int fd = open_path(at, name), result = -1;
 
     if (fd < 0)
         return -1;
+    if (s->mapped)
+        return done(fd, mapped_chmod(fd, mode));
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (!fstat(fd, &st) && S_ISLNK(st.st_mode))
         errno = EOPNOTSUPP;
     else
         result = chmod(path, mode & MODE_BITS);
-    error = errno;
-    close(fd);
-    errno = error;
-    return result;
+    return done(fd, result);
 }
 
 int share_chmod(const struct share *s, const char *path, mode_t mode)
@@ -223,7 +298,17 @@ int share_chmod(const struct share *s, const char *path, mode_t mode)
     struct place p;
     int error = enter_to_change(s, path, &p);
 
-    return error ? error : leave(&p, chmod_at(p.at, p.name, mode));
+    return error ? error : leave(&p, chmod_at(s, p.at, p.name, mode));
+}
+
+static int chown_at(const struct share *s, int at, const char *name, uid_t uid, gid_t gid)
+{
+    int fd;
+
+    if (!s->mapped)
+        return fchownat(at, name, uid, gid, AT_SYMLINK_NOFOLLOW) && errno != EPERM;
+    fd = open_path(at, name);
+    return fd < 0 ? -1 : done(fd, mapped_chown(fd, uid, gid));
 }
 
 int share_chown(const struct share *s, const char *path, uid_t uid, gid_t gid)
@@ -231,9 +316,7 @@ int share_chown(const struct share *s, const char *path, uid_t uid, gid_t gid)
     struct place p;
     int error = enter_to_change(s, path, &p);
 
-    return error
-               ? error
-               : leave(&p, fchownat(p.at, p.name, uid, gid, AT_SYMLINK_NOFOLLOW) && errno != EPERM);
+    return error ? error : leave(&p, chown_at(s, p.at, p.name, uid, gid));
 }
 
 int share_truncate(const struct share *s, const char *path, u64 size)
@@ -244,7 +327,7 @@ int share_truncate(const struct share *s, const char *path, u64 size)
     if (size > INT64_MAX)
         return EFBIG;
     error = enter_to_change(s, path, &p);
-    return error ? error : leave(&p, truncate_at(p.at, p.name, size));
+    return error ? error : leave(&p, truncate_at(s, p.at, p.name, size));
 }
 
 int share_utimes(const struct share *s, const char *path, const struct timespec times[2])
@@ -255,32 +338,42 @@ int share_utimes(const struct share *s, const char *path, const struct timespec 
     return error ? error : leave(&p, utimensat(p.at, p.name, times, AT_SYMLINK_NOFOLLOW));
 }
 
-int share_mkdir(const struct share *s, const char *path, mode_t mode)
+int share_mkdir(const struct share *s, const char *path, const struct share_new *n)
 {
     struct place p;
     int error = enter_to_change(s, path, &p);
 
-    return error ? error : leave(&p, mkdirat(p.at, p.name, mode & MODE_BITS));
+    if (error)
+        return error;
+    return leave(&p, s->mapped ? mapped_mkdir(p.at, p.name, n)
+                               : mkdirat(p.at, p.name, n->mode & MODE_BITS));
 }
 
-int share_mknod(const struct share *s, const char *path, mode_t mode)
+int share_mknod(const struct share *s, const char *path, const struct share_new *n)
 {
+    bool device = S_ISCHR(n->mode) || S_ISBLK(n->mode);
     struct place p;
     int error;
 
-    if (!S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode))
+    if (!S_ISREG(n->mode) && !S_ISFIFO(n->mode) && !S_ISSOCK(n->mode) && !(s->mapped && device))
         return EPERM;
     error = enter_to_change(s, path, &p);
-    return error ? error
-                 : leave(&p, mknodat(p.at, p.name, (mode & S_IFMT) | (mode & MODE_BITS), 0));
+    if (error)
+        return error;
+    return leave(&p, s->mapped ? mapped_create(p.at, p.name, n, NULL)
+                               : mknodat(p.at, p.name, n->mode & (S_IFMT | MODE_BITS), 0));
 }
 
-int share_symlink(const struct share *s, const char *path, const char *target)
+int share_symlink(const struct share *s, const char *path, const char *target,
+                  const struct share_new *n)
 {
     struct place p;
     int error = enter_to_change(s, path, &p);
 
-    return error ? error : leave(&p, symlinkat(target, p.at, p.name));
+    if (error)
+        return error;
+    return leave(&p, s->mapped ? mapped_create(p.at, p.name, n, target)
+                               : symlinkat(target, p.at, p.name));
 }
 
 int share_unlink(const struct share *s, const char *path, bool folder)

@@ -24,6 +24,10 @@ chmod 700 /mnt/dir/moved
 cmp /bin/busybox /mnt/dir/moved && echo same
 ls /mnt/many | wc -l
 umount /mnt
+mount -t 9p -o trans=virtio,version=9p2000.L,cache=none mapped /mnt || echo no mount
+echo text >/mnt/f && chown 12:34 /mnt/f && chmod 4755 /mnt/f && mknod /mnt/null c 1 3 && ln -s f /mnt/sym
+echo "mapped: $(stat -c '%u:%g %a' /mnt/f), $(stat -c '%F %t,%T' /mnt/null), $(readlink /mnt/sym), $(cat /mnt/sym)"
+umount /mnt
 mount -t tmpfs none /tmp
 dd if=/dev/urandom of=/tmp/x bs=1M count=100 2>/dev/null
 sleep 1
@@ -34,7 +38,7 @@ echo EMPTY
 sleep 3
 END
 cat "$guests/modules-full.gz" >>initrd.gz
-mkdir -p shared/many
+mkdir -p shared/many mapped
 echo content >shared/file
 : >shared/gone
 ln -s /etc/passwd shared/link
@@ -49,6 +53,7 @@ done
     -device virtconsole,chardev=c0 -device virtserialport,chardev=c1,name=org.parallax.test \
     -device virtio-balloon-pci,target=208,free-page-reporting=on,guest-stats-polling-interval=1 \
     -virtfs local,path=shared,mount_tag=host,security_model=none \
+    -virtfs local,path=mapped,mount_tag=mapped,security_model=mapped-xattr \
     -trace 'virtio_balloon*' -D trace </dev/null 2>errors &
 pid=$!
 
@@ -82,6 +87,10 @@ expect '^81'
 cmp -s shared/dir/moved "$guests/busybox-amd64" || fail "the copy is another"
 [ "$(stat -c %a shared/dir/moved)" = 700 ] || fail "its mode is $(stat -c %a shared/dir/moved)"
 [ ! -e shared/gone ] || fail "the file is there still"
+expect '^mapped: 12:34 4755, character special file 1,3, f, text'
+for f in f null sym; do
+    [ ! -L "mapped/$f" ] && [ "$(stat -c %f "mapped/$f")" = 8180 ] || fail "mapped/$f is no file of mode 600"
+done
 [ $((full - empty)) -gt 60000 ] || fail "$full kB before, $empty kB after 100 MB were free"
 grep -q '^virtio_balloon_actual: pages=12288' trace || fail "the balloon is not of 48 MiB"
 grep -q '^virtio_balloon_stats: total=[1-9][0-9]* free=[1-9]' trace || fail "no statistics"

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum {
@@ -198,9 +200,9 @@ static void make(const char *name, const char *content)
     fclose(f);
 }
 
-static void bring_up(bool readonly)
+static void bring_up(bool readonly, bool mapped)
 {
-    share = (struct share_entry){.id = "f", .path = folder, .readonly = readonly};
+    share = (struct share_entry){.id = "f", .path = folder, .readonly = readonly, .mapped = mapped};
     rig_up(&r);
     r.res.shares = &share;
     r.res.share_count = 1;
@@ -213,7 +215,7 @@ static void bring_up(bool readonly)
     w32(0xffffffff);
     ws("user");
     ws("");
-    w32(0);
+    w32(1000);
     ck_assert_uint_eq(send(), 0);
     ck_assert_uint_eq(in[7], 0x80);
 }
@@ -234,7 +236,7 @@ static void setup(void)
     ck_assert_int_eq(symlink("..", path("up")), 0);
     ck_assert_int_eq(symlink("../secret", path("leak")), 0);
     ck_assert_int_eq(mkfifo(path("fifo"), 0600), 0);
-    bring_up(false);
+    bring_up(false, false);
 }
 
 static void teardown(void)
@@ -539,7 +541,7 @@ END_TEST
 START_TEST(a_read_only_folder_stays_as_it_is)
 {
     rig_down(&r);
-    bring_up(true);
+    bring_up(true, false);
     ck_assert_uint_eq(walk(0, 1, "file", NULL), 0);
     ck_assert_uint_eq(lopen(1, 2), EROFS);
     ck_assert_uint_eq(lopen(1, 0), 0);
@@ -557,6 +559,106 @@ START_TEST(a_read_only_folder_stays_as_it_is)
     for (unsigned i = 0; i < 5; i++)
         w64(0);
     ck_assert_uint_eq(send(), EROFS);
+}
+END_TEST
+
+static void check_attributes(u32 fid, mode_t mode, u32 uid, u32 gid)
+{
+    begin(TGETATTR);
+    w32(fid);
+    w64(0x7ff);
+    ck_assert_uint_eq(send(), 0);
+    ck_assert_uint_eq(ld_le32(in + 28), mode);
+    ck_assert_uint_eq(ld_le32(in + 32), uid);
+    ck_assert_uint_eq(ld_le32(in + 36), gid);
+}
+
+static mode_t host_mode(const char *name)
+{
+    struct stat st;
+
+    ck_assert_int_eq(lstat(path(name), &st), 0);
+    return st.st_mode;
+}
+
+START_TEST(owners_modes_and_kinds_are_mapped_to_attributes)
+{
+    u8 kept[4];
+
+    if (setxattr(folder, "user.test", "", 0, 0))
+        return; /* a file system without */
+    rig_down(&r);
+    bring_up(false, true);
+    ck_assert_uint_eq(walk(0, 1, NULL, NULL), 0);
+    ck_assert_uint_eq(lcreate(1, "new", 02, 04711), 0);
+    check_attributes(1, S_IFREG | 04711, 1000, 0);
+    ck_assert_int_eq(host_mode("new"), S_IFREG | 0600);
+    begin(TSETATTR);
+    w32(1);
+    w32(1 | 2 | 4); /* mode, owner, group */
+    w32(0);
+    w32(7);
+    w32(0x12345678);
+    for (unsigned i = 0; i < 5; i++)
+        w64(0);
+    ck_assert_uint_eq(send(), 0);
+    check_attributes(1, S_IFREG, 7, 0x12345678);
+    ck_assert_int_eq(host_mode("new"), S_IFREG | 0600);
+    ck_assert_int_eq(getxattr(path("new"), "user.virtfs.gid", kept, sizeof kept), 4);
+    ck_assert_uint_eq(ld_le32(kept), 0x12345678);
+    ck_assert_uint_eq(write_at(1, 0, "text"), 0);
+
+    ck_assert_uint_eq(fid_and_name(TMKDIR, 0, "box", 01777), 0);
+    ck_assert_uint_eq(walk(0, 2, "box", NULL), 0);
+    check_attributes(2, S_IFDIR | 01777, 1000, 0);
+    ck_assert_int_eq(host_mode("box"), S_IFDIR | 0700);
+    ck_assert_uint_eq(fid_and_name(TMKDIR, 0, "box", 0700), EEXIST);
+}
+END_TEST
+
+START_TEST(links_and_devices_are_plain_files_of_the_host_when_mapped)
+{
+    if (setxattr(folder, "user.test", "", 0, 0))
+        return;
+    rig_down(&r);
+    bring_up(false, true);
+    begin(TSYMLINK);
+    w32(0);
+    ws("sym");
+    ws("../secret");
+    w32(5);
+    ck_assert_uint_eq(send(), 0);
+    ck_assert_uint_eq(in[7], 2);
+    ck_assert_int_eq(host_mode("sym"), S_IFREG | 0600);
+    ck_assert_uint_eq(walk(0, 1, "sym", NULL), 0);
+    check_attributes(1, S_IFLNK | 0777, 1000, 5);
+    ck_assert_uint_eq(lopen(1, 0), EOPNOTSUPP);
+    begin(TREADLINK);
+    w32(1);
+    ck_assert_uint_eq(send(), 0);
+    ck_assert_uint_eq(ld_le16(in + 7), 9);
+    ck_assert_mem_eq(in + 9, "../secret", 9);
+    ck_assert_uint_eq(walk(0, 2, "leak", NULL), 0); /* the host's own are links, too */
+    begin(TREADLINK);
+    w32(2);
+    ck_assert_uint_eq(send(), 0);
+    ck_assert_uint_eq(walk(0, 3, "file", NULL), 0);
+    begin(TREADLINK);
+    w32(3);
+    ck_assert_uint_eq(send(), EINVAL);
+    begin(TMKNOD);
+    w32(0);
+    ws("null");
+    w32(S_IFCHR | 0666);
+    w32(1);
+    w32(3);
+    w32(0);
+    ck_assert_uint_eq(send(), 0);
+    ck_assert_int_eq(host_mode("null"), S_IFREG | 0600);
+    ck_assert_uint_eq(walk(0, 4, "null", NULL), 0);
+    check_attributes(4, S_IFCHR | 0666, 1000, 0);
+    ck_assert_uint_eq(ld_le64(in + 48), makedev(1, 3));
+    ck_assert_uint_eq(lopen(4, 0), EOPNOTSUPP);
 }
 END_TEST
 
@@ -578,6 +680,8 @@ int main(void)
                                   names_with_a_nul_and_writes_beyond_the_message_are_refused,
                                   open_files_are_limited,
                                   a_read_only_folder_stays_as_it_is,
+                                  owners_modes_and_kinds_are_mapped_to_attributes,
+                                  links_and_devices_are_plain_files_of_the_host_when_mapped,
                                   NULL};
 
     return run_tests("virtio_9p", tests, setup, teardown);
