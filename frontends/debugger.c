@@ -112,6 +112,17 @@ static enum vm_stop run(struct debugger *d, u64 limit_ns)
     return why;
 }
 
+bool debugger_run_for(struct debugger *d, u64 ns)
+{
+    if (!d->running || d->step || d->dead || d->came)
+        return false;
+    clock_start(vm_clock(d->vm));
+    d->came_by = vm_run(d->vm, ns);
+    clock_stop(vm_clock(d->vm));
+    d->came = d->came_by != VM_TIMEOUT;
+    return true;
+}
+
 /* The machine stands still until somebody orders something; windows and the like live on. */
 static void stand_still(struct debugger *d)
 {
@@ -147,7 +158,8 @@ static u64 left(u64 end_ns)
 /* Runs once. True: it is over, because of *why. */
 static bool run_once(struct debugger *d, u64 limit_ns, enum vm_stop *why)
 {
-    *why = run(d, limit_ns);
+    *why = d->came ? d->came_by : run(d, limit_ns);
+    d->came = false;
     if (*why == VM_STOPPED && d->wanted) {
         d->wanted = false;
         serve(d);

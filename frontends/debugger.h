@@ -33,6 +33,8 @@ struct debugger {
     unsigned step_cpu;
     bool dead; /* it stopped for good, because of `why`: it can be looked at, and not run */
     enum vm_stop why;
+    bool came; /* debugger_run_for ended otherwise than by its time, because of `came_by` */
+    enum vm_stop came_by;
     bool (*over)(void *opaque); /* does vm_stop mean the end? May be NULL */
     void *opaque;
 };
@@ -48,3 +50,6 @@ void debugger_stop(struct debugger *d);
 void debugger_continue(struct debugger *d);
 void debugger_step(struct debugger *d, unsigned cpu, bool hold);
 void debugger_quit(struct debugger *d);
+/* If the machine is to run, it runs for so long of the host's time, at most, and nobody else is
+ * served; what stopped it before takes effect afterwards. False: it stands still. */
+bool debugger_run_for(struct debugger *d, u64 ns);

@@ -224,6 +224,30 @@ bool info_jit(struct monitor *m, const char *args, struct err *e)
     return true;
 }
 
+#define PERF_SECONDS_MAX 60u
+
+bool info_perf(struct monitor *m, const char *args, struct err *e)
+{
+    struct vm_share share[VM_SHARES_MAX];
+    u64 seconds = 1;
+
+    if (*args && !monitor_only_value(m, args, &seconds, e))
+        return false;
+    if (!seconds || seconds > PERF_SECONDS_MAX)
+        return err_usage(e, "seconds are from 1 to %u", PERF_SECONDS_MAX);
+    if (!vm_perf_begin(m->vm, e))
+        return false;
+    bool ran = debugger_run_for(m->d, seconds * NS_PER_SEC);
+    unsigned n = vm_perf_end(m->vm, share);
+    if (!ran) {
+        err_usage(e, "the guest stands still, and takes no time");
+        return err_hint(e, "ask while it runs: 'cont'");
+    }
+    for (unsigned i = 0; i < n; i++)
+        fprintf(m->out, "%-16s %5.1f %%  %s\n", share[i].name, share[i].percent, share[i].doc);
+    return true;
+}
+
 bool info_pv(struct monitor *m, const char *args, struct err *e)
 {
     const char *name, *doc;

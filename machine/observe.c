@@ -42,10 +42,14 @@ static void at_translated(void *opaque, struct cpu *cpu, const struct jit_piece 
     EACH(v->vm, translated, cpu, p, began_ns);
 }
 
+bool observe_is_idle(const struct vcpu *v)
+{
+    return v->cpu->halted || v->cpu->wait_sipi;
+}
+
 void observe_vcpu(struct vcpu *v, bool runs)
 {
-    bool idle = v->cpu->halted || v->cpu->wait_sipi;
-    if (likely(!v->vm->observers.vcpu) || v->idle != runs || (!runs && !idle))
+    if (likely(!v->vm->observers.vcpu) || v->idle != runs || (!runs && !observe_is_idle(v)))
         return;
     v->idle = !runs;
     EACH(v->vm, vcpu, v->cpu, runs ? PARALLAX_VCPU_RESUME : PARALLAX_VCPU_IDLE);
@@ -228,7 +232,7 @@ static void arm(struct vm *vm, bool blocks_change)
 static void changed(struct vm *vm)
 {
     struct observers *all = &vm->observers;
-    bool blocks = all->cpu.block || all->cpu.access;
+    bool blocks = all->cpu.block || all->cpu.access, told = all->vcpu;
     *all = (struct observers){.first = all->first};
     for (const struct observer *o = all->first; o; o = o->next) {
         blocks |= o->block || o->access;
@@ -239,6 +243,8 @@ static void changed(struct vm *vm)
         all->exits |= o->exit != NULL;
         all->vcpu |= o->vcpu != NULL;
     }
+    for (unsigned n = 0; all->vcpu && !told && n < vm->cpus; n++)
+        vm->vcpu[n].idle = observe_is_idle(&vm->vcpu[n]);
     wrap_hooks(&all->hooks);
     arm(vm, blocks);
 }

@@ -43,5 +43,7 @@ void observe_end(struct vm *vm, struct observer *o);
 void observe_code(struct cpu *cpu, const struct block *b, u8 *to);
 /* Does somebody want to see every hypercall? */
 bool observe_calls(const struct vm *vm);
+/* Of who begins to look on: what it is then told of `vcpu` are changes of that. */
+bool observe_is_idle(const struct vcpu *v);
 /* Around cpu_run. */
 void observe_vcpu(struct vcpu *v, bool runs);

@@ -377,6 +377,9 @@ static bool start(struct parallax *p, const struct plugin_options *o, struct err
                                     .vcpu = p->plugin->vcpu ? at_vcpu : NULL};
     observe_begin(p->vm, &p->observer);
     tell_all(p, PARALLAX_VCPU_START);
+    for (unsigned n = 0; p->plugin->vcpu && n < p->vm->cpus; n++)
+        if (observe_is_idle(&p->vm->vcpu[n]))
+            at_vcpu(p, p->vm->vcpu[n].cpu, PARALLAX_VCPU_IDLE);
     return true;
 }
 

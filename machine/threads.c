@@ -83,6 +83,7 @@ static void *run_vcpu(void *opaque)
 {
     struct vcpu *v = opaque;
     struct cpu *cpu = v->cpu;
+    perf_thread(v);
     while (smp_enter(cpu)) {
         bool alive = run_slice(v->vm, cpu);
         smp_leave(cpu);

@@ -134,6 +134,8 @@ struct timeline *timeline_begin(struct vm *vm, const char *path, const char *nam
                                     .vcpu = at_vcpu};
     print_names(t, name);
     observe_begin(vm, &t->observer);
+    for (unsigned n = 0; n < vm->cpus; n++)
+        t->idle_since[n] = observe_is_idle(&vm->vcpu[n]) ? t->begin_ns : 0;
     return t;
 }
 

@@ -172,6 +172,17 @@ struct drives *vm_drives(struct vm *vm);
 const struct stats *vm_stats(struct vm *vm);
 /* Trace points were switched on or off; while vm_run does not run. */
 void vm_traces_changed(struct vm *vm);
+/* Where the host's time goes between the two, in percent of the threads that run vCPUs. In between
+ * vm_run runs once. False: the host cannot say. */
+struct vm_share {
+    const char *name;
+    double percent;
+    const char *doc;
+};
+#define VM_SHARES_MAX 16
+bool vm_perf_begin(struct vm *vm, struct err *e);
+/* Returns how many there are. */
+unsigned vm_perf_end(struct vm *vm, struct vm_share share[VM_SHARES_MAX]);
 /* The machine has run: plugins print what they found, the timeline ends. False: a file did not take
  * it. */
 bool vm_finish(struct vm *vm, struct err *e);

@@ -7,6 +7,7 @@
 #include "machine/board_pc.h"
 #include "machine/debug_impl.h"
 #include "machine/observe.h"
+#include "machine/perf.h"
 #include "machine/timeline.h"
 #include "machine/trace_code.h"
 #include "machine/vm.h"
@@ -78,6 +79,7 @@ struct vm {
     struct plugins *plugins;   /* NULL: none */
     struct timeline *timeline; /* NULL: none */
     struct trace_code trace_code;
+    struct perf perf;
     u64 warp_ns;             /* icount: time skipped while halted */
     u64 host_deadline_ns;    /* 0: none */
     bool poked; /* the mouse went by one count to the right last, not to the left */

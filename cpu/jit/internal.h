@@ -238,6 +238,7 @@ struct jit {
     struct jit_stats stats;
     u32 insn_at[BLOCK_MAX_INSNS + 1]; /* of the block emitted last: struct jit_piece */
     bool running; /* translated code is on the host's stack */
+    volatile bool translating; /* for jit_activity */
     u64 since;    /* instruction count when it was entered */
 };
 

@@ -102,10 +102,12 @@ static struct jit_block *prepare(struct cpu *cpu, struct block *b)
     gva_t lin = cpu->gpr[REG_RIP];
     jit_make_room(cpu->jit);
     struct jit_block *jb = find(b, lin);
+    cpu->jit->translating = true;
     if (!jb)
         jb = translate_at(cpu, b, lin);
     if (jb && cpu->from_block)
         link_from(cpu, jb);
+    cpu->jit->translating = false;
     return jb;
 }
 
@@ -314,8 +316,19 @@ void jit_translate(struct cpu *cpu, struct block *b)
 {
     if (b->jit || b->dead || b->tapped_fn || !translatable(b->key) || !b->count)
         return;
+    cpu->jit->translating = true;
     jit_make_room(cpu->jit);
     translate_at(cpu, b, cpu->gpr[REG_RIP]);
+    cpu->jit->translating = false;
+}
+
+enum jit_activity jit_activity(const struct jit *j, const void *pc)
+{
+    u64 at = (u64)((uintptr_t)pc - (uintptr_t)j->code.rx);
+    return at < j->code.bytes ? JIT_CODE
+           : j->translating   ? JIT_TRANSLATES
+           : j->running       ? JIT_CALLS
+                              : JIT_RESTS;
 }
 
 void jit_kill(struct cpu *cpu, struct block *b)

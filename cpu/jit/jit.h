@@ -52,6 +52,9 @@ struct jit_piece {
 };
 typedef void jit_visitor(void *opaque, const struct jit_piece *piece);
 
+/* What the translator has to do with a thread that is at `pc`. */
+enum jit_activity { JIT_RESTS, JIT_CODE, JIT_CALLS, JIT_TRANSLATES };
+
 #ifdef PARALLAX_JIT
 
 /* Can this host run it: may it have executable memory? False with the reason. */
@@ -67,6 +70,9 @@ const u8 *jit_last_code(const struct jit *j, u64 *bytes);
 const struct jit_stats *jit_stats(const struct jit *j);
 /* All code that was not evicted, of dead blocks too: they may have run for long. */
 void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque);
+/* Of the thread that runs the CPU; in a signal handler on it. JIT_CODE: in translated code,
+ * JIT_CALLS: in what that called. */
+enum jit_activity jit_activity(const struct jit *j, const void *pc);
 /* An exception unwound to the run loop, maybe out of translated code. */
 void jit_unwound(struct cpu *cpu);
 
@@ -111,6 +117,11 @@ static inline const struct jit_stats *jit_stats(const struct jit *j)
 static inline void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque)
 {
     (void)j, (void)visit, (void)opaque;
+}
+static inline enum jit_activity jit_activity(const struct jit *j, const void *pc)
+{
+    (void)j, (void)pc;
+    return JIT_RESTS;
 }
 static inline void jit_unwound(struct cpu *cpu)
 {

@@ -638,6 +638,7 @@ static void make(struct jit *j, bool loop)
     u64 cycles = host_cycles(), began_ns = jit_observed_since(j);
     unsigned bad;
     r->link->heat = -1;
+    j->translating = true;
     while (trace && p.count && (p.loop || p.count > 1)) {
         enum outcome o = emit(j, trace, &p, &bad);
         if (o != MADE)
@@ -656,6 +657,7 @@ static void make(struct jit *j, bool loop)
         p.loop = false;
         p.count = bad;
     }
+    j->translating = false;
     j->stats.cycles += host_cycles() - cycles;
     struct jit_link *l = r->link;
     r->link = NULL;
