@@ -11,7 +11,7 @@
 struct steal {
     struct clock *clock;
     u64 ns;        /* stolen so far, as the guest may be told */
-    u64 inside_ns; /* within the last slice, not yet told */
+    u64 inside_ns; /* within the last slice, from steal_leave to steal_enter */
     bool left_halted;
     u64 entered_ns, entered_cpu_ns, left_ns;
 };

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "pv/pv.h"
+#include "pv/steal.h"
 #include "pv/xen/xen_store.h"
 
 #define XEN_PAGE 4096u
@@ -116,7 +117,8 @@ struct xen_vcpu {
     struct xen_area runstate_area;
     bool runstate_wide; /* the layout of the area */
     unsigned runstate;
-    u64 runstate_since_ns, runstate_ns[4], entered_cpu_ns;
+    u64 runstate_since_ns, runstate_ns[4];
+    struct steal steal; /* while runstate_area is there */
 };
 
 /* ---- grants ---------------------------------------------------------------------------------- */

@@ -9,7 +9,6 @@
  * _down: an HVM domain starts its CPUs by INIT and start-up IPIs, as on the hardware.
  */
 #include "base/bits.h"
-#include "base/host.h"
 #include "devices/lapic.h"
 #include "pv/xen/xen.h"
 
@@ -98,19 +97,12 @@ static void account(struct xen_vcpu *v, unsigned next)
 }
 
 /* Of the time that seemed to run, the host may have given some to somebody else. */
-static void account_run(struct xen_vcpu *v, unsigned next)
+static void account_run(struct xen_vcpu *v, bool halted)
 {
-    u64 ran = v->runstate_ns[RUNSTATE_running], used;
-
-    account(v, next);
-    if (v->x->pv.env.clock->mode != CLOCK_HOST)
-        return;
-    ran = v->runstate_ns[RUNSTATE_running] - ran;
-    used = host_thread_cpu_ns() - v->entered_cpu_ns;
-    if (used < ran) {
-        v->runstate_ns[RUNSTATE_running] -= ran - used;
-        v->runstate_ns[RUNSTATE_runnable] += ran - used;
-    }
+    steal_leave(&v->steal, halted);
+    account(v, halted ? RUNSTATE_blocked : RUNSTATE_runnable);
+    v->runstate_ns[RUNSTATE_running] -= v->steal.inside_ns;
+    v->runstate_ns[RUNSTATE_runnable] += v->steal.inside_ns;
 }
 
 /* True: something ended the wait of a hypercall. */
@@ -131,7 +123,7 @@ void xen_sched_enter(struct xen_vcpu *v)
     if (!v->runstate_area.len[0])
         return;
     account(v, RUNSTATE_running);
-    v->entered_cpu_ns = v->x->pv.env.clock->mode == CLOCK_HOST ? host_thread_cpu_ns() : 0;
+    steal_enter(&v->steal);
     write_runstate(v);
 }
 
@@ -143,7 +135,7 @@ void xen_sched_leave(struct xen_vcpu *v, bool halted)
         v->polling = false;
     if (!v->runstate_area.len[0])
         return;
-    account_run(v, halted ? RUNSTATE_blocked : RUNSTATE_runnable);
+    account_run(v, halted);
     write_runstate(v);
 }
 
@@ -369,7 +361,7 @@ static u64 op_register_runstate(struct xen_caller *c, struct xen_vcpu *v, u64 va
     v->runstate_area = area;
     v->runstate_wide = c->wide;
     account(v, v->n == c->cpu->id ? RUNSTATE_running : v->runstate);
-    v->entered_cpu_ns = c->x->pv.env.clock->mode == CLOCK_HOST ? host_thread_cpu_ns() : 0;
+    steal_open(&v->steal);
     write_runstate(v);
     return 0;
 }
@@ -462,6 +454,7 @@ void xen_sched_reset(struct pv_xen *x)
             timer_cancel(x->pv.env.clock, &v->poll_timer);
         }
         *v = (struct xen_vcpu){.x = x, .n = n, .runstate = n ? RUNSTATE_offline : RUNSTATE_running};
+        v->steal.clock = x->pv.env.clock;
         v->runstate_since_ns = xen_time_now(x);
         timer_init(&v->timer, timer_fires, v);
         timer_init(&v->period, period_ends, v);
