@@ -3,6 +3,7 @@
 #include "frontends/config.h"
 #include "frontends/demo.h"
 #include "frontends/img.h"
+#include "frontends/lab.h"
 #include "frontends/report.h"
 #include "frontends/run.h"
 #include "frontends/signals.h"
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
         return EXIT_OK;
     if (o.command == CMD_IMG)
         return finish(img_command(argc - 2, argv + 2));
+    if (o.command == CMD_LAB)
+        return finish(lab_command(argc - 2, argv + 2));
     if (o.command > CMD_COMPARE || o.given[OPT_HELP] || o.given[OPT_VERSION])
         return print_text(&o);
     if (o.command == CMD_DEMO)

@@ -25,8 +25,11 @@ static const struct {
     [CMD_HELP] = {"help", "print this help"},
     [CMD_MAN] = {"man", "print the manual page (roff)"},
     [CMD_COMPLETION] = {"completion", "print the completion script of bash"},
-    [CMD_BUNDLE] = {"bundle", "compare, and pack what others need to check it: bundle FILE, then as compare"},
+    [CMD_BUNDLE] = {"bundle",
+                    "compare, and pack what others need to check it: bundle FILE, then as compare"},
     [CMD_IMG] = {"img", "disk images: info FILE, create FILE SIZE, convert FROM TO, check FILE"},
+    [CMD_LAB] = {"lab",
+                 "exercises of a course: list them, say what number N is, or check its answer"},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -198,7 +201,8 @@ bool options_parse(struct options *o, int argc, char **argv, struct err *e)
         o->value[OPT_BUNDLE] = argv[2];
         i = 3;
     }
-    if (o->command == CMD_IMG) /* its words are its own (img.c) */
+    if (o->command == CMD_IMG ||
+        o->command == CMD_LAB) /* their words are their own (img.c, lab.c) */
         return true;
     if (o->command > CMD_COMPARE) /* these have no options */
         return i == argc || stray_word(argv[i], e);

@@ -17,7 +17,18 @@ enum opt {
     OPT_COUNT
 };
 
-enum command { CMD_DEMO, CMD_RUN, CMD_COMPARE, CMD_VERSION, CMD_HELP, CMD_MAN, CMD_COMPLETION, CMD_BUNDLE, CMD_IMG };
+enum command {
+    CMD_DEMO,
+    CMD_RUN,
+    CMD_COMPARE,
+    CMD_VERSION,
+    CMD_HELP,
+    CMD_MAN,
+    CMD_COMPLETION,
+    CMD_BUNDLE,
+    CMD_IMG,
+    CMD_LAB
+};
 
 enum { FOR_DEMO = 1 << CMD_DEMO, FOR_RUN = 1 << CMD_RUN, FOR_COMPARE = 1 << CMD_COMPARE };
 #define FOR_ALL (FOR_DEMO | FOR_RUN | FOR_COMPARE)

@@ -43,6 +43,10 @@ static bool parse_word(const char *word, size_t len, struct jit_test *t)
         return t->no_bmi2 = true;
     if (starts(word, len, "no-avx", &value))
         return t->no_avx = true;
+    if (starts(word, len, "no-invlpg", &value))
+        return t->no_invlpg = true;
+    if (starts(word, len, "no-cr3-flush", &value))
+        return t->no_cr3_flush = true;
     if (starts(word, len, "wrong", &value))
         return t->wrong = true;
     if (starts(word, len, "hot=", &value) && number(value, end, 1, BLOCK_HOT, &v)) {
@@ -64,8 +68,8 @@ bool jit_test_parse(const char *text, struct jit_test *t, struct err *e)
         if (!parse_word(word, len, t)) {
             err_usage(e, "-jit-test: no such mode: '%.*s'", (int)(len < 60 ? len : 60), word);
             return err_hint(e,
-                            "tlb-miss, flags-poison, no-bmi2, no-avx, no-exec, wrong, hot=1 to "
-                            "hot=%d, cache=256K to cache=64M",
+                            "tlb-miss, flags-poison, no-bmi2, no-avx, no-exec, no-invlpg, "
+                            "no-cr3-flush, wrong, hot=1 to hot=%d, cache=256K to cache=64M",
                             BLOCK_HOT);
         }
         word = word[len] ? word + len + 1 : NULL;

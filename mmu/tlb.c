@@ -326,7 +326,7 @@ void tlb_load_space(struct tlb *t, u16 pcid, bool keep)
     t->stats.flush_all++;
     if (!s)
         s = take_space(t, pcid);
-    else if (!keep)
+    else if (!keep && likely(!t->keeps_space))
         empty_space(t, s);
     s->used = ++t->last_use;
     t->current = (unsigned)(s - t->space);
@@ -495,6 +495,8 @@ void tlb_flush_page(struct tlb *t, gva_t va)
 {
     TRACE(tlb_flush, "page", va);
     t->stats.flush_page++;
+    if (unlikely(t->keeps_page))
+        return;
     drop_page(t, &t->space[t->current], va, true);
     memset(t->dir, 0xff, sizeof t->dir); /* SDM 4.10.4.1: regardless of the address */
 }

@@ -156,6 +156,8 @@ struct tlb {
     const struct tlb_watch *watch; /* NULL: nothing is watched; flush when it changes */
     bool pieces;         /* parts of large pages are among the 4 KiB ones */
     bool never_hit; /* for tests: the first level stays empty, every access goes the slow way */
+    bool keeps_page,
+        keeps_space;            /* -jit-test no-invlpg, no-cr3-flush: a broken machine, for labs */
     u64 large_2m[64], large_1g; /* which regions had parts of large pages filled: hashed bitmaps */
     struct tlb_fetched fetched_global;
     struct tlb_stream stream[TLB_STREAMS];

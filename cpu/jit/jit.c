@@ -383,6 +383,8 @@ bool jit_set_test(struct jit *j, const struct jit_test *t, struct err *e)
     }
     j->test = *t;
     j->cpu->tlb.never_hit = t->tlb_miss;
+    j->cpu->tlb.keeps_page = t->no_invlpg;
+    j->cpu->tlb.keeps_space = t->no_cr3_flush;
     j->cpu->jit_warm = (u8)(t->hot ? BLOCK_HOT - t->hot : 0);
     start(j);
     return true;

@@ -30,6 +30,8 @@ struct jit_test {
     u64 code_bytes;    /* size of code memory; 0: as usual */
     unsigned hot;      /* entries after which a block is translated, 1 to BLOCK_HOT; 0: as usual */
     bool tlb_miss;     /* no access check hits: every operand goes through its handler */
+    bool no_invlpg;    /* INVLPG flushes nothing, which is wrong: docs/labs */
+    bool no_cr3_flush; /* nor does a load of CR3 */
     bool flags_poison; /* flags that are taken for dead hold garbage */
     bool no_exec;      /* as on a host that forbids executable memory */
     bool no_bmi2;      /* the host's BMI2 is not used */
