@@ -57,7 +57,7 @@ ide) set -- -drive $drive ;;
 virtio) set -- -drive $drive,if=virtio ;;
 ahci) set -- -drive $drive,if=none,id=d -device ahci,id=sata -device ide-hd,bus=sata.0,drive=d ;;
 esac
-patience=9000
+patience=16000 # the interpreter takes minutes, longer on a busy host
 # shellcheck disable=SC2086 # $bios is two words or none
 talk $bios -accel "$engine" -m 512 "$@" -boot c -timeout 1700
 # What is typed while the prompt is being written is thrown away: a person would type it again.
