@@ -56,13 +56,16 @@ done
 measure() {
     who=$1 device=$2 what=$3
     set -- -m 256 -kernel "$guests/vmlinuz-full" -initrd "initrd.$what" -nic "user,model=$device" \
-        -append "console=ttyS0 mitigations=off plx.cmd=/job" -no-reboot -serial file:console
+        -append "console=ttyS0 mitigations=off panic=-1 plx.cmd=/job" -no-reboot -serial file:console
     if [ "$who" = qemu ]; then
         set -- qemu-system-x86_64 -accel tcg,thread=single -display none -vga none "$@"
     else
         set -- "$program" -vga none -stats="json:$device.$what.json" "$@"
     fi
-    sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >times
+    for _ in 1 2 3; do # QEMU's guest may find that its timer does not tick when the host is busy
+        sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >times
+        grep -q '^seconds' console && break
+    done
     grep -q '^seconds' console || { tail -n 5 console log >&2; fail "$who $device: no transfer"; }
     sed -n 2p times | awk -v line="$(grep '^seconds' console)" '{
         for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += t[1] * 60 + t[2] }
