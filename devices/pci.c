@@ -232,7 +232,7 @@ u32 pci_config_read(struct pci_bus *b, u8 devfn, unsigned off, unsigned size)
     const struct pci_func *f = b->func[devfn];
     u32 value = 0xffffffffu;
 
-    if (f && config_in_range(off, size))
+    if (f && !f->unplugged && config_in_range(off, size))
         value = (u32)ld_le(f->config + off, size);
     TRACE(pci_config_read, devfn, off, size, value);
     return value;
@@ -251,7 +251,7 @@ void pci_config_write(struct pci_bus *b, u8 devfn, unsigned off, u32 value, unsi
     struct pci_func *f = b->func[devfn];
 
     TRACE(pci_config_write, devfn, off, size, value);
-    if (!f || !config_in_range(off, size))
+    if (!f || f->unplugged || !config_in_range(off, size))
         return;
     for (unsigned i = 0; i < size; i++)
         config_write_byte(f, off + i, (u8)(value >> 8 * i));
@@ -313,8 +313,15 @@ void pci_func_destroy(struct pci_func *f)
     free(f->rom);
 }
 
+void pci_func_unplug(struct pci_func *f)
+{
+    f->dev.cls->reset(&f->dev);
+    f->unplugged = true;
+}
+
 void pci_func_reset(struct pci_func *f)
 {
+    f->unplugged = false;
     st_le16(f->config + PCI_COMMAND, 0);
     f->config[PCI_INTERRUPT_LINE] = 0;
     for (unsigned bar = 0; bar < PCI_BARS; bar++) {

@@ -60,6 +60,7 @@ struct pci_func {
     struct pci_bus *bus;
     u8 devfn;
     bool intx; /* the function asserts its interrupt pin */
+    bool unplugged; /* not there until the next reset */
     unsigned caps_end; /* where the next capability goes; 0: there is none yet */
     char *romfile;     /* properties of PCI_ROM_PROPS */
     u32 bootindex;
@@ -101,6 +102,8 @@ void pci_func_destroy(struct pci_func *f);
  * the function has in its configuration space it sets itself, before or after. */
 void pci_func_reset(struct pci_func *f);
 void pci_func_loaded(struct pci_func *f);
+/* Resets the function, and takes it off the bus until it is reset again. */
+void pci_func_unplug(struct pci_func *f);
 /* First free slot's function 0 from 00:02.0 on, as devfn; -1 when the bus is full. */
 int pci_free_devfn(const struct pci_bus *b);
 
@@ -145,4 +148,5 @@ bool pci_setup_bus(struct pci_bus *b, const struct pci_setup *s, struct err *e);
 
 #define PCI_FUNC_FIELDS(type)                                                                      \
     DEV_FIELD(type, pci.intx, 0, 1, "interrupt pin asserted"),                                     \
+        DEV_FIELD(type, pci.unplugged, 0, 1, "taken off the bus"),                                 \
         DEV_FIELD_ARRAY(type, pci.config, 0, 0xff, "configuration space")

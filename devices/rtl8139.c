@@ -535,6 +535,7 @@ static bool rtl8139_init(struct dev *d, struct err *e)
         s->net = net_take(d->env->nets, s->netdev, &net_device, s, e);
         if (!s->net)
             return false;
+        s->net->mac = s->permanent;
     }
     if (!pci_func_init(&s->pci, (u8)devfn, &id, e)) {
         net_release(s->net);

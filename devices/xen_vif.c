@@ -1,6 +1,8 @@
 /* xen_vif.c: see xen_vif.h. */
 #include "devices/xen_vif.h"
 
+#include <string.h>
+
 static bool receive(void *opaque, const u8 *frame, size_t len)
 {
     struct xen_vif *v = opaque;
@@ -8,6 +10,13 @@ static bool receive(void *opaque, const u8 *frame, size_t len)
 }
 
 static const struct net_device net_device = {.receive = receive};
+
+void xen_vif_borrow(struct xen_vif *v, struct net *n)
+{
+    v->net = n;
+    memcpy(v->mac, n->mac, sizeof v->mac);
+    net_lend(n, &net_device, v);
+}
 
 static bool xen_vif_init(struct dev *d, struct err *e)
 {

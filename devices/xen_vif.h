@@ -17,4 +17,7 @@ struct xen_vif {
     void *opaque;
 };
 
+/* Serves the network of an emulated card, by its address, until net_give_back. `v` is of no class. */
+void xen_vif_borrow(struct xen_vif *v, struct net *n);
+
 extern const struct dev_class xen_vif_class;

@@ -443,6 +443,19 @@ static void unplug_disks(void *opaque, struct drive *disk[PV_IDE_DISKS])
     ide_unplug_disks(vm->board.ide, disk);
 }
 
+static void unplug_nics(void *opaque, struct net *net[PV_VIFS])
+{
+    struct vm *vm = opaque;
+    unsigned count = 0;
+    for (struct net *n = vm->nets.first; n && count < PV_VIFS; n = n->next) {
+        struct dev *d = n->opaque;
+        if (!n->mac || n->owner.device)
+            continue;
+        pci_func_unplug((struct pci_func *)(void *)d);
+        net[count++] = n;
+    }
+}
+
 /* What belongs to Xen's devices would do nothing without them. */
 static bool check_xen(const struct vm *vm, struct err *e)
 {
@@ -471,6 +484,7 @@ static bool create_pv(struct vm *vm, u64 wall, struct err *e)
                          .console = vm->cfg.xen_console,
                          .drives = &vm->drives,
                          .unplug_disks = unplug_disks,
+                         .unplug_nics = unplug_nics,
                          .yield_to = vm->cpus > 1 ? yield_to : NULL,
                          .opaque = vm,
                          .wall_base_ns = wall * NS_PER_SEC};

@@ -19,6 +19,7 @@ struct drive;
 struct drives;
 struct iobus;
 struct lapic;
+struct net;
 struct xen_platform_hook;
 struct xen_vif;
 
@@ -111,6 +112,8 @@ struct pv_env {
     struct xen_vif *vif[PV_VIFS];            /* network interfaces; NULL ends the list */
     /* Takes the emulated IDE disks away until the next reset, and says which they were. */
     void (*unplug_disks)(void *opaque, struct drive *disk[PV_IDE_DISKS]);
+    /* The same with emulated network cards, of which it says the networks; NULL ends the list. */
+    void (*unplug_nics)(void *opaque, struct net *net[PV_VIFS]);
     /* Makes the mouse of the 8042 send something; may be NULL. */
     void (*poke_mouse)(void *opaque);
     /* What the user should know while the guest runs; may be NULL. */

@@ -160,6 +160,23 @@ struct net *net_take(struct nets *ns, const char *id, const struct net_device *d
     return n;
 }
 
+void net_lend(struct net *n, const struct net_device *d, void *opaque)
+{
+    net_discard(n);
+    n->owner.device = n->device;
+    n->owner.opaque = n->opaque;
+    n->device = d;
+    n->opaque = opaque;
+}
+
+void net_give_back(struct net *n)
+{
+    net_discard(n);
+    n->device = n->owner.device;
+    n->opaque = n->owner.opaque;
+    n->owner.device = NULL;
+}
+
 void net_release(struct net *n)
 {
     if (!n)

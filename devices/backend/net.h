@@ -87,6 +87,11 @@ struct net {
     void *priv;
     const struct net_device *device; /* NULL: none */
     void *opaque;
+    const u8 *mac; /* of an emulated card that can be unplugged, set by it; `opaque` is its struct dev */
+    struct {       /* whose it is while it is lent; device NULL: it is not */
+        const struct net_device *device;
+        void *opaque;
+    } owner;
     struct net_frame *queue, **tail; /* to the device */
     u64 queued_bytes;
     struct net_dump *dumps;
@@ -124,6 +129,9 @@ struct net *net_take(struct nets *ns, const char *id, const struct net_device *d
                      struct err *e);
 /* In destroy. NULL is fine. */
 void net_release(struct net *n);
+/* Another device serves in place of the one that took it, and that again. */
+void net_lend(struct net *n, const struct net_device *d, void *opaque);
+void net_give_back(struct net *n);
 /* In reset: what waits is dropped. NULL is fine, here and below: nobody is at the other end. */
 void net_discard(struct net *n);
 static inline bool net_link(const struct net *n)

@@ -30,6 +30,7 @@
 #define HYPERCALL_IRET 23u
 
 #define UNPLUG_IDE_DISKS BIT(0)
+#define UNPLUG_NICS BIT(1)
 #define MULTICALL_MAX 256u /* Linux makes 32 at most; Xen would interrupt a longer list and go on */
 
 static const struct pv_feature features[] = {
@@ -66,7 +67,7 @@ static const struct pv_feature features[] = {
     },
     [XEN_F_UNPLUG] = {
         .name = "unplug", .def = true,
-        .doc = "emulated IDE disks, when the guest has drivers of Xen's (not as PVH)",
+        .doc = "emulated IDE disks and network cards, when the guest has drivers of Xen's (not as PVH)",
         .evidence = "unplug emulated disks",
     },
     [XEN_F_CONSOLE] = {
@@ -231,13 +232,19 @@ static bool xen_hypercall(struct pv *pv, struct cpu *cpu)
 static void unplug(void *opaque, u16 what)
 {
     struct drive *disk[PV_IDE_DISKS] = {NULL};
+    struct net *net[PV_VIFS] = {NULL};
     struct pv_xen *x = opaque;
 
-    if (!(what & UNPLUG_IDE_DISKS) || !x->pv.env.unplug_disks)
-        return;
-    x->pv.env.unplug_disks(x->pv.env.opaque, disk);
-    pv_used(&x->pv, XEN_F_UNPLUG);
-    xen_block_unplugged(x, disk);
+    if (what & UNPLUG_IDE_DISKS && x->pv.env.unplug_disks) {
+        x->pv.env.unplug_disks(x->pv.env.opaque, disk);
+        pv_used(&x->pv, XEN_F_UNPLUG);
+        xen_block_unplugged(x, disk);
+    }
+    if (what & UNPLUG_NICS && x->pv.env.unplug_nics && pv_has(&x->pv, XEN_F_NET)) {
+        x->pv.env.unplug_nics(x->pv.env.opaque, net);
+        pv_used(&x->pv, XEN_F_UNPLUG);
+        xen_net_unplugged(x, net);
+    }
 }
 
 static void xen_reset(struct pv *pv)

@@ -352,6 +352,8 @@ u64 xen_hc_console_io(struct pv *pv, struct cpu *cpu, const u64 arg[4]);
 void xen_block_reset(struct pv_xen *x);
 /* Puts the disks into the store, where the guest's front end looks for them. */
 void xen_block_announce(struct pv_xen *x);
+/* The guest unplugged emulated network cards: their networks are Xen's now. NULL ends the list. */
+void xen_net_unplugged(struct pv_xen *x, struct net *const net[PV_VIFS]);
 /* The guest unplugged the emulated IDE disks: they appear as Xen's. */
 void xen_block_unplugged(struct pv_xen *x, struct drive *const disk[PV_IDE_DISKS]);
 

@@ -39,6 +39,7 @@
 struct xen_net {
     struct xen_end end;
     struct xen_vif *vif;
+    struct xen_vif borrower; /* vif, when it stands in for an unplugged card */
     struct xen_ring tx, rx;
     u32 tx_port, rx_port;
     bool connected, sending;
@@ -335,9 +336,10 @@ static void store_changed(void *opaque, const char *path)
 
 /* ---- interfaces ------------------------------------------------------------------------------ */
 
-static void add(struct pv_xen *x, struct xen_vif *vif, unsigned number)
+/* `lent`: the network of an unplugged card, which `vif` is NULL for. */
+static void add(struct pv_xen *x, struct xen_vif *vif, struct net *lent, unsigned number)
 {
-    const u8 *m = vif->mac;
+    struct xen_net *n = calloc(1, sizeof *n);
     char mac[18], handle[8];
     const struct xen_end_node nodes[] = {
         {true, "handle", handle},                  {true, "mac", mac},
@@ -347,9 +349,14 @@ static void add(struct pv_xen *x, struct xen_vif *vif, unsigned number)
         {false, "feature-ipv6-csum-offload", "1"}, {false, "feature-split-event-channels", "1"},
         {false, "multi-queue-max-queues", "1"},    {false, "hotplug-status", "connected"},
     };
-    struct xen_net *n = calloc(1, sizeof *n);
+    const u8 *m;
 
     BUG_ON(!n);
+    if (lent) {
+        vif = &n->borrower;
+        xen_vif_borrow(vif, lent);
+    }
+    m = vif->mac;
     snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
     snprintf(handle, sizeof handle, "%u", number);
     n->vif = vif;
@@ -369,7 +376,17 @@ void xen_net_announce(struct pv_xen *x)
         return;
     xen_store_view(&x->store, &viewer);
     for (unsigned i = 0; i < PV_VIFS && x->pv.env.vif[i]; i++)
-        add(x, x->pv.env.vif[i], i);
+        add(x, x->pv.env.vif[i], NULL, i);
+}
+
+void xen_net_unplugged(struct pv_xen *x, struct net *const net[PV_VIFS])
+{
+    unsigned number = 0;
+
+    for (const struct xen_net *n = x->nets; n; n = n->next)
+        number++;
+    for (unsigned i = 0; i < PV_VIFS && net[i]; i++)
+        add(x, NULL, net[i], number + i);
 }
 
 void xen_net_reset(struct pv_xen *x)
@@ -378,6 +395,8 @@ void xen_net_reset(struct pv_xen *x)
         struct xen_net *n = x->nets;
         x->nets = n->next;
         n->vif->receive = NULL;
+        if (n->vif == &n->borrower)
+            net_give_back(n->vif->net);
         free(n);
     }
 }

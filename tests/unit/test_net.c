@@ -323,6 +323,21 @@ START_TEST(dump_has_frames_of_both_directions_and_the_guests_time)
 }
 END_TEST
 
+/* ---- lent ------------------------------------------------------------------------------------ */
+
+START_TEST(a_lent_network_is_served_by_another_until_it_is_given_back)
+{
+    struct net *n = add(&(struct net_options){.kind = "none", .id = "n0"}, 0);
+
+    net_lend(n, &sink_device, &sinks[1]);
+    ck_assert_ptr_eq(n->opaque, &sinks[1]);
+    ck_assert_ptr_eq(n->owner.opaque, &sinks[0]);
+    net_give_back(n);
+    ck_assert_ptr_eq(n->opaque, &sinks[0]);
+    ck_assert(!n->owner.device && n->device == &sink_device && n->taken);
+}
+END_TEST
+
 /* ---- names and addresses --------------------------------------------------------------------- */
 
 START_TEST(a_network_has_one_device_and_a_device_one_address)
@@ -392,6 +407,7 @@ int main(void)
                                   user_network_answers_and_says_which_port_it_chose,
                                   words_of_the_user_network_are_checked,
                                   dump_has_frames_of_both_directions_and_the_guests_time,
+                                  a_lent_network_is_served_by_another_until_it_is_given_back,
                                   a_network_has_one_device_and_a_device_one_address,
                                   options_make_networks_and_controllers,
                                   NULL};

@@ -252,6 +252,21 @@ START_TEST(io_regions_appear_move_and_vanish)
 }
 END_TEST
 
+START_TEST(an_unplugged_function_is_gone_until_reset)
+{
+    toy->io_value = 0xabcd;
+    set_config(3, PCI_COMMAND, PCI_COMMAND_IO, 2);
+    set_config(3, 0x14, 0xc000, 4);
+    pci_func_unplug(&toy->pci);
+    ck_assert_uint_eq(config(3, 0, 4), 0xffffffff);
+    ck_assert_uint_eq(iobus_read(b.env.io, 0xc000, 2), 0xffff);
+    set_config(3, PCI_COMMAND, PCI_COMMAND_IO, 2); /* nobody hears */
+    dev_reset(&toy->pci.dev);
+    ck_assert_uint_eq(config(3, 0, 4), 0x56781234);
+    ck_assert_uint_eq(config(3, PCI_COMMAND, 2), 0);
+}
+END_TEST
+
 START_TEST(regions_of_64_bits_call_their_owner)
 {
     set_config(3, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
@@ -464,6 +479,7 @@ int main(void)
         memory_regions_appear_move_and_vanish,
         memory_regions_never_hide_ram,
         io_regions_appear_move_and_vanish,
+        an_unplugged_function_is_gone_until_reset,
         regions_of_64_bits_call_their_owner,
         interrupts_follow_the_routing_registers,
         shared_interrupts_are_ored,
