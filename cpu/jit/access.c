@@ -154,6 +154,11 @@ void jit_emit_stream_check(struct tr *t, const struct jit_stream *m, u32 before,
     t->flags_spent = true;
 }
 
+void jit_emit_stream_place(struct tr *t, const struct jit_stream *m)
+{
+    op_state(&t->a, 0x03, STREAM_FIELD(m, host)); /* add */
+}
+
 /* The stream that the access of the current instruction belongs to, and where in it; or NULL. */
 static struct jit_stream *stream_of(const struct tr *t, unsigned size, bool write, s32 *at)
 {
@@ -175,7 +180,9 @@ static bool stream_access(struct tr *t, unsigned size, bool write, unsigned idx)
     struct jit_stream *m = stream_of(t, size, write, &at);
     if (!m)
         return false;
-    if (m->checked && t->may_spend) {
+    if (m->reg && m->checked && !t->streams->indexed[t->at]) {
+        x_lea(a, 1, H_R15, m->reg, at);
+    } else if (m->checked && t->may_spend) {
         op_state(a, 0x03, STREAM_FIELD(m, delta)); /* add */
         t->flags_spent = true;
     } else if (m->checked) {
@@ -183,7 +190,7 @@ static bool stream_access(struct tr *t, unsigned size, bool write, unsigned idx)
         x_lea_sib(a, 1, H_R15, H_R15, H_R14, 0, 0);
     } else if (t->may_spend) {
         jit_emit_stream_check(t, m, (u32)(at - m->low), idx);
-        op_state(a, 0x03, STREAM_FIELD(m, host)); /* add */
+        jit_emit_stream_place(t, m);
         t->cold[t->colds - 1].hit = a->p;
         m->checked = !m->alone;
     } else {
@@ -224,13 +231,30 @@ static bool fits_in_place(const struct tr *t, const struct insn *in, struct host
     } else if (in->base < 16 && in->index == REG_NONE && host_reg[in->base] != SLOT) {
         m->base = (u8)host_reg[in->base];
         m->index = H_R15;
+        m->has_index = true;
     } else if (in->base == REG_NONE && in->index < 16 && host_reg[in->index] != SLOT) {
         m->index = (u8)host_reg[in->index];
         m->scale = in->scale;
-        if (m->index == H_RAX) /* 0 is none */
-            return false;
+        m->has_index = true;
     } else if (in->base != REG_NONE || in->index != REG_NONE) {
         return false;
+    }
+    return true;
+}
+
+/* Does the operand need no code because a register has the stream's place on the host? */
+static bool is_at_register(const struct tr *t, const struct insn *in, const struct jit_stream *s,
+                           s32 at, struct host_mem *m)
+{
+    if (!s->reg || !s->checked)
+        return false;
+    *m = (struct host_mem){.base = s->reg, .disp = at};
+    if (t->streams->indexed[t->at]) {
+        if (host_reg[in->index] == SLOT)
+            return false;
+        m->index = (u8)host_reg[in->index];
+        m->scale = in->scale;
+        m->has_index = true;
     }
     return true;
 }
@@ -241,6 +265,8 @@ struct host_mem jit_emit_operand(struct tr *t, const struct insn *in, unsigned s
     struct host_mem m;
     s32 at;
     struct jit_stream *s = stream_of(t, size, write, &at);
+    if (s && is_at_register(t, in, s, at, &m))
+        return m;
     if (s && (s->checked || t->may_spend) && fits_in_place(t, in, &m)) {
         if (!s->checked) {
             jit_emit_address(t, in);

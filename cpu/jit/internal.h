@@ -157,17 +157,23 @@ struct jit_stream {
     bool shared;     /* it is several */
     bool invariant;  /* the address is the same each time round the loop */
     bool checked;    /* code that comes next is behind its check */
+    bool table;      /* an index that is known to be small does not count as part of the address */
+    u8 uses;
+    u8 reg; /* host register that holds where the origins' sum lies on the host; 0: none */
 };
 
 #define STREAM_NONE 0xff
-#define STREAM_SPAN 512 /* bytes */
+#define STREAM_SPAN 512   /* bytes */
+#define STREAM_TABLE 1024 /* the same of a table */
 
 struct jit_streams {
     unsigned count;
     struct jit_stream stream[TRACE_INSNS];
+    u32 lent;           /* guest registers that are not used, whose host registers streams have */
     u8 of[TRACE_INSNS]; /* by instruction of the trace; STREAM_NONE */
     s32 at[TRACE_INSNS];
     u8 size[TRACE_INSNS];
+    bool indexed[TRACE_INSNS]; /* `at` is without the operand's index: it is a table's */
 };
 
 /* A way through several blocks: trace.c. Lies in the JIT's data. */
@@ -393,9 +399,10 @@ void jit_emit_address(struct tr *t, const struct insn *in);
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
                         unsigned idx);
-/* A memory operand on the host: [base + index << scale + disp]; index 0 is none. */
+/* A memory operand on the host: [base + index << scale + disp]. */
 struct host_mem {
     u8 base, index, scale;
+    bool has_index;
     s32 disp;
 };
 
@@ -405,7 +412,7 @@ struct host_mem jit_emit_operand(struct tr *t, const struct insn *in, unsigned s
 
 static inline void put_host_mem(struct asmbuf *a, unsigned reg, const struct host_mem *m)
 {
-    if (m->index)
+    if (m->has_index)
         put_sib(a, reg, m->base, m->index, m->scale, m->disp);
     else
         put_mem(a, reg, m->base, m->disp);
@@ -479,6 +486,8 @@ void jit_emit_flags(struct tr *t, const struct flag_source *s);
 /* Does that take r14 or r15? */
 bool jit_flags_take_scratch(const struct flag_source *s);
 bool jit_same_source(const struct flag_source *x, const struct flag_source *y);
+/* The guest registers that it needs. */
+u32 jit_source_regs(const struct flag_source *s);
 /* Does it need what is in jit_kept? */
 bool jit_source_is_kept(const struct flag_source *s);
 /* LAHF and SETO into jit_kept: what SRC_SAVED stands for. Flags and RAX stay, r14 does not. */
@@ -542,9 +551,10 @@ void jit_trace_missed(struct cpu *cpu);
 /* ---- streams: streams.c -----------------------------------------------------------------------
  */
 
-/* Finds the streams of a trace through these blocks, and gives each a slot. */
+/* Finds the streams of a trace through these blocks, and gives each a slot; in a loop, some of them
+ * host registers of guest registers that the blocks do not use, and that are not in `taken`. */
 void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *const *way,
-                      unsigned steps, bool loop);
+                      unsigned steps, bool loop, u32 taken);
 struct insn jit_stream_first(const struct jit_stream *m);
 /* All slots are free. */
 void jit_streams_init(struct jit *j);
@@ -565,6 +575,8 @@ static inline s32 jit_stream_field(const struct jit_stream *m, size_t member)
 /* Goes to cold code (t->cold) unless the stream's page is known and holds it; r15: address of a
  * byte with `before` bytes of it in front; becomes the offset that `host` is to be added to. */
 void jit_emit_stream_check(struct tr *t, const struct jit_stream *m, u32 before, unsigned idx);
+/* And that: r15 = the host address. */
+void jit_emit_stream_place(struct tr *t, const struct jit_stream *m);
 
 /* Tells which rows run on the host's vector registers. */
 void jit_vec_rows_init(struct jit *j);

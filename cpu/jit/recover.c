@@ -102,8 +102,7 @@ static u32 place_bit(u8 place)
     return place < PLACE_KEPT ? BIT(place) : 0;
 }
 
-/* Guest registers that must not change meanwhile. */
-static u32 source_regs(const struct flag_source *s)
+u32 jit_source_regs(const struct flag_source *s)
 {
     if (s->kind == SRC_NONE || s->kind == SRC_SAVED)
         return 0;
@@ -438,7 +437,7 @@ void jit_flags_save(struct tr *t)
 void jit_flags_spare(struct tr *t, u32 lost)
 {
     jit_flags_save(t);
-    keep_source(t, lost & source_regs(&t->flags));
+    keep_source(t, lost & jit_source_regs(&t->flags));
     t->may_spend = true;
 }
 
@@ -447,7 +446,7 @@ void jit_flags_before(struct tr *t, const struct insn *in)
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
     bool replaces = replaces_flags(in, r), plain = is_plain(t, in), check = has_access(in);
-    u32 lost = replaces ? 0 : written(in, r, tr) & source_regs(&t->flags);
+    u32 lost = replaces ? 0 : written(in, r, tr) & jit_source_regs(&t->flags);
     unsigned checks;
 
     /* What DIV makes of the flags is the host's; where nobody sees it, its guards may spend them.
@@ -488,7 +487,7 @@ void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
         t->flags_spent = false;
         if ((t->flags.kind == SRC_SHIFT || jit_can_keep_operand(in)) && !wanted_ahead(t, &checks))
             t->flags.kind = SRC_NONE; /* nothing was kept */
-    } else if (r->fl_write | r->fl_undef || written(in, r, tr) & source_regs(&t->flags)) {
+    } else if (r->fl_write | r->fl_undef || written(in, r, tr) & jit_source_regs(&t->flags)) {
         t->flags.kind = SRC_NONE;
     }
 }

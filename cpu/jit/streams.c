@@ -25,6 +25,7 @@
 struct value {
     u16 origin; /* below 16: what that register held at the top */
     s32 off;
+    u32 max; /* it is not greater; 0: that is not known */
 };
 
 struct follower {
@@ -32,22 +33,24 @@ struct follower {
     bool is64;
     u16 origins; /* given out */
     struct value reg[16];
+    const struct follower *at_end; /* of the loop; NULL: tables are not wanted */
 };
 
 static void move_by(struct follower *f, unsigned r, s64 by)
 {
     s64 off = f->reg[r].off + by;
     if (off > INT16_MAX || off < INT16_MIN)
-        f->reg[r] = (struct value){f->origins++, 0};
+        f->reg[r] = (struct value){f->origins++, 0, 0};
     else
         f->reg[r].off = (s32)off;
+    f->reg[r].max = 0;
 }
 
 static void forget(struct follower *f, u32 regs)
 {
     for (unsigned r = 0; r < 16; r++)
         if (regs & BIT(r))
-            f->reg[r] = (struct value){f->origins++, 0};
+            f->reg[r] = (struct value){f->origins++, 0, 0};
 }
 
 static bool whole(const struct follower *f, const struct insn *in)
@@ -83,6 +86,23 @@ static bool follow_constant(struct follower *f, const struct insn *in, const str
     return false;
 }
 
+/* Takes note of a result that cannot be great: of MOVZX, of AND and SHR with an immediate. */
+static void follow_range(struct follower *f, const struct insn *in, const struct insn_row *r)
+{
+    enum insn_template own = row_template(r);
+    unsigned ext = in->modrm >> 3 & 7;
+    if (in->osz < 4 || !f->j->rows[in->row].template_ok)
+        return;
+    if (r->map == TB && r->opcode == 0xb6)
+        f->reg[in->reg].max = 0xff;
+    if (in->mem || r->map != OB || in->imm <= 0)
+        return;
+    if (own == T_LOGIC && (r->opcode == 0x25 || ((r->opcode & 0xfd) == 0x81 && ext == 4)))
+        f->reg[in->rm].max = (u32)in->imm;
+    if (own == T_SHIFT && r->opcode == 0xc1 && ext == 5 && in->osz == 4)
+        f->reg[in->rm].max = ~0u >> (in->imm & 31);
+}
+
 /* What the instruction does to registers. */
 static void follow(struct follower *f, const struct insn *in)
 {
@@ -111,8 +131,10 @@ static void follow(struct follower *f, const struct insn *in)
     case T_JMP_E: return;
     default: break;
     }
-    if (!follow_constant(f, in, r))
-        forget(f, jit_written(f->j, in));
+    if (follow_constant(f, in, r))
+        return;
+    forget(f, jit_written(f->j, in));
+    follow_range(f, in, r);
 }
 
 /* ---- accesses -------------------------------------------------------------------------------- */
@@ -123,7 +145,8 @@ struct reach {
     gva_t page; /* of a constant address */
     s64 at;     /* relative to the origins, or the page */
     unsigned size;
-    bool write, alone;
+    unsigned reach; /* of the index, in bytes, if it does not count */
+    bool write, alone, indexed;
 };
 
 /* The access of PUSH, CALL and their like; `mem`: it has another one, and neither counts. */
@@ -144,6 +167,24 @@ static bool stack_access(const struct follower *f, const struct insn *in, struct
     x->base = f->reg[r].origin;
     x->at += f->reg[r].off;
     return !in->mem && whole(f, in);
+}
+
+/* Does the value of an origin come back at the end of a loop, so that it is the same all the time?
+ */
+static bool comes_back(const struct follower *f, u16 origin)
+{
+    if (origin == ORIGIN_NONE)
+        return true;
+    return origin < 16 && f->reg[origin].origin == origin && f->reg[origin].off == 0;
+}
+
+/* Is that a place in a table, which does not move while the loop runs, by an index that is small?
+ */
+static bool is_table(const struct follower *f, const struct insn *in, const struct reach *x)
+{
+    u32 max = f->reg[in->index].max;
+    return f->at_end && !x->alone && max && max < STREAM_TABLE && comes_back(f->at_end, x->base) &&
+           ((u64)max << in->scale) + x->size <= STREAM_TABLE;
 }
 
 static bool memory_access(const struct follower *f, const struct jit_block *jb,
@@ -175,7 +216,10 @@ static bool memory_access(const struct follower *f, const struct jit_block *jb,
         x->base = f->reg[in->base].origin;
         x->at += f->reg[in->base].off;
     }
-    if (in->index < 16) {
+    if (in->index < 16 && is_table(f, in, x)) {
+        x->reach = f->reg[in->index].max << in->scale;
+        x->indexed = true;
+    } else if (in->index < 16) {
         x->index = f->reg[in->index].origin;
         x->scale = in->scale;
         x->at += (s64)f->reg[in->index].off << in->scale;
@@ -188,7 +232,7 @@ static bool memory_access(const struct follower *f, const struct jit_block *jb,
             va = (u32)va;
         x->page = va & PAGE_MASK;
         x->at = (s64)(va & ~PAGE_MASK);
-        if (x->at + x->size > (s64)PAGE_SIZE)
+        if (x->at + x->reach + x->size > (s64)PAGE_SIZE)
             return false;
     }
     return true;
@@ -214,14 +258,17 @@ static struct jit_stream *join(struct jit_streams *s, const struct reach *x)
 {
     for (unsigned i = s->count; i-- > 0;) {
         struct jit_stream *m = &s->stream[i];
-        s64 low = x->at < m->low ? x->at : m->low;
-        s64 high = x->at + x->size > m->high ? x->at + x->size : m->high;
+        s64 end = x->at + x->reach + x->size;
+        s64 low = x->at < m->low ? x->at : m->low, high = end > m->high ? end : m->high;
+        bool table = m->table || x->indexed;
         if (m->alone || m->base != x->base || m->index != x->index || m->scale != x->scale ||
-            m->seg != x->seg || m->page != x->page || high - low > STREAM_SPAN)
+            m->seg != x->seg || m->page != x->page ||
+            high - low > (table ? STREAM_TABLE : STREAM_SPAN))
             continue;
         m->low = (s32)low;
         m->high = (s32)high;
         m->write |= x->write;
+        m->table = table;
         return m;
     }
     return NULL;
@@ -232,6 +279,7 @@ static u8 stream_for(struct jit *j, struct jit_streams *s, const struct reach *x
     struct jit_stream *m = alone ? NULL : join(s, x);
     if (m) {
         m->shared = true;
+        m->uses++;
         return (u8)(m - s->stream);
     }
     if (!j->streams_free || x->at != (s32)x->at)
@@ -242,20 +290,13 @@ static u8 stream_for(struct jit *j, struct jit_streams *s, const struct reach *x
                                               .seg = x->seg,
                                               .page = x->page,
                                               .low = (s32)x->at,
-                                              .high = (s32)x->at + (s32)x->size,
+                                              .high = (s32)(x->at + x->reach + x->size),
                                               .write = x->write,
                                               .alone = alone,
+                                              .table = x->indexed,
+                                              .uses = 1,
                                               .slot = j->stream_free[--j->streams_free]};
     return (u8)s->count++;
-}
-
-/* Does the value of an origin come back at the end of a loop, so that it is the same all the time?
- */
-static bool comes_back(const struct follower *f, u16 origin)
-{
-    if (origin == ORIGIN_NONE)
-        return true;
-    return origin < 16 && f->reg[origin].origin == origin && f->reg[origin].off == 0;
 }
 
 static void find_invariant(struct jit_streams *s, const struct follower *f)
@@ -266,15 +307,75 @@ static void find_invariant(struct jit_streams *s, const struct follower *f)
     }
 }
 
-void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *const *way,
-                      unsigned steps, bool loop)
+/* What happens to registers along the blocks. */
+static struct follower follow_all(const struct jit *j, struct jit_block *const *way, unsigned steps)
 {
     struct follower f = {.j = j, .is64 = way[0]->block->key & KEY_CODE64, .origins = 16};
+    for (unsigned r = 0; r < 16; r++)
+        f.reg[r].origin = (u16)r;
+    for (unsigned k = 0; k < steps; k++)
+        for (unsigned i = 0; i < way[k]->block->count; i++)
+            follow(&f, &way[k]->block->insn[i]);
+    return f;
+}
+
+/* ---- registers for streams ------------------------------------------------------------------- */
+
+/* What no instruction uses without naming it, whatever code it gets. */
+#define LENDABLE (BIT(RBX) | BIT(RBP) | BIT(RSI) | BIT(RDI) | 0xf00u)
+
+/* Guest registers that an instruction may name; some more, where operands are not general ones. */
+static u32 named(const struct jit *j, const struct insn *in)
+{
+    const struct row_traits *tr = &j->rows[in->row];
+    u32 m = row_template(insn_row(in)) == T_LEAVE ? BIT(RBP) : 0;
+    bool byte_rm = !in->mem && (tr->e_size == 1 || in->osz == 1);
+    m |= BIT((byte_rm ? in->rm / 8 : in->rm) & 15);
+    m |= BIT((tr->byte_g ? in->reg / 8 : in->reg) & 15) | BIT(in->vvvv & 15);
+    if (in->mem && in->base < 16)
+        m |= BIT(in->base);
+    if (in->mem && in->index < 16)
+        m |= BIT(in->index);
+    return m;
+}
+
+/* Gives host registers to the streams of a loop that use them most. What that costs when the loop
+ * is entered and left, one access must not cost more; in 32-bit code RSI and the like are hardly
+ * ever free, and R8 to R11 always. */
+static void lend_registers(struct jit_streams *s, struct jit_block *const *way, unsigned steps,
+                           const struct follower *f, u32 taken)
+{
+    u32 free = LENDABLE & ~taken;
+    for (unsigned k = 0; k < steps; k++)
+        for (unsigned i = 0; i < way[k]->block->count; i++)
+            free &= ~named(f->j, &way[k]->block->insn[i]);
+    for (unsigned r = 16; r-- > 0;) {
+        struct jit_stream *best = NULL;
+        for (unsigned i = 0; i < s->count; i++) {
+            struct jit_stream *m = &s->stream[i];
+            if (m->invariant && !m->reg && (m->uses > 1 || m->table || !f->is64) &&
+                (!best || m->uses > best->uses))
+                best = m;
+        }
+        if (best && free & BIT(r)) {
+            best->reg = (u8)host_reg[r];
+            s->lent |= BIT(r);
+        }
+    }
+}
+
+void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *const *way,
+                      unsigned steps, bool loop, u32 taken)
+{
+    struct follower f = {.j = j, .is64 = way[0]->block->key & KEY_CODE64, .origins = 16}, end;
     unsigned n = 0;
     bool wanted = !j->test.tlb_miss && (loop || way[0]->block->key & KEY_CPL3);
     for (unsigned r = 0; r < 16; r++)
         f.reg[r].origin = (u16)r;
+    if (loop)
+        end = follow_all(j, way, steps);
     s->count = 0;
+    s->lent = 0;
     for (unsigned k = 0; k < steps; k++) {
         const struct jit_block *jb = way[k];
         for (unsigned i = 0; i < jb->block->count; i++, n++) {
@@ -282,16 +383,20 @@ void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *co
             bool lone = jb->lone & BIT64(i);
             struct reach x;
             s->of[n] = STREAM_NONE;
+            f.at_end = loop && !lone ? &end : NULL;
             if (wanted && !(jb->stray & BIT64(i)) && find_access(&f, jb, in, &x)) {
                 s->of[n] = stream_for(j, s, &x, lone || x.alone);
                 s->at[n] = (s32)x.at;
                 s->size[n] = (u8)x.size;
+                s->indexed[n] = x.indexed;
             }
             follow(&f, in);
         }
     }
-    if (loop)
+    if (loop) {
         find_invariant(s, &f);
+        lend_registers(s, way, steps, &f, taken);
+    }
 }
 
 /* The operand that an invariant stream's first byte is, at the top of the trace. */

@@ -123,7 +123,8 @@ static void prepare(struct emission *e)
     e->total = n;
     t->seq = e->seq;
     t->seq_count = n;
-    jit_streams_find(&e->streams, t->j, p->way->block, p->count, p->loop);
+    jit_streams_find(&e->streams, t->j, p->way->block, p->count, p->loop,
+                     jit_source_regs(&p->link->from->flags));
     t->streams = &e->streams;
 }
 
@@ -295,6 +296,18 @@ static bool emit_computed_end(struct emission *e)
     return true;
 }
 
+/* Keeps the guest registers whose host registers streams have in memory; and has them back. */
+static void emit_lend(struct emission *e, bool back)
+{
+    for (unsigned r = 0; r < 16; r++)
+        if (e->streams.lent & BIT(r)) {
+            if (back)
+                x_load(&e->t.a, 1, (unsigned)host_reg[r], H_RBP, slot(r));
+            else
+                x_store(&e->t.a, 1, (unsigned)host_reg[r], H_RBP, slot(r));
+        }
+}
+
 /* Checks, in front of a loop, the streams that do not change in it. */
 static void emit_invariants(struct emission *e)
 {
@@ -309,8 +322,12 @@ static void emit_invariants(struct emission *e)
         else
             jit_emit_address(t, &first);
         jit_emit_stream_check(t, m, 0, 0);
-        t->cold[t->colds - 1].hit = t->a.p;
         t->cold[t->colds - 1].step = STEP_TOP;
+        if (m->reg)
+            jit_emit_stream_place(t, m);
+        t->cold[t->colds - 1].hit = t->a.p;
+        if (m->reg)
+            x_lea(&t->a, 1, m->reg, H_R15, -m->low);
         m->checked = true;
     }
 }
@@ -387,12 +404,15 @@ static void emit_ways_out(struct emission *e, struct jit_trace *trace)
     for (unsigned i = 0; i < e->exits && !a->full; i++) {
         x_patch(e->exit[i].from, a->p);
         set_step(e, e->exit[i].step);
+        emit_lend(e, true);
         emit_leave_other_way(e, &e->exit[i].flags);
     }
     for (unsigned i = 0; i < t->colds && !a->full; i++) {
         const struct cold *c = &t->cold[i];
         x_patch(c->from, a->p);
         jit_emit_refill(t, c);
+        if (c->step != STEP_CALL)
+            emit_lend(e, true);
         if (c->step >= STEP_CALL) {
             emit_leave_top(e, trace, c->step);
             continue;
@@ -420,6 +440,7 @@ static void emit_bottom(struct emission *e, const u8 *top)
     u8 *late[2];
     jit_emit_count_back(t, e->total, late, top);
     jit_patch_late(a, late);
+    emit_lend(e, true);
     jit_emit_give_back(a, e->total);
     s32 undo = -stack_effect(t, &t->b->insn[last_of(t)]);
     if (undo)
@@ -512,6 +533,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     jit_emit_count(t, n, late);
     if (from->is_call)
         emit_first_call(&e);
+    emit_lend(&e, false);
     emit_invariants(&e);
     const u8 *top = a->p;
     t->flags_spent = true;
