@@ -339,7 +339,7 @@ struct cpu {
     struct {
         u8 jit_apart[0x3a0];
         u64 jit_rcx; /* RCX during an access check */
-        u64 jit_kept[2]; /* what flags are made from: jit/recover.c */
+        u64 jit_kept[3]; /* what flags are made from: jit/recover.c */
         u16 jit_saved; /* and flags themselves, as jit_flags */
         u16 jit_flags; /* LAHF's AH and OF, while crossing into or out of translated code */
         bool jit_flags_out; /* that is where the flags are, not in `flags`: a handler needs none */

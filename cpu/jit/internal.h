@@ -69,6 +69,7 @@ struct x87_notes {
 
 /* Where a value lies that flags are made from: a guest register's number, or a copy in jit_kept. */
 #define PLACE_KEPT 16
+#define PLACE_KEPT_COUNT (PLACE_KEPT + 2)
 
 /* How the flags of a point in the code can be made again (recover.c). */
 struct flag_source {
@@ -78,6 +79,8 @@ struct flag_source {
     bool has_imm; /* `imm` instead of b */
     u8 extension; /* of the shift's opcode */
     s32 imm;
+    s8 step;             /* 1, -1: an INC, a DEC came after that, which left CF; 0: none did */
+    u8 count, step_size; /* place of its result; and its size */
 };
 
 struct jit_block {

@@ -104,9 +104,12 @@ static u32 place_bit(u8 place)
 
 u32 jit_source_regs(const struct flag_source *s)
 {
-    if (s->kind == SRC_NONE || s->kind == SRC_SAVED)
+    u32 step = s->step ? place_bit(s->count) : 0;
+    if (s->kind == SRC_NONE)
         return 0;
-    return place_bit(s->a) | (s->has_imm ? 0 : place_bit(s->b));
+    if (s->kind == SRC_SAVED)
+        return step;
+    return step | place_bit(s->a) | (s->has_imm ? 0 : place_bit(s->b));
 }
 
 static struct flag_source source_of(const struct insn *in, const struct insn_row *r,
@@ -159,14 +162,18 @@ static struct flag_source source_of(const struct insn *in, const struct insn_row
 
 bool jit_same_source(const struct flag_source *x, const struct flag_source *y)
 {
+    bool same_step =
+        x->step == y->step && (!x->step || (x->count == y->count && x->step_size == y->step_size));
     return x->kind == y->kind &&
-           (x->kind == SRC_NONE || x->kind == SRC_SAVED ||
-            (x->size == y->size && x->a == y->a && x->has_imm == y->has_imm &&
+           (x->kind == SRC_NONE || (same_step && x->kind == SRC_SAVED) ||
+            (same_step && x->size == y->size && x->a == y->a && x->has_imm == y->has_imm &&
              x->extension == y->extension && (x->has_imm ? x->imm == y->imm : x->b == y->b)));
 }
 
 bool jit_source_is_kept(const struct flag_source *s)
 {
+    if (s->kind != SRC_NONE && s->step && s->count >= PLACE_KEPT)
+        return true;
     return s->kind != SRC_NONE && s->kind != SRC_SAVED &&
            (s->a >= PLACE_KEPT || (!s->has_imm && s->b >= PLACE_KEPT));
 }
@@ -259,6 +266,15 @@ static void emit_restore(struct asmbuf *a)
     x_mov(a, 1, H_RAX, H_R14);
 }
 
+/* Undoes an INC or DEC in r14, and does it again. */
+static void emit_redo_step(struct asmbuf *a, const struct flag_source *s)
+{
+    x_lea(a, 1, H_R14, value_in(a, s->count, H_R14), -s->step);
+    put_rex(a, s->step_size == 8, 0, 0, H_R14, false);
+    put8(a, 0xff);
+    put8(a, 0xc0 | (s->step < 0) << 3 | (H_R14 & 7));
+}
+
 /*T:530 Who looks at the flags?
  *
  * Almost every x86 instruction writes flags, and almost nobody reads them. A memory access has to
@@ -286,6 +302,8 @@ void jit_emit_flags(struct tr *t, const struct flag_source *s)
     case SRC_SUB: emit_redo(a, s); break;
     case SRC_SHIFT: emit_redo_shift(a, s); break;
     }
+    if (s->kind != SRC_NONE && s->step)
+        emit_redo_step(a, s);
 }
 
 static bool takes_scratch(u8 place)
@@ -297,7 +315,7 @@ bool jit_flags_take_scratch(const struct flag_source *s)
 {
     if (s->kind == SRC_NONE)
         return false;
-    return (s->kind != SRC_CMP && s->kind != SRC_TEST) || takes_scratch(s->a) ||
+    return s->step || (s->kind != SRC_CMP && s->kind != SRC_TEST) || takes_scratch(s->a) ||
            (!s->has_imm && takes_scratch(s->b));
 }
 
@@ -315,6 +333,15 @@ static bool has_access(const struct insn *in)
 {
     enum insn_template own = row_template(insn_row(in));
     return own >= T_LEA ? own != T_LEA && own != T_NOP : in->mem;
+}
+
+/* INC or DEC of a register: all flags but CF are its own. Writes the step. */
+static bool is_step(const struct insn *in, const struct insn_row *r, s8 *step)
+{
+    if (r->fl_write != F_OSZAP || in->mem || in->osz < 4)
+        return false;
+    *step = (r->modrm == MRM_NONE ? in->opcode : in->modrm) & 8 ? -1 : 1;
+    return true;
 }
 
 static bool touches_flags(const struct insn_row *r)
@@ -424,6 +451,8 @@ static void keep_source(struct tr *t, u32 lost)
         keep(t, &s->a, PLACE_KEPT);
     if (!s->has_imm && place_bit(s->b) & lost)
         keep(t, &s->b, PLACE_KEPT + 1);
+    if (s->step && place_bit(s->count) & lost)
+        keep(t, &s->count, PLACE_KEPT_COUNT);
 }
 
 void jit_flags_save(struct tr *t)
@@ -431,7 +460,7 @@ void jit_flags_save(struct tr *t)
     if (t->flags.kind != SRC_NONE)
         return;
     jit_emit_save(&t->a);
-    t->flags.kind = SRC_SAVED;
+    t->flags = (struct flag_source){.kind = SRC_SAVED};
 }
 
 void jit_flags_spare(struct tr *t, u32 lost)
@@ -448,6 +477,7 @@ void jit_flags_before(struct tr *t, const struct insn *in)
     bool replaces = replaces_flags(in, r), plain = is_plain(t, in), check = has_access(in);
     u32 lost = replaces ? 0 : written(in, r, tr) & jit_source_regs(&t->flags);
     unsigned checks;
+    s8 step;
 
     /* What DIV makes of the flags is the host's; where nobody sees it, its guards may spend them.
      */
@@ -455,6 +485,11 @@ void jit_flags_before(struct tr *t, const struct insn *in)
         row_template(r) == T_DIV && t->flags.kind != SRC_NONE && !wanted_ahead(t, &checks);
     if (t->may_spend)
         return;
+    if (is_step(in, r, &step) && t->flags.kind != SRC_NONE && !t->flags.step) {
+        if (lost && wanted_ahead(t, &checks))
+            keep_source(t, lost);
+        return;
+    }
     if (!plain || (touches_flags(r) && !replaces) || (tr->vec_xmm && !t->vec_live)) {
         jit_want_flags(t);
         return;
@@ -479,6 +514,7 @@ void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
     const struct insn_row *r = insn_row(in);
     const struct row_traits *tr = &t->j->rows[in->row];
     unsigned checks;
+    s8 step;
     t->may_spend = false;
     if (!inlined) {
         t->flags.kind = SRC_NONE;
@@ -487,7 +523,13 @@ void jit_flags_after(struct tr *t, const struct insn *in, bool inlined)
         t->flags_spent = false;
         if ((t->flags.kind == SRC_SHIFT || jit_can_keep_operand(in)) && !wanted_ahead(t, &checks))
             t->flags.kind = SRC_NONE; /* nothing was kept */
-    } else if (r->fl_write | r->fl_undef || written(in, r, tr) & jit_source_regs(&t->flags)) {
+    } else if (written(in, r, tr) & jit_source_regs(&t->flags)) {
+        t->flags.kind = SRC_NONE;
+    } else if (is_step(in, r, &step) && t->flags.kind != SRC_NONE && !t->flags.step) {
+        t->flags.step = step;
+        t->flags.count = in->rm;
+        t->flags.step_size = in->osz;
+    } else if (r->fl_write | r->fl_undef) {
         t->flags.kind = SRC_NONE;
     }
 }

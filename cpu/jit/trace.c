@@ -374,11 +374,11 @@ static void emit_leave_at(struct emission *e, const struct flag_source *now, con
 {
     struct tr *t = &e->t;
     const struct flag_source *wanted = &t->jb->flags;
-    if (jit_source_is_kept(wanted) && !jit_same_source(wanted, now)) {
+    if ((jit_source_is_kept(wanted) || wanted->step) && !jit_same_source(wanted, now)) {
         emit_leave_record(e, e->step, last_of(t));
         return;
     }
-    if (wanted->kind == SRC_SAVED && now->kind != SRC_SAVED)
+    if (wanted->kind == SRC_SAVED && !jit_same_source(wanted, now))
         jit_emit_save(&t->a);
     jit_emit_give_back(&t->a, e->total - e->done[e->step]);
     x_jmp(&t->a, at);
