@@ -67,8 +67,23 @@ void jit_isolate(struct jit *j, struct jit_block *jb)
     jit_unlink(j, &jb->link[0]);
     jit_unlink(j, &jb->link[1]);
     struct jit_target *target = &j->targets[jit_target_slot(jb->lin)];
-    if (target->entry == rx_of(j, jb->entry))
+    if (jb->listed && target->entry == jb->listed)
         target->key = 0;
+}
+
+const u8 *jit_entrance(const struct jit_block *jb)
+{
+    const struct jit_link *l = &jb->head;
+    return l->trace ? l->trace->code : jb->counter && l->heat > 0 ? jb->counter : jb->entry;
+}
+
+void jit_relist(struct jit *j, struct jit_block *jb)
+{
+    struct jit_target *target = &j->targets[jit_target_slot(jb->lin)];
+    bool there = jb->listed && target->entry == jb->listed;
+    jb->listed = rx_of(j, jit_entrance(jb));
+    if (there)
+        target->entry = jb->listed;
 }
 
 /* ---- chunks ---------------------------------------------------------------------------------- */

@@ -108,6 +108,9 @@ struct jit_block {
     struct node *traces;     /* through it */
     struct jit_block *other; /* the same block at another linear address */
     bool is_call;
+    struct jit_link head;     /* how computed jumps arrive, from no block in particular */
+    u8 *counter;              /* code that counts them, before `entry`; or NULL */
+    const u8 *listed;         /* where they go, in the executable view; NULL: it was never listed */
     u32 end_key;              /* KEY_* after it */
     struct flag_source flags; /* at its end */
     bool global;              /* lies in a global page at this address */
@@ -205,6 +208,13 @@ struct jit_trace {
 };
 
 #define SIDE_COMPUTED 2
+#define SIDE_HEAD 3   /* of the link that is a block's head */
+#define TRACE_HOT 200 /* jumps, until a trace is made */
+
+static inline bool jit_is_head(const struct jit_link *l)
+{
+    return l->side == SIDE_HEAD;
+}
 
 /* The way that the interpreter takes from a hot link on. */
 struct jit_recording {
@@ -274,6 +284,13 @@ void jit_link_add(struct jit *j, struct jit_block *from, unsigned side, struct j
 void jit_unlink(struct jit *j, struct jit_link *l);
 /* Cuts every jump to and from a block. */
 void jit_isolate(struct jit *j, struct jit_block *jb);
+
+/* Where computed jumps to the block are to go now. */
+const u8 *jit_entrance(const struct jit_block *jb);
+/* Has them go there, if they find the block at all. */
+void jit_relist(struct jit *j, struct jit_block *jb);
+/* Emits the code that counts them; there may be no room. */
+void jit_emit_counter(struct jit *j, struct jit_block *jb);
 
 /* Has a jump out of the block go to other code. */
 static inline void jit_set_site(const struct jit_block *jb, unsigned side, const u8 *code)
@@ -545,6 +562,8 @@ bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
 /* The interpreter took a link that has become hot. */
 void jit_record_begin(struct jit *j, struct jit_link *l);
 void jit_record_cancel(struct jit *j);
+/* The interpreter is about to run a block that computed jumps have often gone to. */
+void jit_record_head(struct cpu *cpu, struct jit_block *jb);
 /* The interpreter arrived at jb by side of the block `from`, or NULL. True: go on interpreting. */
 bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side);
 void jit_trace_drop(struct jit *j, struct jit_trace *trace);

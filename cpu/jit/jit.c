@@ -78,16 +78,21 @@ static bool is_listed(const struct jit_block *jb)
     return jit_guard_of(jb) == (jb->block->key & KEY_CPL3 ? GUARD_PAGE : GUARD_GLOBAL);
 }
 
-/* Lets computed jumps find it. */
-static void list(struct cpu *cpu, struct jit_block *jb)
+/* Lets computed jumps find it. by_jump: one has just gone there, so they are counted. */
+static void list(struct cpu *cpu, struct jit_block *jb, bool by_jump)
 {
-    if (is_listed(jb))
-        cpu->jit->targets[jit_target_slot(jb->lin)] =
-            (struct jit_target){.lin = jb->lin,
-                                .guard = jit_guard_value(cpu, jb),
-                                .key = jb->block->key,
-                                .entry = rx_of(cpu->jit, jb->entry),
-                                .code_at = tlb_code_slot(jb->lin) * sizeof(u32)};
+    struct jit *j = cpu->jit;
+    if (!is_listed(jb))
+        return;
+    if (by_jump && !jb->counter && !jb->head.heat)
+        jit_emit_counter(j, jb);
+    jb->listed = rx_of(j, jit_entrance(jb));
+    j->targets[jit_target_slot(jb->lin)] =
+        (struct jit_target){.lin = jb->lin,
+                            .guard = jit_guard_value(cpu, jb),
+                            .key = jb->block->key,
+                            .entry = jb->listed,
+                            .code_at = tlb_code_slot(jb->lin) * sizeof(u32)};
 }
 
 static void link_from(struct cpu *cpu, struct jit_block *to);
@@ -158,7 +163,7 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     }
     if (unlikely(j->recording.link) && jit_record(cpu, jb, from, cpu->from_side))
         return b->first_fn(cpu, in);
-    list(cpu, jb);
+    list(cpu, jb, !from);
     j->stats.entries++;
     j->since = cpu_icount(cpu);
     j->running = true;
@@ -172,8 +177,12 @@ static const struct insn *op_enter_jit(struct cpu *cpu, const struct insn *in)
     count_exit(cpu, next);
     if (!next)
         return NULL;
-    if (next == cpu->block->insn) /* its fn leads back here */
+    if (next == cpu->block->insn) { /* its fn leads back here */
+        jb = find(cpu->block, cpu->gpr[REG_RIP]);
+        if (jb && jb->counter && !jb->head.heat)
+            jit_record_head(cpu, jb);
         return cpu->block->first_fn(cpu, next);
+    }
 #if EXEC_TAIL_CALLS
     return next->fn(cpu, next);
 #else
@@ -204,7 +213,7 @@ static const void *code_here(struct cpu *cpu)
     struct jit_block *jb = b->dead ? NULL : find(b, lin);
     if (!jb)
         return NULL;
-    list(cpu, jb);
+    list(cpu, jb, false);
     return rx_of(j, jb->entry);
 }
 
@@ -288,6 +297,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
         return NULL;
     jb->block = b;
     jb->lin = lin;
+    jb->head = (struct jit_link){.from = jb, .to = jb, .side = SIDE_HEAD};
     jb->gpa = b->gpa;
     jb->cpl = b->key & KEY_CPL3 ? 3 : 0;
     jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin) &&
@@ -403,12 +413,24 @@ static u64 code_bytes(const struct cpu *cpu)
     return align_up(share < CODE_BYTES_MIN ? CODE_BYTES_MIN : share, MIB);
 }
 
+static void visit_trace(const struct jit *j, const struct jit_link *l, struct jit_piece *p,
+                        jit_visitor *visit, void *opaque)
+{
+    if (!l->trace)
+        return;
+    p->code = rx_of(j, l->trace->code);
+    p->bytes = l->trace->bytes;
+    p->what = "trace";
+    visit(opaque, p);
+}
+
 static void visit_block(const struct jit *j, const struct jit_block *jb, jit_visitor *visit,
                         void *opaque)
 {
     struct jit_piece p = {
         rx_of(j, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block", NULL, NULL};
     visit(opaque, &p);
+    visit_trace(j, &jb->head, &p, visit, opaque);
     for (unsigned side = 0; side < 2; side++) {
         const struct jit_link *l = &jb->link[side];
         if (!l->to)
@@ -417,12 +439,7 @@ static void visit_block(const struct jit *j, const struct jit_block *jb, jit_vis
         p.bytes = l->bytes;
         p.what = l->to == jb ? "loop" : "link";
         visit(opaque, &p);
-        if (!l->trace)
-            continue;
-        p.code = rx_of(j, l->trace->code);
-        p.bytes = l->trace->bytes;
-        p.what = "trace";
-        visit(opaque, &p);
+        visit_trace(j, l, &p, visit, opaque);
     }
 }
 

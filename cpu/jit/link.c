@@ -4,8 +4,6 @@
 #include "cpu/exec.h"
 #include "cpu/jit/internal.h"
 
-#define TRACE_HOT 200 /* jumps, until a trace is made */
-
 /* ---- links ----------------------------------------------------------------------------------- */
 
 enum guard jit_guard_of(const struct jit_block *jb)
@@ -141,6 +139,32 @@ static u8 *emit_heat(struct asmbuf *a, const s32 *heat)
     put8(a, 0xff);
     put8(a, 1 << 3 | (H_R14 & 7));
     return x_jcc(a, 4, a->p); /* je */
+}
+
+void jit_emit_counter(struct jit *j, struct jit_block *jb)
+{
+    struct tr t = {.j = j, .jb = jb, .b = jb->block};
+    struct asmbuf *a = &t.a;
+    u8 *start = j->next;
+    t.a = jit_asmbuf(j, start);
+    jb->head.heat = j->test.hot ? (s32)j->test.hot : TRACE_HOT;
+    x_store(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_mov_imm(a, H_R14, (u64)(uintptr_t)&jb->head.heat);
+    x_load(a, 0, H_RCX, H_R14, 0);
+    x_lea(a, 0, H_RCX, H_RCX, -1);
+    x_store(a, 0, H_RCX, H_R14, 0);
+    u8 *hot = x_jrcxz(a);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    x_jmp(a, jb->entry);
+    x_here(a, hot);
+    x_load(a, 1, H_RCX, H_RBP, STATE(jit_rcx));
+    jit_emit_exit_record(&t, 0);
+    if (a->full)
+        return;
+    jit_verify(start, (u64)(a->p - start));
+    j->stats.host_bytes += (u64)(a->p - start);
+    j->next = a->p;
+    jb->counter = start;
 }
 
 /* The cold part of emit_link_push. */

@@ -1,13 +1,13 @@
 /*
  * trace.c: hot ways through several blocks, emitted once more as one piece of code.
  *
- * A link that goes backwards or is a CALL's is counted. When it is hot, the interpreter runs what
- * follows, and the blocks that it comes through are recorded until it is back where it began, or at
- * something that does not belong into a trace. Their code is emitted in a row: the slice is checked
- * once, the jumps between them are gone, and the flags are known from their source all the way, so
- * that access checks are the quick ones. Jumps that go elsewhere than recorded leave to the block's
- * own jump; they are counted from then on, and may begin a trace of their own. Which accesses share
- * a check, streams.c says.
+ * A link that goes backwards or is a CALL's is counted, and so are the computed jumps to a block.
+ * When they are many, the interpreter runs what follows, and the blocks that it comes through are
+ * recorded until it is back where it began, or at something that does not belong into a trace.
+ * Their code is emitted in a row: the slice is checked once, the jumps between them are gone, and
+ * the flags are known from their source all the way, so that access checks are the quick ones.
+ * Jumps that go elsewhere than recorded leave to the block's own jump; they are counted from then
+ * on, and may begin a trace of their own. Which accesses share a check, streams.c says.
  *
  * A trace never calls a handler: an access that misses gives the instructions back that it took
  * from the slice and leaves to the interpreter in the middle of the block. So nothing can change
@@ -85,6 +85,12 @@ struct plan {
     bool loop;      /* the last one comes back to the first */
     bool saved;     /* at the top, the flags are saved ones */
 };
+
+/* Instructions of the block that the link belongs to, which it has not counted yet. */
+static unsigned counted_before(const struct plan *p)
+{
+    return jit_is_head(p->link) ? 0 : p->link->from->block->count;
+}
 
 struct emission {
     struct tr t;
@@ -223,18 +229,25 @@ static s32 stack_effect(const struct tr *t, const struct insn *in)
     }
 }
 
-static bool emit_return(struct tr *t, const struct insn *in, gva_t expected)
+/* r15 = where RET goes; or nothing was emitted. */
+static bool emit_return_target(struct tr *t, const struct insn *in)
 {
-    struct asmbuf *a = &t->a;
     unsigned size = stack_slot_size(t);
     if (in->osz != size)
         return false;
     jit_flags_spare(t, BIT(RSP));
-    x_lea(a, t->is64, H_R15, H_R12, 0);
+    x_lea(&t->a, t->is64, H_R15, H_R12, 0);
     jit_emit_tlb_check(t, size, false, NULL, last_of(t));
-    x_load(a, t->is64, H_R15, H_R15, 0);
+    x_load(&t->a, t->is64, H_R15, H_R15, 0);
+    return true;
+}
+
+static bool emit_return(struct tr *t, const struct insn *in, gva_t expected)
+{
+    if (!emit_return_target(t, in))
+        return false;
     emit_target_guard(t, expected);
-    x_lea(a, t->is64, H_R12, H_R12, stack_effect(t, in));
+    x_lea(&t->a, t->is64, H_R12, H_R12, stack_effect(t, in));
     return true;
 }
 
@@ -278,10 +291,12 @@ static bool emit_computed_end(struct emission *e)
 {
     struct tr *t = &e->t;
     const struct insn *in = &t->b->insn[last_of(t)];
+    s32 effect = stack_effect(t, in);
     u8 *miss[TARGET_MISSES];
     unsigned colds = t->colds;
     t->at = e->done[e->step] + last_of(t);
-    if (t->colds + 2 + TARGET_MISSES > ARRAY_SIZE(t->cold) || !emit_target(t, in))
+    if (t->colds + 2 + TARGET_MISSES > ARRAY_SIZE(t->cold) ||
+        !(effect ? emit_return_target(t, in) : emit_target(t, in)))
         return false;
     jit_flags_spare(t, 0);
     jit_emit_find_target(&t->a, H_R15, &t->key, t->key & KEY_CPL3, miss);
@@ -292,6 +307,8 @@ static bool emit_computed_end(struct emission *e)
     bool kept = jit_flags_take_scratch(&t->flags);
     jit_emit_keep_target(&t->a, kept);
     jit_emit_flags(t, &t->flags);
+    if (effect)
+        x_lea(&t->a, t->is64, H_R12, H_R12, effect);
     jit_emit_go_to_target(&t->a, kept);
     return true;
 }
@@ -352,13 +369,19 @@ static void emit_leave_top(struct emission *e, struct jit_trace *trace, unsigned
 {
     struct tr *t = &e->t;
     const struct jit_link *l = e->plan->link;
-    if (l->from->is_call && step == STEP_TOP)
+    bool head = jit_is_head(l);
+    if (!head && l->from->is_call && step == STEP_TOP)
         x_lea(&t->a, t->is64, H_R12, H_R12, (s32)stack_slot_size(t));
-    jit_emit_give_back(&t->a, l->from->block->count + e->total);
+    jit_emit_give_back(&t->a, counted_before(e->plan) + e->total);
     x_mov_imm(&t->a, H_R14, (u64)(uintptr_t)trace);
     x_store(&t->a, 1, H_R14, H_RBP, STATE(jit_missed));
     jit_emit_flags(t, &e->at_top);
-    x_jmp(&t->a, l->from->unlinked[l->side]);
+    if (head) {
+        set_step(e, 0);
+        jit_emit_exit_record(t, 0);
+    } else {
+        x_jmp(&t->a, l->from->unlinked[l->side]);
+    }
 }
 
 /* Leaves to the interpreter, which goes on with record i. */
@@ -470,7 +493,8 @@ static enum outcome emit_steps(struct emission *e, unsigned *bad)
         }
         bool last = s + 1 == p->count;
         const struct insn *end = &t->b->insn[last_of(t)];
-        if (last && !p->loop && row_template(insn_row(end)) == T_JMP_E) {
+        enum insn_template own = row_template(insn_row(end));
+        if (last && !p->loop && (own == T_JMP_E || own == T_RET)) {
             if (!emit_computed_end(e))
                 return FAILED;
         } else if (last && !p->loop) {
@@ -504,6 +528,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
                          unsigned *bad)
 {
     struct jit_block *from = p->link->from;
+    bool head = jit_is_head(p->link), call = from->is_call && !head;
     struct emission e = {.plan = p};
     struct tr *t = &e.t;
     t->j = j;
@@ -518,20 +543,20 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     if (!jit_streams_keep(j, trace, &e.streams, e.total))
         return FAILED;
     t->a = jit_asmbuf(j, path);
-    if (!p->saved)
+    if (!p->saved && !head)
         t->flags = from->flags;
-    jit_flags_spare(t, from->is_call ? BIT(RSP) : 0);
+    jit_flags_spare(t, call ? BIT(RSP) : 0);
     e.at_top = t->flags;
     emit_page_guards(t, p->way, stale);
-    if (t->vec_live && !from->vec_live) {
+    if (t->vec_live && (head || !from->vec_live)) {
         put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
         put_mem(a, 7, H_RBP, STATE(jit_vec_off));
         put8(a, 0);
         vec_off = x_jcc(a, 5, a->p); /* jne */
     }
-    unsigned n = from->block->count + e.total; /* the link has not counted its block yet */
+    unsigned n = counted_before(p) + e.total;
     jit_emit_count(t, n, late);
-    if (from->is_call)
+    if (call)
         emit_first_call(&e);
     emit_lend(&e, false);
     emit_invariants(&e);
@@ -556,7 +581,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     for (unsigned i = 0; i < p->way->pages && !a->full; i++)
         x_patch(stale[i], a->p);
     jit_emit_flags(t, &e.at_top);
-    x_jmp(a, from->path[p->link->side]);
+    x_jmp(a, head ? from->entry : from->path[p->link->side]);
     emit_ways_out(&e, trace);
     if (a->full)
         return FAILED;
@@ -564,7 +589,6 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     trace->bytes = (u32)(a->p - path);
     j->stats.host_bytes += trace->bytes;
     j->next = a->p;
-    jit_set_site(from, p->link->side, path);
     return MADE;
 }
 
@@ -597,8 +621,13 @@ static void attach(struct jit *j, struct jit_trace *trace, const struct plan *p)
     attach_step(trace, p->count, p->link->from);
     jit_node_add(&j->chunk_list[j->chunk].traces, &trace->in_chunk);
     p->link->trace = trace;
+    if (jit_is_head(p->link))
+        jit_relist(j, p->link->from);
+    else
+        jit_set_site(p->link->from, p->link->side, trace->code);
     for (unsigned s = 0; s < p->count; s++)
-        if (p->way->block[s] != p->link->from || p->way->side[s] == p->link->side)
+        if (jit_is_head(p->link) || p->way->block[s] != p->link->from ||
+            p->way->side[s] == p->link->side)
             count_exit(j, p->way->block[s], p->way->side[s]);
     j->stats.traces++;
 }
@@ -608,9 +637,12 @@ void jit_trace_drop(struct jit *j, struct jit_trace *trace)
     struct jit_link *l = trace->link;
     if (!l)
         return;
-    jit_set_site(l->from, l->side, l->from->path[l->side]);
     l->trace = NULL;
     l->heat = HEAT_AGAIN;
+    if (jit_is_head(l))
+        jit_relist(j, l->from);
+    else
+        jit_set_site(l->from, l->side, l->from->path[l->side]);
     for (unsigned i = 0; i < trace->count; i++)
         jit_node_remove(&trace->step[i].in_block);
     jit_node_remove(&trace->in_chunk);
@@ -648,7 +680,9 @@ void jit_trace_missed(struct cpu *cpu)
         jit_streams_part(trace);
     jit_trace_drop(j, trace);
     l->heat = grouped ? HEAT_BETTER : -1;
-    if (!grouped && l->from == l->to)
+    if (jit_is_head(l))
+        jit_relist(j, l->from);
+    else if (!grouped && l->from == l->to)
         jit_unlink(j, l);
 }
 
@@ -683,7 +717,9 @@ static void make(struct jit *j, bool loop)
     j->stats.cycles += host_cycles() - cycles;
     struct jit_link *l = r->link;
     r->link = NULL;
-    if (!l->trace)
+    if (jit_is_head(l))
+        jit_relist(j, l->from);
+    else if (!l->trace)
         jit_unlink(j, l); /* next time it is not counted, or is a loop without trace: link.c */
 }
 
@@ -752,10 +788,19 @@ static bool record_pages(struct cpu *cpu, const struct jit_block *jb)
 static bool leaves_loop(const struct jit_recording *r, unsigned side)
 {
     struct jit_link *l = r->link;
-    if (r->block[r->count - 1] != l->from || side == l->side || l->retries == RETRIES)
+    if (jit_is_head(l) || r->block[r->count - 1] != l->from || side == l->side ||
+        l->retries == RETRIES)
         return false;
     l->retries++;
     return true;
+}
+
+/* Does a way that began at a head come to the next one? What a RET finds is mostly known. */
+static bool meets_head(const struct jit_recording *r)
+{
+    const struct block *b = r->block[r->count - 1]->block;
+    enum insn_template end = row_template(insn_row(&b->insn[b->count - 1]));
+    return jit_is_head(r->link) && (end == T_JMP_E || end == T_CALL_E);
 }
 
 bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side)
@@ -774,6 +819,10 @@ bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from,
     }
     if (n)
         r->side[n - 1] = from ? (u8)side : SIDE_COMPUTED;
+    if (n && meets_head(r)) {
+        make(j, false);
+        return false;
+    }
     if (n && jb == r->block[0]) {
         make(j, true);
         return false;
@@ -788,4 +837,15 @@ bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from,
     r->insns += jb->block->count;
     r->count++;
     return true;
+}
+
+void jit_record_head(struct cpu *cpu, struct jit_block *jb)
+{
+    struct jit *j = cpu->jit;
+    if (j->recording.link) {
+        jb->head.heat = HEAT_BETTER;
+        return;
+    }
+    jit_record_begin(j, &jb->head);
+    jit_record(cpu, jb, NULL, SIDE_COMPUTED);
 }
