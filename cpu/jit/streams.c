@@ -222,7 +222,7 @@ static bool memory_access(const struct follower *f, const struct jit_block *jb,
     } else if (in->index < 16) {
         x->index = f->reg[in->index].origin;
         x->scale = in->scale;
-        x->at += (s64)f->reg[in->index].off << in->scale;
+        x->at += (s64)((u64)f->reg[in->index].off << in->scale);
     }
     if (x->base == ORIGIN_NONE && x->index == ORIGIN_NONE) {
         gva_t va = (gva_t)x->at;
