@@ -68,11 +68,11 @@ measure() {
     set -- -m 256 -kernel "$guests/vmlinuz-amd64" -initrd "initrd.$way" -vga none -display none \
         -drive "file=disk.raw,format=raw,if=$device" \
         -append "console=ttyS0 mitigations=off panic=-1 plx.cmd=/job" -no-reboot -serial file:console
-    if [ "$who" = qemu ]; then
-        set -- qemu-system-x86_64 -accel tcg,thread=single "$@"
-    else
-        set -- "$program" -stats="json:$device.$way.json" "$@"
-    fi
+    case $who in
+    qemu) set -- qemu-system-x86_64 -accel tcg,thread=single "$@" ;;
+    ours) set -- "$program" "$@" ;;
+    count) set -- "$program" -icount -stats="json:$device.$way.json" "$@" ;;
+    esac
     for _ in 1 2 3; do # QEMU's guest may find that its timer does not tick when the host is busy
         sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >times
         grep -q '^seconds' console && break
@@ -114,7 +114,12 @@ for device in $devices; do
     done
 done
 
-# What the transfer adds to the counts of a class, per megabyte.
+# What the transfer adds to the counts of a class, per megabyte: under -icount, where boots are alike.
+for device in $devices; do
+    for way in $ways; do
+        measure count "$device" "$way"
+    done
+done
 counts() { awk -v class="\"$2\": {" 'index($0, class) { found = 1 } found && /"count":/ { gsub(/[^0-9]/, ""); print; exit }' "$1"; }
 echo
 printf '%-8s %-9s' "per MB" ""
