@@ -1,8 +1,9 @@
 /*
  * test_pv_xen_store.c: xenstore as a guest meets it, by messages on its ring; and the handshake of a
- * block device, whose requests run.
+ * block device and of a network interface, whose requests run.
  */
 #include "block/drive.h"
+#include "devices/xen_vif.h"
 #include "pv/xen/xen.h"
 
 #include "pv_fixture.h" /* has variables named as parameters in the others */
@@ -346,12 +347,9 @@ static void grant(u32 ref, gpa_t gpa, u32 flags)
     dma_write32(&phys, GRANTS + 8 * ref + 4, (u32)(gpa / 4096));
 }
 
-/* As a front end does; returns the port. */
-static u32 connect_disk(void)
+/* The grant table, and a port for domain 0. */
+static u32 prepare_front_end(void)
 {
-    char text[128];
-    u32 port;
-
     dma_write64(&phys, ARG, DOMID_SELF | 1ull << 32); /* grant frame 0 */
     dma_write64(&phys, ARG + 8, 0);
     dma_write64(&phys, ARG + 16, GRANTS / 4096);
@@ -364,7 +362,15 @@ static u32 connect_disk(void)
     cpu->gpr[RAX] = 32;
     cpu->gpr[RDI] = 6;
     ck_assert(pv_hypercall(pv, cpu));
-    port = dma_read32(&phys, ARG + 4);
+    return dma_read32(&phys, ARG + 4);
+}
+
+/* As a front end does; returns the port. */
+static u32 connect_disk(void)
+{
+    char text[128];
+    u32 port = prepare_front_end();
+
     grant(8, BLOCK_RING, 1);
     dma_fill(&phys, BLOCK_RING, 0, 4096);
     expect(ASK(READ, "/local/domain/0/backend/vbd/1/51712/state"), READ, "2");
@@ -472,10 +478,183 @@ START_TEST(a_disk_disconnects_and_connects_again)
 }
 END_TEST
 
+/* ---- a network interface --------------------------------------------------------------------- */
+
+#define TX_RING BLOCK_RING
+#define RX_RING 0x44000ull
+#define FRAME_BYTES 60u
+
+static struct nets nets;
+static struct xen_vif vif = {.mac = {2, 0, 0, 0, 0, 7}};
+static u8 sent[256];
+static size_t sent_bytes;
+
+static void keep(struct net *n, const u8 *frame, size_t len)
+{
+    (void)n;
+    ck_assert_uint_le(len, sizeof sent);
+    memcpy(sent, frame, len);
+    sent_bytes = len;
+}
+
+static void with_net(void)
+{
+    static const struct net_ops ops = {.send = keep};
+    struct err e;
+
+    machine_setup("none");
+    nets_init(&nets, &virtual_time);
+    ck_assert(nets_add(&nets, &(struct net_options){.kind = "none", .id = "n0"}, &e));
+    vif.net = nets.first;
+    vif.net->ops = &ops;
+    sent_bytes = 0;
+    env.vif[0] = &vif;
+    restart("xen");
+}
+
+static void without_net(void)
+{
+    machine_teardown();
+    ck_assert(!vif.receive); /* nobody is called any more */
+    nets_destroy(&nets);
+}
+
+static u32 connect_net(void)
+{
+    char text[64];
+    u32 port = prepare_front_end();
+
+    grant(8, TX_RING, 1);
+    grant(9, RX_RING, 1);
+    dma_fill(&phys, TX_RING, 0, 4096);
+    dma_fill(&phys, RX_RING, 0, 4096);
+    expect(ASK(READ, "device/vif/0/mac"), READ, "02:00:00:00:00:07");
+    expect(ASK_VALUE(0, WRITE, "device/vif/0/tx-ring-ref\0" "8"), WRITE, "OK");
+    expect(ASK_VALUE(0, WRITE, "device/vif/0/rx-ring-ref\0" "9"), WRITE, "OK");
+    expect(ASK_VALUE(0, WRITE, "device/vif/0/request-rx-copy\0" "1"), WRITE, "OK");
+    int n = snprintf(text, sizeof text, "device/vif/0/event-channel%c%u", 0, port);
+    expect(ask_in(0, WRITE, text, (u32)n), WRITE, "OK");
+    expect(ASK_VALUE(0, WRITE, "device/vif/0/state\0" "4"), WRITE, "OK");
+    expect(ASK(READ, "/local/domain/0/backend/vif/1/0/state"), READ, "4");
+    return port;
+}
+
+/* The n-th request of the transmit ring, whose answer is expected at once. */
+static s16 transmit(u32 port, u32 n, u32 ref, u16 offset, u16 size)
+{
+    gpa_t slot = TX_RING + 64 + n % 256 * 12;
+
+    dma_write32(&phys, slot, ref);
+    dma_write16(&phys, slot + 4, offset);
+    dma_write16(&phys, slot + 6, 0);
+    dma_write16(&phys, slot + 8, (u16)(100 + n));
+    dma_write16(&phys, slot + 10, size);
+    dma_write32(&phys, TX_RING, n + 1);
+    notify(port);
+    ck_assert_uint_eq(dma_read32(&phys, TX_RING + 8), n + 1);
+    ck_assert_uint_eq(dma_read16(&phys, slot), 100 + n);
+    return (s16)dma_read16(&phys, slot + 2);
+}
+
+START_TEST(an_interface_sends_what_is_granted_and_nothing_else)
+{
+    u32 port = connect_net();
+    u8 frame[FRAME_BYTES];
+
+    for (unsigned i = 0; i < sizeof frame; i++)
+        frame[i] = (u8)(i * 3 + 1);
+    dma_write(&phys, DATA + 4096 - FRAME_BYTES, frame, sizeof frame);
+    ck_assert_int_eq(transmit(port, 0, 10, 4096 - FRAME_BYTES, FRAME_BYTES), -1); /* no grant */
+    grant(10, DATA, 1 | BIT(2)); /* reading is enough */
+    ck_assert_int_eq(transmit(port, 1, 10, 4097 - FRAME_BYTES, FRAME_BYTES), -1); /* beyond the page */
+    ck_assert_int_eq(transmit(port, 2, 10, 0, 13), -1); /* less than a header */
+    ck_assert_int_eq(transmit(port, 3, ~0u, 0, FRAME_BYTES), -1);
+    ck_assert_uint_eq(sent_bytes, 0);
+    ck_assert_int_eq(transmit(port, 4, 10, 4096 - FRAME_BYTES, FRAME_BYTES), 0);
+    ck_assert_uint_eq(sent_bytes, FRAME_BYTES);
+    ck_assert_mem_eq(sent, frame, FRAME_BYTES);
+    ck_assert_uint_eq(dma_read32(&phys, GRANTS + 8 * 10), 1 | BIT(2)); /* not in use any more */
+    dma_write32(&phys, TX_RING, 0x80000000); /* nonsense: not followed */
+    notify(port);
+    ck_assert_uint_eq(dma_read32(&phys, TX_RING + 8), 5);
+}
+END_TEST
+
+static void post_buffer(u32 n, u32 ref)
+{
+    dma_write32(&phys, RX_RING + 64 + n * 8, 200 + n);
+    dma_write32(&phys, RX_RING + 64 + n * 8 + 4, ref);
+    dma_write32(&phys, RX_RING, n + 1);
+}
+
+/* The status of the n-th answer: bytes, or an error. */
+static s16 received(u32 n)
+{
+    ck_assert_uint_eq(dma_read32(&phys, RX_RING + 8), n + 1);
+    ck_assert_uint_eq(dma_read16(&phys, RX_RING + 64 + n * 8), 200 + n);
+    return (s16)dma_read16(&phys, RX_RING + 64 + n * 8 + 6);
+}
+
+START_TEST(a_frame_waits_for_a_buffer_and_goes_into_it)
+{
+    static const u8 large[4097];
+    u8 frame[FRAME_BYTES] = {2, 0, 0, 0, 0, 7}, got[FRAME_BYTES];
+
+    ck_assert(vif.receive(vif.opaque, frame, sizeof frame)); /* nobody is there: dropped */
+    connect_net();
+    ck_assert(!vif.receive(vif.opaque, frame, sizeof frame));
+    ck_assert(vif.receive(vif.opaque, large, sizeof large)); /* more than a page: dropped */
+    grant(10, DATA, 1);
+    post_buffer(0, 10);
+    ck_assert(vif.receive(vif.opaque, frame, sizeof frame));
+    ck_assert_int_eq(received(0), FRAME_BYTES);
+    ck_assert(dma_read(&phys, DATA, got, sizeof got));
+    ck_assert_mem_eq(got, frame, sizeof got);
+    grant(10, DATA, 1 | BIT(2)); /* read only */
+    post_buffer(1, 10);
+    ck_assert(vif.receive(vif.opaque, frame, sizeof frame));
+    ck_assert_int_eq(received(1), -1);
+    ck_assert(!vif.receive(vif.opaque, frame, sizeof frame));
+}
+END_TEST
+
+START_TEST(an_interface_disconnects_and_connects_again)
+{
+    u32 port = connect_net();
+
+    expect(ASK_VALUE(0, WRITE, "device/vif/0/state\0" "6"), WRITE, "OK");
+    expect(ASK(READ, "/local/domain/0/backend/vif/1/0/state"), READ, "6");
+    ck_assert_uint_eq(dma_read32(&phys, GRANTS + 8 * 8), 1);
+    ck_assert_uint_eq(dma_read32(&phys, GRANTS + 8 * 9), 1);
+    dma_write32(&phys, TX_RING, 1);
+    notify(port);
+    ck_assert_uint_eq(dma_read32(&phys, TX_RING + 8), 0);
+    expect(ASK_VALUE(0, WRITE, "device/vif/0/state\0" "1"), WRITE, "OK");
+    expect(ASK(READ, "/local/domain/0/backend/vif/1/0/state"), READ, "2");
+    connect_net();
+}
+END_TEST
+
+START_TEST(an_unplugged_cards_network_becomes_an_interface)
+{
+    static const u8 mac[6] = {2, 0, 0, 0, 0, 9};
+    struct net *list[PV_VIFS] = {vif.net};
+    struct xen_vif *card = &vif; /* stands for what had it */
+
+    vif.net->mac = mac;
+    vif.net->opaque = card;
+    xen_net_unplugged((struct pv_xen *)pv, list);
+    expect(ASK(READ, "device/vif/1/mac"), READ, "02:00:00:00:00:09");
+    ck_assert(vif.net->opaque != card);
+    pv_reset(pv);
+    ck_assert_ptr_eq(vif.net->opaque, card);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pv_xen_store");
-    TCase *tc = tcase_create("xenstore"), *disk = tcase_create("block");
+    TCase *tc = tcase_create("xenstore"), *disk = tcase_create("block"), *net = tcase_create("net");
     SRunner *sr = srunner_create(s);
     int failed;
 
@@ -496,6 +675,12 @@ int main(void)
     tcase_add_test(disk, a_disk_connects_and_moves_sectors);
     tcase_add_test(disk, a_disk_refuses_what_is_not_granted_or_not_there);
     tcase_add_test(disk, a_disk_disconnects_and_connects_again);
+    tcase_add_checked_fixture(net, with_net, without_net);
+    tcase_add_test(net, an_interface_sends_what_is_granted_and_nothing_else);
+    tcase_add_test(net, a_frame_waits_for_a_buffer_and_goes_into_it);
+    tcase_add_test(net, an_interface_disconnects_and_connects_again);
+    tcase_add_test(net, an_unplugged_cards_network_becomes_an_interface);
+    suite_add_tcase(s, net);
     suite_add_tcase(s, tc);
     suite_add_tcase(s, disk);
     srunner_run_all(sr, CK_ENV);
