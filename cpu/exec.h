@@ -19,6 +19,12 @@
 #include "cpu/excp.h"
 #include "cpu/insn.h"
 
+#ifdef __has_feature /* clang's way to say what gcc says by macros */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PARALLAX_NO_TAILCALL
+#endif
+#endif
+
 /* Threaded dispatch by sibling calls where the compiler makes them; a loop else (see interp.c). */
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) &&                                    \
     !defined(__SANITIZE_THREAD__) && !defined(PARALLAX_NO_TAILCALL)

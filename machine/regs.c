@@ -504,8 +504,9 @@ const struct reg *reg_at(unsigned n)
 
 const struct reg *reg_find(const char *name, size_t len)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (!strncasecmp(table[i].name, name, len) && !table[i].name[len])
+    for (size_t i = 0; len && i < ARRAY_SIZE(table); i++)
+        if ((table[i].name[0] | 0x20) == (*name | 0x20) && /* most differ here */
+            !strncasecmp(table[i].name, name, len) && !table[i].name[len])
             return &table[i];
     return NULL;
 }

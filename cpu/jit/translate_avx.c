@@ -14,8 +14,17 @@
 #include "cpu/jit/internal.h"
 #include "cpu/exec.h"
 #include "cpu/model.h"
+#include <cpuid.h>
 
 /* ---- the host -------------------------------------------------------------------------------- */
+
+/* CPUID leaves 1 and 80000001h, ECX; leaf 7, EBX: for what __builtin_cpu_supports of clang 14 does
+ * not know. */
+static bool has_bit(unsigned leaf, unsigned bit)
+{
+    unsigned a, b = 0, c = 0, d;
+    return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) && (leaf == 7 ? b : c) & bit;
+}
 
 bool jit_host_has(unsigned gate)
 {
@@ -30,13 +39,13 @@ bool jit_host_has(unsigned gate)
     case GATE_AVX: return __builtin_cpu_supports("avx");
     case GATE_AVX2: return __builtin_cpu_supports("avx2");
     case GATE_FMA: return __builtin_cpu_supports("fma");
-    case GATE_F16C: return __builtin_cpu_supports("f16c");
+    case GATE_F16C: return __builtin_cpu_supports("avx") && has_bit(1, bit_F16C);
     case GATE_POPCNT: return __builtin_cpu_supports("popcnt");
-    case GATE_LZCNT: return __builtin_cpu_supports("lzcnt");
+    case GATE_LZCNT: return has_bit(0x80000001, bit_LZCNT);
     case GATE_BMI1: return __builtin_cpu_supports("bmi");
     case GATE_BMI2: return __builtin_cpu_supports("bmi2");
-    case GATE_ADX: return __builtin_cpu_supports("adx");
-    case GATE_MOVBE: return __builtin_cpu_supports("movbe");
+    case GATE_ADX: return has_bit(7, bit_ADX);
+    case GATE_MOVBE: return has_bit(1, bit_MOVBE);
     default: return true;
     }
 }

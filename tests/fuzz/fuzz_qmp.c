@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     static const char negotiate[] = "{\"execute\":\"qmp_capabilities\"}";
     static const struct vm_config c = {.ram_bytes = MIB, .cpus = 2, .icount = true};
     static struct vm *vm; /* making one takes longer than a hundred inputs */
-    struct debugger d;
+    static struct monitor *m;
+    static struct debugger d;
     struct err e;
 
     if (!is_harmless(data, size))
@@ -32,7 +33,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         vm = vm_create(&c, &e);
     BUG_ON(!vm);
     debugger_init(&d, vm);
-    struct monitor *m = monitor_create(&d);
+    if (!m)
+        m = monitor_create(&d);
     struct qmp *q = qmp_open_without_client(&d, m);
     qmp_feed(q, data, size);
     qmp_feed(q, "\"\n\n", 3); /* out of whatever it left open */
@@ -41,6 +43,5 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     qmp_feed(q, negotiate, sizeof negotiate - 1);
     qmp_feed(q, data, size);
     qmp_close(q);
-    monitor_destroy(m);
     return 0;
 }
