@@ -42,10 +42,26 @@ void jit_link_add(struct jit *j, struct jit_block *from, unsigned side, struct j
     j->stats.links++;
 }
 
+/* The code that counts computed jumps to the block goes; they are counted anew, some time. */
+static void drop_counter(struct jit *j, struct jit_block *jb)
+{
+    if (!jb->counter)
+        return;
+    jit_node_remove(&jb->head.in_chunk);
+    jb->counter = NULL;
+    if (jb->head.heat > 0)
+        jb->head.heat = 0;
+    jit_relist(j, jb);
+}
+
 void jit_unlink(struct jit *j, struct jit_link *l)
 {
     if (!l->to)
         return;
+    if (jit_is_head(l)) {
+        drop_counter(j, l->from);
+        return;
+    }
     if (j->recording.link == l)
         jit_record_cancel(j);
     if (l->trace)
@@ -66,6 +82,7 @@ void jit_isolate(struct jit *j, struct jit_block *jb)
         jit_unlink(j, container_of(jb->in, struct jit_link, in));
     jit_unlink(j, &jb->link[0]);
     jit_unlink(j, &jb->link[1]);
+    drop_counter(j, jb);
     struct jit_target *target = &j->targets[jit_target_slot(jb->lin)];
     if (jb->listed && target->entry == jb->listed)
         target->key = 0;

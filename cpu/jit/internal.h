@@ -143,7 +143,7 @@ struct row_traits {
 /* A part of the code memory, evicted as a whole. */
 struct jit_chunk {
     struct jit_block *blocks;
-    struct node *paths; /* links whose path lies here, of whatever block */
+    struct node *paths; /* links whose path, or counter, lies here, of whatever block */
     struct node *traces;
 };
 
@@ -256,9 +256,9 @@ struct jit {
     struct jit_test test;
     struct jit_stats stats;
     u32 insn_at[BLOCK_MAX_INSNS + 1]; /* of the block emitted last: struct jit_piece */
-    bool running; /* translated code is on the host's stack */
-    volatile bool translating; /* for jit_activity */
-    u64 since;    /* instruction count when it was entered */
+    bool running;                     /* translated code is on the host's stack */
+    volatile bool translating;        /* for jit_activity */
+    u64 since;                        /* instruction count when it was entered */
 };
 
 static inline const u8 *rx_of(const struct jit *j, const u8 *rw)

@@ -165,6 +165,7 @@ void jit_emit_counter(struct jit *j, struct jit_block *jb)
     j->stats.host_bytes += (u64)(a->p - start);
     j->next = a->p;
     jb->counter = start;
+    jit_node_add(&j->chunk_list[j->chunk].paths, &jb->head.in_chunk);
 }
 
 /* The cold part of emit_link_push. */

@@ -307,12 +307,18 @@ static void find_invariant(struct jit_streams *s, const struct follower *f)
     }
 }
 
-/* What happens to registers along the blocks. */
-static struct follower follow_all(const struct jit *j, struct jit_block *const *way, unsigned steps)
+static struct follower follower_at_top(const struct jit *j, struct jit_block *const *way)
 {
     struct follower f = {.j = j, .is64 = way[0]->block->key & KEY_CODE64, .origins = 16};
     for (unsigned r = 0; r < 16; r++)
         f.reg[r].origin = (u16)r;
+    return f;
+}
+
+/* What happens to registers along the blocks. */
+static struct follower follow_all(const struct jit *j, struct jit_block *const *way, unsigned steps)
+{
+    struct follower f = follower_at_top(j, way);
     for (unsigned k = 0; k < steps; k++)
         for (unsigned i = 0; i < way[k]->block->count; i++)
             follow(&f, &way[k]->block->insn[i]);
@@ -339,39 +345,42 @@ static u32 named(const struct jit *j, const struct insn *in)
     return m;
 }
 
-/* Gives host registers to the streams of a loop that use them most. What that costs when the loop
- * is entered and left, one access must not cost more; in 32-bit code RSI and the like are hardly
- * ever free, and R8 to R11 always. */
+/* The stream that gains most from a register; NULL: none pays for a store and a load at the ways
+ * into and out of the loop. In 32-bit code R8 to R11 are always free. */
+static struct jit_stream *neediest(struct jit_streams *s, bool is64)
+{
+    struct jit_stream *best = NULL;
+    for (unsigned i = 0; i < s->count; i++) {
+        struct jit_stream *m = &s->stream[i];
+        if (m->invariant && !m->reg && (m->uses > 1 || m->table || !is64) &&
+            (!best || m->uses > best->uses))
+            best = m;
+    }
+    return best;
+}
+
 static void lend_registers(struct jit_streams *s, struct jit_block *const *way, unsigned steps,
                            const struct follower *f, u32 taken)
 {
     u32 free = LENDABLE & ~taken;
+    struct jit_stream *m;
     for (unsigned k = 0; k < steps; k++)
         for (unsigned i = 0; i < way[k]->block->count; i++)
             free &= ~named(f->j, &way[k]->block->insn[i]);
-    for (unsigned r = 16; r-- > 0;) {
-        struct jit_stream *best = NULL;
-        for (unsigned i = 0; i < s->count; i++) {
-            struct jit_stream *m = &s->stream[i];
-            if (m->invariant && !m->reg && (m->uses > 1 || m->table || !f->is64) &&
-                (!best || m->uses > best->uses))
-                best = m;
-        }
-        if (best && free & BIT(r)) {
-            best->reg = (u8)host_reg[r];
-            s->lent |= BIT(r);
-        }
+    for (unsigned r = 16; r-- > 0 && (m = neediest(s, f->is64));) {
+        if (!(free & BIT(r)))
+            continue;
+        m->reg = (u8)host_reg[r];
+        s->lent |= BIT(r);
     }
 }
 
 void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *const *way,
                       unsigned steps, bool loop, u32 taken)
 {
-    struct follower f = {.j = j, .is64 = way[0]->block->key & KEY_CODE64, .origins = 16}, end;
+    struct follower f = follower_at_top(j, way), end = f;
     unsigned n = 0;
     bool wanted = !j->test.tlb_miss && (loop || way[0]->block->key & KEY_CPL3);
-    for (unsigned r = 0; r < 16; r++)
-        f.reg[r].origin = (u16)r;
     if (loop)
         end = follow_all(j, way, steps);
     s->count = 0;
