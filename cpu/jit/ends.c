@@ -133,43 +133,35 @@ static void emit_indirect(struct tr *t, unsigned i, enum stack_effect effect)
     jit_emit_exit_record(t, i);
 }
 
-/* From here on, there is a source for the flags. */
-static void begin_indirect(struct tr *t)
+bool jit_emit_target(struct tr *t, const struct insn *in, unsigned i)
 {
-    jit_flags_save(t);
-    t->may_spend = true;
-}
-
-static bool emit_ret(struct tr *t, const struct insn *in, unsigned i)
-{
-    unsigned size = stack_slot_size(t);
-    if (in->osz != size)
-        return false;
-    begin_indirect(t);
-    x_lea(&t->a, t->is64, H_R15, H_R12, 0);
-    jit_emit_tlb_check(t, size, false, NULL, i);
-    x_load(&t->a, t->is64, H_R15, H_R15, 0);
-    emit_indirect(t, i, STACK_POP);
-    return true;
-}
-
-/* Indirect JMP or CALL: r15 = the operand. */
-static bool emit_jmp_e(struct tr *t, const struct insn *in, unsigned i, bool call)
-{
+    struct asmbuf *a = &t->a;
+    bool ret = row_template(insn_row(in)) == T_RET;
     if (in->osz != stack_slot_size(t) || (in->mem && !block_address_is_flat(t->b->key, in)))
         return false;
-    begin_indirect(t);
-    if (in->mem) {
-        jit_emit_address(t, in);
+    jit_flags_spare(t, ret ? BIT(RSP) : 0);
+    if (ret || in->mem) {
+        if (ret)
+            x_lea(a, t->is64, H_R15, H_R12, 0);
+        else
+            jit_emit_address(t, in);
         jit_emit_tlb_check(t, in->osz, false, NULL, i);
-        x_load(&t->a, t->is64, H_R15, H_R15, 0);
+        x_load(a, t->is64, H_R15, H_R15, 0);
     } else if (host_reg[in->rm] == SLOT) {
-        x_load(&t->a, 1, H_R15, H_RBP, slot(in->rm));
+        x_load(a, 1, H_R15, H_RBP, slot(in->rm));
     } else {
-        x_mov(&t->a, 1, H_R15, (unsigned)host_reg[in->rm]);
+        x_mov(a, 1, H_R15, (unsigned)host_reg[in->rm]);
     }
-    emit_indirect(t, i, call ? STACK_PUSH : STACK_KEPT);
     return true;
+}
+
+static enum stack_effect stack_effect(const struct insn *in)
+{
+    switch (row_template(insn_row(in))) {
+    case T_RET: return STACK_POP;
+    case T_CALL_E: return STACK_PUSH;
+    default: return STACK_KEPT;
+    }
 }
 
 void jit_emit_end(struct tr *t)
@@ -204,14 +196,12 @@ void jit_emit_end(struct tr *t)
         end_site(t, 0, x_jmp(a, a->p));
         return;
     case T_RET:
-        if (emit_ret(t, in, last))
-            return;
-        break;
     case T_JMP_E:
     case T_CALL_E:
-        if (emit_jmp_e(t, in, last, row_template(insn_row(in)) == T_CALL_E))
-            return;
-        break;
+        if (!jit_emit_target(t, in, last))
+            break;
+        emit_indirect(t, last, stack_effect(in));
+        return;
     default: break;
     }
     if (insn_row(in)->cls == SYSTEM)

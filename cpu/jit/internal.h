@@ -542,6 +542,9 @@ void jit_patch_late(struct asmbuf *a, u8 *late[2]);
 /* left += n; flags stay, r14 does not. */
 void jit_emit_give_back(struct asmbuf *a, unsigned n);
 
+/* r15 = where a JMP, CALL or RET of the last instruction goes that is computed, with a source for
+ * the flags; false: nothing was emitted. */
+bool jit_emit_target(struct tr *t, const struct insn *in, unsigned i);
 /* Where the code for a computed jump's target (r15) is: r14 = its struct jit_target. key: of the
  * mode there, or NULL for the CPU's now. Spends flags and `scratch`; `miss` are the ends of the
  * jumps that are taken when it is not there. */

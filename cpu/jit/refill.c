@@ -9,13 +9,6 @@
 
 enum { ADD = 0x01, AND = 0x21, SUB = 0x29, XOR = 0x31, CMP = 0x39 }; /* rm, reg; + 2: reg, rm */
 
-static void op_rr(struct asmbuf *a, unsigned w, unsigned op, unsigned dst, unsigned src)
-{
-    put_rex(a, w, src, 0, dst, false);
-    put8(a, op);
-    put8(a, 0xc0 | (src & 7) << 3 | (dst & 7));
-}
-
 /* op reg, [base + disp] */
 static void op_rm(struct asmbuf *a, unsigned w, unsigned op, unsigned reg, unsigned base, s32 disp)
 {
@@ -165,7 +158,7 @@ static void emit_lookup(struct asmbuf *a, unsigned mode, bool write, struct exit
 
     x_mov(a, 0, H_RCX, H_R15); /* within one page? */
     op_ri(a, 0, AND, H_RCX, (u32)~PAGE_MASK);
-    op_rr(a, 0, ADD, H_RCX, H_R14);
+    x_op_rr(a, 0, ADD, H_RCX, H_R14);
     op_ri(a, 0, CMP, H_RCX, PAGE_SIZE - 1);
     exit_if(a, fail, JA);
 
@@ -177,7 +170,7 @@ static void emit_lookup(struct asmbuf *a, unsigned mode, bool write, struct exit
     x_load(a, 1, H_R14, H_RAX, ENTRY(host));
     x_mov(a, 0, H_RCX, H_R15);
     op_ri(a, 0, AND, H_RCX, (1u << TLB_LARGE_SHIFT) - PAGE_SIZE);
-    op_rr(a, 1, ADD, H_R14, H_RCX);
+    x_op_rr(a, 1, ADD, H_R14, H_RCX);
     shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
     put8(a, 0x48); /* imul rcx, rcx, sizeof(struct page_desc) */
     put8(a, 0x69);
@@ -212,7 +205,7 @@ static void emit_lookup(struct asmbuf *a, unsigned mode, bool write, struct exit
             x_patch(done, a->p);
     }
     op_ri(a, 0, AND, H_R15, (u32)~PAGE_MASK);
-    op_rr(a, 1, ADD, H_R15, H_R14);
+    x_op_rr(a, 1, ADD, H_R15, H_R14);
 }
 
 /* ---- stubs ----------------------------------------------------------------------------------- */
@@ -326,16 +319,16 @@ static void emit_window(struct asmbuf *a, unsigned mode, unsigned tag)
     put8(a, 0xfe); /* inc cl: the slots are a ring */
     put8(a, 0xc0 | H_RCX);
     op_table(a, 0x8b, H_RSI, jit_tlb_field(mode, tag));
-    op_rr(a, 1, ADD, H_RSI, H_R15);
-    op_rr(a, 1, ADD, H_RSI, H_RDX);
-    op_rr(a, 1, CMP, H_RSI, H_RAX);
+    x_op_rr(a, 1, ADD, H_RSI, H_R15);
+    x_op_rr(a, 1, ADD, H_RSI, H_RDX);
+    x_op_rr(a, 1, CMP, H_RSI, H_RAX);
     exit_if(a, &end, JNE);
     op_table(a, 0x8b, H_RSI, host);
-    op_rr(a, 1, SUB, H_RSI, H_RDX);
-    op_rr(a, 1, CMP, H_RSI, H_R14);
+    x_op_rr(a, 1, SUB, H_RSI, H_RDX);
+    x_op_rr(a, 1, CMP, H_RSI, H_R14);
     exit_if(a, &end, JNE);
     load_byte(a, H_RSI, global);
-    op_rr(a, 0, AND, H_RDI, H_RSI);
+    x_op_rr(a, 0, AND, H_RDI, H_RSI);
     mark_page(a);
     op_ri(a, 0, ADD, H_RDX, PAGE_SIZE);
     op_ri(a, 0, CMP, H_RDX, TLB_STREAM_PAGES * PAGE_SIZE);
@@ -348,22 +341,22 @@ static void emit_window(struct asmbuf *a, unsigned mode, unsigned tag)
 static void emit_fill_stream(struct asmbuf *a)
 {
     shift_ri(a, 0, true, H_RDI, PACK_STREAM);
-    op_rr(a, 0, ADD, H_RDI, H_RCX);
+    x_op_rr(a, 0, ADD, H_RDI, H_RCX);
     put8(a, 0x48); /* bts [rbp + streams_known], rdi */
     put8(a, 0x0f);
     put8(a, 0xab);
     put_mem(a, H_RDI, H_RBP, STATE(tlb.streams_known));
     x_store(a, 1, H_RDX, H_RSI, STREAM(limit));
     load_packed(a, H_RDX, PACK_BYTES + PACK_STREAM); /* rdx = low */
-    op_rr(a, 1, SUB, H_RAX, H_R15);
-    op_rr(a, 1, SUB, H_RAX, H_RDX);
+    x_op_rr(a, 1, SUB, H_RAX, H_R15);
+    x_op_rr(a, 1, SUB, H_RAX, H_RDX);
     x_store(a, 1, H_RAX, H_RSI, STREAM(neg));
-    op_rr(a, 1, ADD, H_R14, H_RDX);
+    x_op_rr(a, 1, ADD, H_R14, H_RDX);
     x_store(a, 1, H_R14, H_RSI, STREAM(host));
-    op_rr(a, 1, ADD, H_R14, H_RAX);
+    x_op_rr(a, 1, ADD, H_R14, H_RAX);
     x_store(a, 1, H_R14, H_RSI, STREAM(delta));
-    op_rr(a, 1, ADD, H_R15, H_RDX);
-    op_rr(a, 1, ADD, H_R15, H_R14);
+    x_op_rr(a, 1, ADD, H_R15, H_RDX);
+    x_op_rr(a, 1, ADD, H_R15, H_R14);
 }
 _Static_assert(1u << PACK_STREAM == TLB_STREAMS, "one bitmap follows the other");
 
@@ -391,26 +384,26 @@ static void emit_stream_stub(struct asmbuf *a, unsigned mode, bool write)
     put8(a, 0x41); /* push r14 */
     put8(a, 0x56);
     load_packed(a, H_RAX, PACK_BYTES + PACK_STREAM);
-    op_rr(a, 1, SUB, H_R15, H_RAX); /* the first byte */
+    x_op_rr(a, 1, SUB, H_R15, H_RAX); /* the first byte */
     const u8 *probe = a->p;
     x_mov(a, 0, H_RCX, H_R15);
     shift_ri(a, 0, false, H_RCX, PAGE_SHIFT);
     x_movzx8(a, H_RCX, H_RCX);
     op_table(a, 0x8b, H_RAX, jit_tlb_field(mode, tag));
-    op_rr(a, 1, ADD, H_RAX, H_R15);
+    x_op_rr(a, 1, ADD, H_RAX, H_R15);
     op_ri(a, 1, CMP, H_RAX, PAGE_SIZE);
     exit_if(a, &miss, JAE);
     emit_window(a, mode, tag);
     load_packed(a, H_RCX, 0);
     op_ri(a, 0, AND, H_RCX, (1u << PACK_BYTES) - 1);
-    op_rr(a, 0, SUB, H_RDX, H_RCX);
-    op_rr(a, 1, CMP, H_RAX, H_RDX);
+    x_op_rr(a, 0, SUB, H_RDX, H_RCX);
+    x_op_rr(a, 1, CMP, H_RAX, H_RDX);
     exit_if(a, &miss, JAE);
     load_packed(a, H_RCX, PACK_BYTES);
     op_ri(a, 0, AND, H_RCX, (1u << PACK_STREAM) - 1);
     x_mov(a, 0, H_RSI, H_RCX);
     shift_ri(a, 0, true, H_RSI, 5);
-    op_rr(a, 1, ADD, H_RSI, H_RBP);
+    x_op_rr(a, 1, ADD, H_RSI, H_RBP);
     put8(a, 0x48); /* cmp qword [rsi + limit], 0 */
     put8(a, 0x83);
     put_mem(a, 7, H_RSI, STREAM(limit));

@@ -226,19 +226,11 @@ static void guard_cc(struct tr *t, unsigned cc, struct jit_site *s, unsigned i)
     t->flags_spent = true;
 }
 
-/* op rm, reg of registers */
-static void op_rr(struct asmbuf *a, unsigned w, unsigned opcode, unsigned rm, unsigned reg)
-{
-    put_rex(a, w, reg, 0, rm, false);
-    put8(a, opcode);
-    put8(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
-
 /* dst = the sign of RAX, as often as there are bits. */
 static void emit_sign(struct asmbuf *a, unsigned w, unsigned dst)
 {
     x_mov(a, w, dst, H_RAX);
-    op_rr(a, w, 0xc1, dst, 7); /* sar dst, imm8 */
+    x_op_rr(a, w, 0xc1, dst, 7); /* sar dst, imm8 */
     put8(a, w ? 63 : 31);
 }
 
@@ -254,14 +246,14 @@ static void guard_division(struct tr *t, unsigned w, unsigned h, bool has_sign, 
 {
     struct asmbuf *a = &t->a;
     if (!has_sign) {
-        op_rr(a, w, OP_TEST, H_RDX, H_RDX);
+        x_op_rr(a, w, OP_TEST, H_RDX, H_RDX);
         guard_cc(t, JNE, s, i);
-        op_rr(a, w, OP_TEST, h, h);
+        x_op_rr(a, w, OP_TEST, h, h);
         guard_cc(t, JE, s, i);
         return;
     }
     emit_sign(a, w, H_R14);
-    op_rr(a, w, OP_CMP, H_RDX, H_R14);
+    x_op_rr(a, w, OP_CMP, H_RDX, H_R14);
     guard_cc(t, JNE, s, i);
     x_lea(a, w, H_R14, h, 1);
     put_rex(a, w, 0, 0, H_R14, false); /* cmp r14, 1 */

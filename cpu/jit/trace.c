@@ -189,32 +189,11 @@ static void emit_target_guard(struct tr *t, gva_t expected)
     struct asmbuf *a = &t->a;
     jit_flags_spare(t, 0);
     x_mov_imm(a, H_R14, expected);
-    put_rex(a, 1, H_R14, 0, H_R15, false); /* cmp r15, r14 */
-    put8(a, 0x39);
-    put8(a, 0xc0 | (H_R14 & 7) << 3 | (H_R15 & 7));
+    x_op_rr(a, 1, 0x39, H_R15, H_R14); /* cmp */
     u8 *other = x_jcc(a, 5, a->p);
     t->cold[t->colds++] =
         (struct cold){.from = other, .idx = last_of(t), .quick = true, .flags = t->flags};
     t->flags_spent = true;
-}
-
-/* r15 = the operand of JMP or CALL; or nothing was emitted. */
-static bool emit_target(struct tr *t, const struct insn *in)
-{
-    struct asmbuf *a = &t->a;
-    if (in->osz != stack_slot_size(t) || (in->mem && !block_address_is_flat(t->b->key, in)))
-        return false;
-    jit_flags_spare(t, 0);
-    if (in->mem) {
-        jit_emit_address(t, in);
-        jit_emit_tlb_check(t, in->osz, false, NULL, last_of(t));
-        x_load(a, t->is64, H_R15, H_R15, 0);
-    } else if (host_reg[in->rm] == SLOT) {
-        x_load(a, 1, H_R15, H_RBP, slot(in->rm));
-    } else {
-        x_mov(a, 1, H_R15, (unsigned)host_reg[in->rm]);
-    }
-    return true;
 }
 
 /* What the last instruction of a step adds to RSP. */
@@ -229,22 +208,9 @@ static s32 stack_effect(const struct tr *t, const struct insn *in)
     }
 }
 
-/* r15 = where RET goes; or nothing was emitted. */
-static bool emit_return_target(struct tr *t, const struct insn *in)
-{
-    unsigned size = stack_slot_size(t);
-    if (in->osz != size)
-        return false;
-    jit_flags_spare(t, BIT(RSP));
-    x_lea(&t->a, t->is64, H_R15, H_R12, 0);
-    jit_emit_tlb_check(t, size, false, NULL, last_of(t));
-    x_load(&t->a, t->is64, H_R15, H_R15, 0);
-    return true;
-}
-
 static bool emit_return(struct tr *t, const struct insn *in, gva_t expected)
 {
-    if (!emit_return_target(t, in))
+    if (!jit_emit_target(t, in, last_of(t)))
         return false;
     emit_target_guard(t, expected);
     x_lea(&t->a, t->is64, H_R12, H_R12, stack_effect(t, in));
@@ -275,7 +241,7 @@ static bool emit_step_end(struct emission *e, const struct jit_block *next)
     case T_RET: ok &= emit_return(t, in, next->lin); break;
     case T_JMP_E:
     case T_CALL_E:
-        ok &= emit_target(t, in);
+        ok &= jit_emit_target(t, in, last_of(t));
         emit_target_guard(t, next->lin);
         if (row_template(insn_row(in)) == T_CALL_E)
             emit_push_return(t);
@@ -295,8 +261,7 @@ static bool emit_computed_end(struct emission *e)
     u8 *miss[TARGET_MISSES];
     unsigned colds = t->colds;
     t->at = e->done[e->step] + last_of(t);
-    if (t->colds + 2 + TARGET_MISSES > ARRAY_SIZE(t->cold) ||
-        !(effect ? emit_return_target(t, in) : emit_target(t, in)))
+    if (t->colds + 2 + TARGET_MISSES > ARRAY_SIZE(t->cold) || !jit_emit_target(t, in, last_of(t)))
         return false;
     jit_flags_spare(t, 0);
     jit_emit_find_target(&t->a, H_R15, &t->key, t->key & KEY_CPL3, miss);

@@ -105,6 +105,14 @@ static inline void put_sib(struct asmbuf *a, unsigned reg, int base, unsigned in
         put32(a, (u32)disp);
 }
 
+/* An instruction of two registers: opcode rm, reg. */
+static inline void x_op_rr(struct asmbuf *a, unsigned w, unsigned opcode, unsigned rm, unsigned reg)
+{
+    put_rex(a, w, reg, 0, rm, false);
+    put8(a, opcode);
+    put8(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
 /* mov r64, [base + disp] and back; 32-bit forms with w = 0. */
 static inline void x_load(struct asmbuf *a, unsigned w, unsigned reg, unsigned base, s32 disp)
 {

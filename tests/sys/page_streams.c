@@ -160,6 +160,73 @@ static void the_second_page_of_a_group_is_another_after_invlpg(void)
     }
 }
 
+/* A table of words, indexed by a byte, in a loop that leaves R8 to R11 and RBX alone; a translator
+ * may use those. Sets them first, and fails unless they come back. Returns the sum of what it read.
+ */
+static NOINLINE u64 table_sum(u64 table, u64 count)
+{
+    u64 sum = 0, seed = 7, changed;
+    __asm__ volatile("mov $11, %%ebx\n\tmov $18, %%r8d\n\tmov $19, %%r9d\n\tmov $20, %%r10d\n\t"
+                     "mov $21, %%r11d\n"
+                     "1: imul $5, %3, %3\n\tinc %3\n\tmovzbl %b3, %%ecx\n\t"
+                     "mov (%2,%%rcx,4), %%eax\n\tadd %%rax, %0\n\tmov 4(%2,%%rcx,2), %%eax\n\t"
+                     "add %%rax, %0\n\tdec %4\n\tjnz 1b\n\t"
+                     "lea -11(%%rbx), %1\n\tsub $18, %%r8\n\tor %%r8, %1\n\tsub $19, %%r9\n\t"
+                     "or %%r9, %1\n\tsub $20, %%r10\n\tor %%r10, %1\n\tsub $21, %%r11\n\t"
+                     "or %%r11, %1"
+                     : "+r"(sum), "=&r"(changed), "+D"(table), "+S"(seed), "+d"(count)
+                     :
+                     : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "memory", "cc");
+    CHECK_EQ(changed, 0);
+    return sum;
+}
+
+static u32 word_at(u64 va)
+{
+    u32 v = 0;
+    for (unsigned i = 4; i-- > 0;)
+        v = v << 8 | *((u8 *)frame[(va + i - VA) / 4096 * spread % FRAMES] + (va + i) % 4096);
+    return v;
+}
+
+static u64 expected_sum(u64 table, u64 count)
+{
+    u64 sum = 0, seed = 7;
+    while (count--) {
+        seed = seed * 5 + 1;
+        sum += word_at(table + 4 * (u8)seed);
+        sum += word_at(table + 4 + 2 * (u8)seed);
+    }
+    return sum;
+}
+
+static void table_args(u64 table)
+{
+    table_sum(table, 1000); /* every byte is an index */
+}
+
+static void a_table_is_read_where_it_lies_and_registers_come_back(void)
+{
+    map_frames(PTE_P | PTE_W);
+    for (unsigned at = 0; at <= 0x1000; at += 0x155) {
+        u64 table = VA + 4096 + at;
+        for (unsigned i = 0; i < 20; i++) {
+            context("at %x", table, 0, 0, 0);
+            CHECK_EQ(table_sum(table, HOT), expected_sum(table, HOT));
+        }
+    }
+    *page_entry(VA + 4096, 1) = 0;
+    invlpg(VA + 4096);
+    CHECK_EQ(table_sum(VA, HOT), expected_sum(VA, HOT));
+    CHECK_EQ(guarded(table_args, VA + 0xe00), PF);
+    CHECK_EQ(trap.cr2 & ~0xfffull, VA + 0x1000);
+    CHECK_EQ(trap.r.rbx, 11);
+    CHECK_EQ(trap.r.r8, 18);
+    CHECK_EQ(trap.r.r9, 19);
+    CHECK_EQ(trap.r.r10, 20);
+    CHECK_EQ(trap.r.r11, 21);
+}
+
 static void addresses_that_are_not_canonical_never_match(void)
 {
     static const u64 rows[] = {0x800000000000,  0xffff7ffffffff000, BIT(63),       BIT(62),
@@ -222,6 +289,7 @@ static void run_all(void)
     RUN(groups_that_lie_in_two_pages_reach_both);
     RUN(a_page_that_becomes_read_only_faults_at_the_store);
     RUN(the_missing_half_of_a_group_faults_by_itself);
+    RUN(a_table_is_read_where_it_lies_and_registers_come_back);
     RUN(addresses_that_are_not_canonical_never_match);
     RUN(stores_make_a_page_dirty_again);
     RUN(the_second_page_of_a_group_is_another_after_invlpg);
