@@ -1,6 +1,7 @@
 /*
  * vm_nvram.c: -nvram: what a battery would keep of the CMOS memory lies in a file between runs. It
- * is replaced as a whole at the end of a run that changed it.
+ * is replaced as a whole at the end of a run that changed it. A new one is written at the start, so
+ * that a place where none can be is known before there is anything to lose.
  *
  * The file: 8 bytes of signature, 128 bytes of CMOS memory, and their CRC-32 (that of zlib),
  * little-endian.
@@ -24,11 +25,25 @@ static u32 crc_of(const u8 *file)
     return (u32)crc32(0, file, CRC_AT);
 }
 
+static bool write_file(const struct vm *vm, struct err *e)
+{
+    u8 file[FILE_BYTES] = SIGNATURE;
+    memcpy(file + DATA_AT, vm->board.rtc->cmos, RTC_CMOS_BYTES);
+    st_le32(file + CRC_AT, crc_of(file));
+    return host_write_file(vm->cfg.nvram, file, sizeof file, e);
+}
+
 bool vm_nvram_load(struct vm *vm, struct err *e)
 {
     const char *path = vm->cfg.nvram;
-    if (!path || (access(path, F_OK) && errno == ENOENT)) /* a battery that is new */
+    if (!path)
         return true;
+    if (access(path, F_OK) && errno == ENOENT) { /* a battery that is new */
+        memcpy(vm->nvram, vm->board.rtc->cmos, RTC_CMOS_BYTES);
+        return write_file(vm, e);
+    }
+    if (access(path, W_OK))
+        return err_host(e, "-nvram %s: cannot be written: %s", path, strerror(errno));
     u64 len;
     u8 *file = host_read_file(path, MIB, &len, e);
     if (!file)
@@ -49,12 +64,9 @@ bool vm_nvram_load(struct vm *vm, struct err *e)
 
 void vm_nvram_store(const struct vm *vm)
 {
-    u8 file[FILE_BYTES] = SIGNATURE;
     struct err e = {0};
     if (!vm->cfg.nvram || vm->follows || !rtc_differs(vm->board.rtc, vm->nvram))
         return;
-    memcpy(file + DATA_AT, vm->board.rtc->cmos, RTC_CMOS_BYTES);
-    st_le32(file + CRC_AT, crc_of(file));
-    if (!host_write_file(vm->cfg.nvram, file, sizeof file, &e) && vm->cfg.report)
+    if (!write_file(vm, &e) && vm->cfg.report)
         vm->cfg.report(&e);
 }

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <sys/stat.h>
 
 #define NS_PER_MS 1000000ull
 
@@ -303,6 +304,15 @@ static bool within(const SlirpConfig *c, struct in_addr a)
     return (a.s_addr & c->vnetmask.s_addr) == c->vnetwork.s_addr;
 }
 
+/* A folder that is not there would only be seen as a guest that does not boot. */
+static bool check_tftp(const char *path, struct err *e)
+{
+    struct stat st;
+    if (!path || (!stat(path, &st) && S_ISDIR(st.st_mode)))
+        return true;
+    return err_host(e, "-netdev user: tftp=%s is not a folder", path);
+}
+
 static bool configure(SlirpConfig *c, const struct net_options *o, struct err *e)
 {
     *c = (SlirpConfig){.version = 1,
@@ -318,7 +328,7 @@ static bool configure(SlirpConfig *c, const struct net_options *o, struct err *e
     inet_pton(AF_INET6, "fec0::3", &c->vnameserver6);
     c->vnetwork.s_addr = htonl(0x0a000200);
     c->vnetmask.s_addr = htonl(0xffffff00);
-    if (!parse_net(o->net, c, e))
+    if (!check_tftp(o->tftp, e) || !parse_net(o->net, c, e))
         return false;
     c->vhost.s_addr = c->vnetwork.s_addr | htonl(2);
     c->vnameserver.s_addr = c->vnetwork.s_addr | htonl(3);
