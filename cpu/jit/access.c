@@ -40,16 +40,22 @@ void jit_emit_lea(struct tr *t, unsigned w, unsigned dst, const struct insn *in)
         x_lea_sib(a, w, dst, base == -2 ? -1 : base, (unsigned)index, in->scale, in->disp);
 }
 
+/* r15 += base of the operand's segment; in flat code only FS and GS have one. */
+void jit_emit_segment_base(struct tr *t, const struct insn *in)
+{
+    struct asmbuf *a = &t->a;
+    if (in->seg != SEG_FS && in->seg != SEG_GS)
+        return;
+    x_load(a, 1, H_R14, H_RBP,
+           STATE(seg) + (s32)(in->seg * sizeof(struct seg) + offsetof(struct seg, base)));
+    x_lea_sib(a, t->is64, H_R15, H_R15, H_R14, 0, 0);
+}
+
 /* r15 = linear address of the memory operand. */
 void jit_emit_address(struct tr *t, const struct insn *in)
 {
-    struct asmbuf *a = &t->a;
     jit_emit_lea(t, t->is64, H_R15, in);
-    if (in->seg == SEG_FS || in->seg == SEG_GS) {
-        x_load(a, 1, H_R14, H_RBP,
-               STATE(seg) + (s32)(in->seg * sizeof(struct seg) + offsetof(struct seg, base)));
-        x_lea_sib(a, t->is64, H_R15, H_R15, H_R14, 0, 0);
-    }
+    jit_emit_segment_base(t, in);
 }
 
 /* A jump to code that is emitted after the block's end. */

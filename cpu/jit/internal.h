@@ -416,6 +416,7 @@ struct tr {
 void jit_emit_lea(struct tr *t, unsigned w, unsigned dst, const struct insn *in);
 /* r15 = linear address of the memory operand. */
 void jit_emit_address(struct tr *t, const struct insn *in);
+void jit_emit_segment_base(struct tr *t, const struct insn *in);
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,
                         unsigned idx);

@@ -299,10 +299,12 @@ static void emit_invariants(struct emission *e)
         struct insn first = jit_stream_first(m);
         if (!m->invariant)
             continue;
-        if (first.base == REG_NONE && first.index == REG_NONE)
+        if (first.base == REG_NONE && first.index == REG_NONE) {
             x_mov_imm(&t->a, H_R15, m->page + (gva_t)m->low);
-        else
+            jit_emit_segment_base(t, &first);
+        } else {
             jit_emit_address(t, &first);
+        }
         jit_emit_stream_check(t, m, 0, 0);
         t->cold[t->colds - 1].step = STEP_TOP;
         if (m->reg)

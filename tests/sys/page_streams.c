@@ -227,6 +227,36 @@ static void a_table_is_read_where_it_lies_and_registers_come_back(void)
     CHECK_EQ(trap.r.r11, 21);
 }
 
+/* Constant offsets from FS, which without its base are addresses of this. */
+u64 baseless[8];
+
+static NOINLINE u64 segment_sum(u64 count)
+{
+    u64 sum = 0;
+    __asm__ volatile("1: mov %%fs:baseless+0x20, %%rax\n\tadd %%rax, %0\n\tmov %0, %%fs:baseless+0x28\n\t"
+                     "sub $1, %1\n\tjnz 1b"
+                     : "+r"(sum), "+r"(count)
+                     :
+                     : "rax", "memory", "cc");
+    return sum;
+}
+
+static void a_segment_has_its_base_in_loops(void)
+{
+    u64 was = rdmsr(MSR_FS_BASE);
+    map_frames(PTE_P | PTE_W);
+    for (unsigned i = 0; i < 40; i++) {
+        u64 base = VA + 0x1000 * (i % FRAMES) + 8 * i;
+        u64 sum = *where(base + 0x20) * HOT;
+        context("base %x", base, 0, 0, 0);
+        wrmsr(MSR_FS_BASE, base - (u64)baseless);
+        CHECK_EQ(segment_sum(HOT), sum);
+        CHECK_EQ(*where(base + 0x28), sum);
+        CHECK_EQ(baseless[5], 0);
+    }
+    wrmsr(MSR_FS_BASE, was);
+}
+
 static void addresses_that_are_not_canonical_never_match(void)
 {
     static const u64 rows[] = {0x800000000000,  0xffff7ffffffff000, BIT(63),       BIT(62),
@@ -290,6 +320,7 @@ static void run_all(void)
     RUN(a_page_that_becomes_read_only_faults_at_the_store);
     RUN(the_missing_half_of_a_group_faults_by_itself);
     RUN(a_table_is_read_where_it_lies_and_registers_come_back);
+    RUN(a_segment_has_its_base_in_loops);
     RUN(addresses_that_are_not_canonical_never_match);
     RUN(stores_make_a_page_dirty_again);
     RUN(the_second_page_of_a_group_is_another_after_invlpg);
