@@ -18,6 +18,9 @@ u64 host_cpu_ns(void);      /* CPU time of this process, user + system */
 u64 host_thread_cpu_ns(void); /* of the calling thread */
 unsigned host_processors(void);  /* that this process may run on, now */
 u64 host_rss_bytes(void);   /* peak resident size of this process */
+/* Waits of the calling thread, and of those that it starts from now on, end when they are over: else Linux
+ * lets each be 50 us late, in order to end several at once. */
+void host_wait_exactly(void);
 
 /* Anonymous zeroed memory, lazily touched; NULL with an error. */
 void *host_map(u64 bytes, struct err *e);

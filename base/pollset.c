@@ -23,6 +23,8 @@ bool pollset_wait(struct pollset *s, u64 timeout_ns)
     struct timespec ts = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
                           .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
 
+    if (!s->count && !timeout_ns)
+        return false;
     return ppoll(s->p, s->count, &ts, NULL) > 0;
 }
 

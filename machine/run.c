@@ -355,6 +355,7 @@ enum vm_stop vm_run(struct vm *vm, u64 limit_ns)
 {
     drives_retry(&vm->drives);
     vm->host_deadline_ns = limit_ns ? host_now_ns() + limit_ns : 0;
+    host_wait_exactly();
     if (debug_resume(vm))
         return VM_DEBUG;
     return vm->threads ? vm_run_threads(vm) : run_turns(vm);

@@ -9,7 +9,11 @@
 #include "base/trace.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -209,6 +213,26 @@ START_TEST(host_time_follows_the_system_and_never_goes_back)
     }
 }
 END_TEST
+
+#ifdef PR_GET_TIMERSLACK
+static void *ask_slack(void *slack)
+{
+    *(int *)slack = prctl(PR_GET_TIMERSLACK, 0ul, 0ul, 0ul, 0ul);
+    return NULL;
+}
+
+START_TEST(waits_are_exact_also_of_threads_that_are_started)
+{
+    pthread_t thread;
+    int slack = 0;
+
+    host_wait_exactly();
+    ck_assert(!pthread_create(&thread, NULL, ask_slack, &slack));
+    ck_assert(!pthread_join(thread, NULL));
+    ck_assert_int_eq(slack, 1);
+}
+END_TEST
+#endif
 
 #if defined(__x86_64__)
 /* What the line gives at the host's TSC lies between two answers of the clock, also after a stop. */
@@ -463,6 +487,9 @@ int main(void)
     tcase_add_test(plain, timer_that_rearms_itself_in_the_past_does_not_hold_the_caller);
     tcase_add_test(plain, icount_time_never_goes_back);
     tcase_add_test(plain, host_time_stands_still_while_stopped);
+#ifdef PR_GET_TIMERSLACK
+    tcase_add_test(plain, waits_are_exact_also_of_threads_that_are_started);
+#endif
 #if defined(__x86_64__)
     tcase_add_test(plain, the_pace_is_the_line_that_the_clock_follows);
 #endif
