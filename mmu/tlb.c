@@ -514,14 +514,17 @@ void tlb_flush_page_of(struct tlb *t, u16 pcid, gva_t va)
 
 /* ---- looking up ------------------------------------------------------------------------------ */
 
-bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va)
+bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
+                   gpa_t gpa)
 {
     const struct tlb2_entry *e = l2_find(t, va);
-    if (e)
-        return e->gpa & L2_GLOBAL;
+    if (e) {
+        struct piece w = piece_of(t, p, e, va);
+        return w.rights & L2_GLOBAL && w.gpa == (gpa & PAGE_MASK);
+    }
     struct walk_result r;
     walk(p, ps, va, (struct walk_access){.kind = ACCESS_EXEC}, &r);
-    return r.ok && r.global;
+    return r.ok && r.global && (r.gpa & p->a20_mask & PAGE_MASK) == (gpa & PAGE_MASK);
 }
 
 u8 *tlb_refill(struct tlb *t, struct phys *p, gva_t va, enum access kind, enum tlb_mode mode,

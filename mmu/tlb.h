@@ -172,8 +172,9 @@ static inline unsigned tlb_index(gva_t va)
     return (unsigned)(va >> PAGE_SHIFT) & (TLB_SLOTS - 1);
 }
 
-/* Is the page's translation a global one? */
-bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va);
+/* Is va's translation a global one, to gpa's page? */
+bool tlb_is_global(const struct tlb *t, struct phys *p, const struct paging_state *ps, gva_t va,
+                   gpa_t gpa);
 
 void tlb_init(struct tlb *t);
 /* Forgets all streams. */

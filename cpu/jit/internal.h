@@ -195,6 +195,9 @@ struct jit_trace {
     } step[TRACE_BLOCKS + 1]; /* one more for the block that the link belongs to */
     u8 *code;                 /* writable view */
     u32 bytes;
+    bool apart;    /* it lies in several global pages: good while tlb.epoch_global is */
+    u32 epoch;     /* this, */
+    u8 *epoch_imm; /* with which its code compares it; NULL: a head, whose jumps have */
     unsigned misses;
     u64 first_miss; /* instruction count */
     bool grouped;   /* some streams are */
@@ -208,8 +211,10 @@ struct jit_trace {
 };
 
 #define SIDE_COMPUTED 2
-#define SIDE_HEAD 3   /* of the link that is a block's head */
-#define TRACE_HOT 200 /* jumps, until a trace is made */
+#define SIDE_HEAD 3     /* of the link that is a block's head */
+#define TRACE_HOT 200   /* jumps, until a trace is made */
+#define HEAT_AGAIN 5000 /* until one that lost a block is made again */
+#define HEAT_BETTER 100 /* until one that is to become better is */
 
 static inline bool jit_is_head(const struct jit_link *l)
 {
@@ -226,6 +231,8 @@ struct jit_recording {
         u32 number;      /* tlb_note_code */
     } page[TRACE_PAGES]; /* but the one of the link */
     unsigned pages;
+    bool apart; /* as in struct jit_trace */
+    u32 epoch;  /* tlb.epoch_global at the start */
     unsigned count, insns;
     s64 left; /* of the slice, before the last block */
 };
@@ -342,6 +349,8 @@ const void *jit_go(struct cpu *cpu);
  */
 enum guard { GUARD_GLOBAL, GUARD_PAGE, GUARD_EPOCH };
 enum guard jit_guard_of(const struct jit_block *jb);
+/* Does the block lie at lin, in global pages? */
+bool jit_is_global(const struct cpu *cpu, const struct block *b, gva_t lin);
 /* Its value now; the block has just been found at its address. */
 u32 jit_guard_value(struct cpu *cpu, const struct jit_block *jb);
 /* reg = the value now. Flags stay. */
@@ -556,10 +565,12 @@ void jit_emit_find_target(struct asmbuf *a, unsigned scratch, const u32 *key, bo
 void jit_emit_keep_target(struct asmbuf *a, bool kept);
 void jit_emit_go_to_target(struct asmbuf *a, bool kept);
 
-/* ---- traces: trace.c ------------------------------------------------------------------------- */
+/* ---- traces: record.c, trace.c --------------------------------------------------------------- */
 
 /* Does everything in the block fit into a trace? */
 bool jit_block_fits_trace(const struct jit *j, const struct jit_block *jb);
+/* Does a trace that is entered from one block lie in another page, too, if it has the other? */
+bool jit_is_apart(const struct jit_block *from, const struct jit_block *jb);
 /* Does a trace begin with this link, when it is hot? */
 bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
                          const struct jit_block *to);
@@ -570,7 +581,11 @@ void jit_record_cancel(struct jit *j);
 void jit_record_head(struct cpu *cpu, struct jit_block *jb);
 /* The interpreter arrived at jb by side of the block `from`, or NULL. True: go on interpreting. */
 bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side);
+/* Makes a trace of what was recorded; `loop`: its last block goes to its first. */
+void jit_trace_make(struct jit *j, bool loop);
 void jit_trace_drop(struct jit *j, struct jit_trace *trace);
+/* Has the trace run again after global pages may have changed, or drops it, if they have. */
+void jit_trace_renew(struct cpu *cpu, struct jit_trace *trace);
 /* Translated code left a trace for the interpreter in the middle of a block. */
 void jit_trace_missed(struct cpu *cpu);
 

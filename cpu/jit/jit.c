@@ -84,6 +84,8 @@ static void list(struct cpu *cpu, struct jit_block *jb, bool by_jump)
     struct jit *j = cpu->jit;
     if (!is_listed(jb))
         return;
+    if (jb->head.trace)
+        jit_trace_renew(cpu, jb->head.trace);
     if (by_jump && !jb->counter && !jb->head.heat)
         jit_emit_counter(j, jb);
     jb->listed = rx_of(j, jit_entrance(jb));
@@ -258,6 +260,8 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
     if (from->link[side].to == to) { /* its guard has passed, or it is hot */
         if (from->link[side].counted && !from->link[side].heat)
             jit_record_begin(j, &from->link[side]);
+        if (from->link[side].trace)
+            jit_trace_renew(cpu, from->link[side].trace);
         if (from->path_guard[side])
             st_le32(from->path_guard[side] - 4, -jit_guard_value(cpu, to));
         return;
@@ -271,6 +275,14 @@ static void link_from(struct cpu *cpu, struct jit_block *to)
     from->link[side].bytes = (u32)(j->next - path);
     jit_verify(path, from->link[side].bytes);
     jit_observe(j, from, path, from->link[side].bytes, from == to ? "loop" : "link", began_ns);
+}
+
+bool jit_is_global(const struct cpu *cpu, const struct block *b, gva_t lin)
+{
+    const struct tlb *t = &cpu->tlb;
+    gva_t next = (lin & PAGE_MASK) + PAGE_SIZE;
+    return tlb_is_global(t, cpu->phys, &cpu->paging, lin, b->gpa) &&
+           (b->gpa2 == ~0ull || tlb_is_global(t, cpu->phys, &cpu->paging, next, b->gpa2));
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -300,9 +312,7 @@ static struct jit_block *translate_at(struct cpu *cpu, struct block *b, gva_t li
     jb->head = (struct jit_link){.from = jb, .to = jb, .side = SIDE_HEAD};
     jb->gpa = b->gpa;
     jb->cpl = b->key & KEY_CPL3 ? 3 : 0;
-    jb->global = tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, lin) &&
-                 (b->gpa2 == ~0ull ||
-                  tlb_is_global(&cpu->tlb, cpu->phys, &cpu->paging, (lin & PAGE_MASK) + PAGE_SIZE));
+    jb->global = jit_is_global(cpu, b, lin);
     if (!b->jit)
         b->first_fn = b->insn[0].fn;
     if (!jit_emit_block(j, jb))

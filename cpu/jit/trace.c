@@ -1,22 +1,17 @@
 /*
  * trace.c: hot ways through several blocks, emitted once more as one piece of code.
  *
- * A link that goes backwards or is a CALL's is counted, and so are the computed jumps to a block.
- * When they are many, the interpreter runs what follows, and the blocks that it comes through are
- * recorded until it is back where it began, or at something that does not belong into a trace.
- * Their code is emitted in a row: the slice is checked once, the jumps between them are gone, and
- * the flags are known from their source all the way, so that access checks are the quick ones.
+ * The code of the blocks that were recorded (record.c) is emitted in a row: the slice is checked
+ * once, the jumps between them are gone, and the flags are known from their source all the way, so
+ * that access checks are the quick ones.
  * Jumps that go elsewhere than recorded leave to the block's own jump; they are counted from then
  * on, and may begin a trace of their own. Which accesses share a check, streams.c says.
  *
  * A trace never calls a handler: an access that misses gives the instructions back that it took
  * from the slice and leaves to the interpreter in the middle of the block. So nothing can change
  * blocks, mappings or requests while it runs. It begins at a link's path (link.c), which is what
- * goes on when the slice is over; all its blocks lie in one page; and it goes when one of them
- * does.
- *
- * Bala, Duesterwald, Banerjia: "Dynamo: A Transparent Dynamic Optimization System", PLDI 2000, has
- * this way of choosing traces.
+ * goes on when the slice is over. It goes when one of its blocks does, and is not entered when one
+ * of its pages may be another.
  */
 #include "cpu/exec.h"
 #include "cpu/jit/internal.h"
@@ -25,26 +20,8 @@
     1024u /* before a trace is given up, when there is one in so many instructions: */
 #define INSNS_PER_MISS 2000u
 #define MISSES_GROUPED 64u /* before it is made again without groups of accesses */
-#define HEAT_AGAIN 5000    /* jumps, until a trace that lost a block is made again */
-#define HEAT_BETTER 100    /* until one that is to become better is */
-#define RETRIES 10         /* recordings that are given up because they leave the loop */
 
 /* ---- what belongs into a trace --------------------------------------------------------------- */
-
-static bool same_page(const struct jit_block *a, const struct jit_block *b)
-{
-    return ((a->lin ^ b->lin) & PAGE_MASK) == 0;
-}
-
-/* May a trace that is entered from a block come through another? Of several pages only a program's
- * have guards that stay as they are. */
-static bool fits(const struct jit_block *from, const struct jit_block *jb)
-{
-    u32 key = from->block->key;
-    bool one_page = same_page(from, jb) && jb->block->gpa2 == ~0ull;
-    return jb->block->key == key && jb->end_key == key && !jb->block->probes &&
-           (one_page || key & KEY_CPL3);
-}
 
 static bool insn_fits(const struct jit *j, const struct insn *in)
 {
@@ -60,13 +37,6 @@ bool jit_block_fits_trace(const struct jit *j, const struct jit_block *jb)
         if (!insn_fits(j, &jb->block->insn[i]))
             return false;
     return true;
-}
-
-bool jit_link_is_counted(const struct jit_link *l, const struct jit_block *from,
-                         const struct jit_block *to)
-{
-    return l->heat >= 0 && fits(from, to) && from->end_key == from->block->key &&
-           (from->is_call || l->leaves_trace || to->lin <= from->lin);
 }
 
 /* ---- emission -------------------------------------------------------------------------------- */
@@ -490,6 +460,18 @@ static void emit_page_guards(struct tr *t, const struct jit_recording *r, u8 *st
     }
 }
 
+/* Goes to the interpreter, which looks (jit_trace_renew), unless the global pages that the trace
+ * lies in are what they were. */
+static u8 *emit_epoch_guard(struct tr *t, struct jit_trace *trace)
+{
+    struct asmbuf *a = &t->a;
+    put8(a, 0x81); /* cmp dword [rbp + epoch_global], epoch */
+    put_mem(a, 7, H_RBP, STATE(tlb.epoch_global));
+    trace->epoch_imm = a->p;
+    put32(a, trace->epoch);
+    return x_jcc(a, 5, a->p); /* jne */
+}
+
 /* Emits the trace; on failure, *bad is the step that does not belong into it. */
 static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct plan *p,
                          unsigned *bad)
@@ -504,8 +486,10 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     t->is64 = t->key & KEY_CODE64;
     t->mode = KEY_TLB_MODE(t->key);
     struct asmbuf *a = &t->a;
-    u8 *path = j->next, *vec_off = NULL, *late[2], *stale[TRACE_PAGES];
+    u8 *path = j->next, *vec_off = NULL, *late[2], *stale[TRACE_PAGES], *old = NULL;
 
+    trace->apart = p->way->apart;
+    trace->epoch = p->way->epoch;
     prepare(&e);
     if (!jit_streams_keep(j, trace, &e.streams, e.total))
         return FAILED;
@@ -515,6 +499,8 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     jit_flags_spare(t, call ? BIT(RSP) : 0);
     e.at_top = t->flags;
     emit_page_guards(t, p->way, stale);
+    if (trace->apart && !head)
+        old = emit_epoch_guard(t, trace);
     if (t->vec_live && (head || !from->vec_live)) {
         put8(a, 0x83); /* cmp dword [jit_vec_off], 0 */
         put_mem(a, 7, H_RBP, STATE(jit_vec_off));
@@ -549,6 +535,11 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
         x_patch(stale[i], a->p);
     jit_emit_flags(t, &e.at_top);
     x_jmp(a, head ? from->entry : from->path[p->link->side]);
+    if (old && !a->full) {
+        x_patch(old, a->p);
+        jit_emit_flags(t, &e.at_top);
+        x_jmp(a, from->unlinked[p->link->side]);
+    }
     emit_ways_out(&e, trace);
     if (a->full)
         return FAILED;
@@ -618,6 +609,23 @@ void jit_trace_drop(struct jit *j, struct jit_trace *trace)
     j->stats.traces_dropped++;
 }
 
+void jit_trace_renew(struct cpu *cpu, struct jit_trace *trace)
+{
+    u32 now = (u32)cpu->tlb.epoch_global;
+    if (!trace->apart || trace->epoch == now)
+        return;
+    for (unsigned i = 0; i + 1 < trace->count; i++) {
+        const struct jit_block *jb = trace->step[i].jb;
+        if (jit_is_apart(trace->link->from, jb) && !jit_is_global(cpu, jb->block, jb->lin)) {
+            jit_trace_drop(cpu->jit, trace);
+            return;
+        }
+    }
+    trace->epoch = now;
+    if (trace->epoch_imm)
+        st_le32(trace->epoch_imm, now);
+}
+
 void jit_trace_missed(struct cpu *cpu)
 {
     struct jit *j = cpu->jit;
@@ -653,7 +661,7 @@ void jit_trace_missed(struct cpu *cpu)
         jit_unlink(j, l);
 }
 
-static void make(struct jit *j, bool loop)
+void jit_trace_make(struct jit *j, bool loop)
 {
     struct jit_recording *r = &j->recording;
     struct plan p = {.link = r->link, .way = r, .count = r->count, .loop = loop};
@@ -688,131 +696,4 @@ static void make(struct jit *j, bool loop)
         jit_relist(j, l->from);
     else if (!l->trace)
         jit_unlink(j, l); /* next time it is not counted, or is a loop without trace: link.c */
-}
-
-/* ---- recording ------------------------------------------------------------------------------- */
-
-void jit_record_begin(struct jit *j, struct jit_link *l)
-{
-    if (!j->recording.link && !l->trace)
-        j->recording = (struct jit_recording){.link = l};
-}
-
-void jit_record_cancel(struct jit *j)
-{
-    struct jit_link *l = j->recording.link;
-    j->recording.link = NULL;
-    if (l && !l->trace)
-        l->heat = HEAT_AGAIN;
-}
-
-/* Did the interpreter come here from the block that was recorded last, and only that? */
-static bool follows(const struct cpu *cpu, const struct jit_recording *r, const struct block *from)
-{
-    const struct jit_block *last = r->block[r->count - 1];
-    if (cpu->left != r->left - last->block->count)
-        return false;
-    if (from)
-        return from == last->block && cpu->from_lin == last->lin;
-    enum insn_template end = row_template(insn_row(&last->block->insn[last->block->count - 1]));
-    return end == T_RET || end == T_JMP_E || end == T_CALL_E;
-}
-
-static bool recorded(const struct jit_recording *r, const struct jit_block *jb)
-{
-    for (unsigned i = 0; i < r->count; i++)
-        if (r->block[i] == jb)
-            return true;
-    return false;
-}
-
-/* The page of the block that is about to run. False: there is no room for it. */
-static bool record_page(struct cpu *cpu, gva_t lin, gpa_t gpa)
-{
-    struct jit_recording *r = &cpu->jit->recording;
-    lin &= PAGE_MASK;
-    if (lin == (r->link->from->lin & PAGE_MASK))
-        return true;
-    for (unsigned i = 0; i < r->pages; i++)
-        if (r->page[i].lin == lin)
-            return true;
-    if (r->pages == TRACE_PAGES)
-        return false;
-    r->page[r->pages].lin = lin;
-    r->page[r->pages++].number = tlb_note_code(&cpu->tlb, lin, gpa);
-    return true;
-}
-
-static bool record_pages(struct cpu *cpu, const struct jit_block *jb)
-{
-    const struct block *b = jb->block;
-    return record_page(cpu, jb->lin, b->gpa) &&
-           (b->gpa2 == ~0ull || record_page(cpu, jb->lin + PAGE_SIZE, b->gpa2));
-}
-
-/* Did the way come round to the jump that it began with, which now goes the other way? Then the
- * loop happened to end; it is better recorded when it goes on, but for those that never do. */
-static bool leaves_loop(const struct jit_recording *r, unsigned side)
-{
-    struct jit_link *l = r->link;
-    if (jit_is_head(l) || r->block[r->count - 1] != l->from || side == l->side ||
-        l->retries == RETRIES)
-        return false;
-    l->retries++;
-    return true;
-}
-
-/* Does a way that began at a head come to the next one? What a RET finds is mostly known. */
-static bool meets_head(const struct jit_recording *r)
-{
-    const struct block *b = r->block[r->count - 1]->block;
-    enum insn_template end = row_template(insn_row(&b->insn[b->count - 1]));
-    return jit_is_head(r->link) && (end == T_JMP_E || end == T_CALL_E);
-}
-
-bool jit_record(struct cpu *cpu, struct jit_block *jb, const struct block *from, unsigned side)
-{
-    struct jit *j = cpu->jit;
-    struct jit_recording *r = &j->recording;
-    unsigned n = r->count;
-    if (n && !follows(cpu, r, from)) {
-        make(j, false);
-        return false;
-    }
-    if (n && leaves_loop(r, side)) {
-        r->link->heat = HEAT_BETTER;
-        r->link = NULL;
-        return false;
-    }
-    if (n)
-        r->side[n - 1] = from ? (u8)side : SIDE_COMPUTED;
-    if (n && meets_head(r)) {
-        make(j, false);
-        return false;
-    }
-    if (n && jb == r->block[0]) {
-        make(j, true);
-        return false;
-    }
-    if (n == TRACE_BLOCKS || r->insns + jb->block->count > TRACE_INSNS || recorded(r, jb) ||
-        !fits(r->link->from, jb) || !record_pages(cpu, jb)) {
-        make(j, false);
-        return false;
-    }
-    r->block[n] = jb;
-    r->left = cpu->left;
-    r->insns += jb->block->count;
-    r->count++;
-    return true;
-}
-
-void jit_record_head(struct cpu *cpu, struct jit_block *jb)
-{
-    struct jit *j = cpu->jit;
-    if (j->recording.link) {
-        jb->head.heat = HEAT_BETTER;
-        return;
-    }
-    jit_record_begin(j, &jb->head);
-    jit_record(cpu, jb, NULL, SIDE_COMPUTED);
 }

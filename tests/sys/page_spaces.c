@@ -263,6 +263,54 @@ static void a_global_page_is_forgotten_in_all_spaces(void)
     pcid_mode(false);
 }
 
+/* ecx = edi; ebx = 0; do { call the next page's code; ebx += eax, `times` times } while (--ecx);
+ * eax = ebx; ret */
+static u8 *put_loop(u32 times)
+{
+    static const u8 before[] = {0x53, 0x89, 0xf9, 0x31, 0xdb, 0xe8};
+    static const u8 add[] = {0x01, 0xc3}, after[] = {0xff, 0xc9, 0x75},
+                    end[] = {0x89, 0xd8, 0x5b, 0xc3};
+    u8 *page = page_alloc(), *at = page + CODE;
+    u32 call = 4096 - (sizeof before + 4);
+    copy(at, before, sizeof before);
+    copy(at + 6, &call, 4);
+    for (at += 10; times--; at += 2)
+        copy(at, add, 2);
+    copy(at, after, 3);
+    at[3] = (u8)(page + CODE + 5 - (at + 4));
+    copy(at + 4, end, 4);
+    return page;
+}
+
+/* A loop in one global page calls into the next, long enough to be translated as one; then either
+ * is another, or both are as before and only forgotten. */
+static void code_in_two_global_pages_is_what_they_map_now(void)
+{
+    volatile u64 *entry[2] = {page_entry(SHARED, 1), page_entry(SHARED + 4096, 1)};
+    u8 *loop[2] = {put_loop(1), put_loop(2)};
+    u32 times = 0, f = 5;
+    pcid_mode(false);
+    write_cr3(boot_cr3);
+    write_cr4(read_cr4() | CR4_PGE);
+    for (u32 step = 0; step < 300; step++) {
+        times ^= random_below(4) == 0;
+        f = random_below(3) ? f : random_below(FRAMES);
+        *entry[0] = (u64)loop[times] | RWU | PTE_G;
+        *entry[1] = (u64)frame[f] | RWU | PTE_G;
+        if (random_below(2)) {
+            invlpg(SHARED);
+            invlpg(SHARED + 4096);
+        } else {
+            write_cr4(read_cr4() & ~CR4_PGE);
+            write_cr4(read_cr4() | CR4_PGE);
+        }
+        context("step %d frame %d", step, f, 0, 0);
+        for (u32 count = 1; count <= 1000; count *= 10)
+            CHECK_EQ(((u32(*)(u32))(SHARED + CODE))(count), (times + 1) * f * count);
+    }
+    write_cr4(read_cr4() & ~CR4_PGE);
+}
+
 /* A fault forgets the page that it names, for reads as well. */
 static void store(u64 va)
 {
@@ -320,5 +368,6 @@ int main(void)
     RUN(a_changed_page_is_seen_however_it_was_forgotten);
     RUN(a_pcid_can_be_used_again);
     RUN(a_global_page_is_forgotten_in_all_spaces);
+    RUN(code_in_two_global_pages_is_what_they_map_now);
     return 0;
 }
