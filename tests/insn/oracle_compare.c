@@ -155,13 +155,13 @@ static void compare_upper_halves(struct oracle_comparison *m)
 static void compare_data(struct oracle_comparison *m)
 {
     const u8 *b = m->c->data, *h = m->host->data, *o = m->ours->data;
-    unsigned i = 0;
+    unsigned i = 0, bytes = oracle_pages(m->c) * PAGE_SIZE;
 
-    if (m->what || !memcmp(h, o, ORACLE_DATA_BYTES))
+    if (m->what || !memcmp(h, o, bytes))
         return;
     while (h[i] == o[i])
         i++;
-    i = i > ORACLE_DATA_BYTES - 16 ? ORACLE_DATA_BYTES - 16 : i;
+    i = i > bytes - 16 ? bytes - 16 : i;
     differ(m, "memory", b + i, h + i, o + i, 16);
 }
 

@@ -468,6 +468,12 @@ static bool aim_displacement(struct oracle_case *c, unsigned behind, u64 target)
     return true;
 }
 
+/* Instructions that come later are not in CODE yet. */
+static bool is_off_limits(u64 va)
+{
+    return on_the_host_only(va) || va - (ORACLE_CODE - 64) < ORACLE_CODE_BYTES + 64;
+}
+
 /* Do operands that no ModRM names stay away from what only the host has? */
 static bool implied_are_safe(const struct oracle_case *c, const struct insn_row *r)
 {
@@ -475,15 +481,15 @@ static bool implied_are_safe(const struct oracle_case *c, const struct insn_row 
     s64 bit = (s64)gpr[c->in.reg & 15];
 
     if (r->cls == STRING || is_maskmov(r))
-        if (on_the_host_only(gpr[RSI] & mask) || on_the_host_only(gpr[RDI] & mask))
+        if (is_off_limits(gpr[RSI] & mask) || is_off_limits(gpr[RDI] & mask))
             return false;
-    if (name_is(r, "xlat") && on_the_host_only((gpr[RBX] + (gpr[RAX] & 0xff)) & mask))
+    if (name_is(r, "xlat") && is_off_limits((gpr[RBX] + (gpr[RAX] & 0xff)) & mask))
         return false;
-    if ((name_is(r, "leave") || name_is(r, "enter")) && on_the_host_only(gpr[RBP]))
+    if ((name_is(r, "leave") || name_is(r, "enter")) && is_off_limits(gpr[RBP]))
         return false;
     if (c->in.mem && name_is(r, "bt") && row_has_letter(r, OPND_Gv)) {
         bit = (s64)sext((u64)bit, c->in.osz * 8);
-        return !on_the_host_only((effective_address(c) + (u64)(bit >> 3)) & mask);
+        return !is_off_limits((effective_address(c) + (u64)(bit >> 3)) & mask);
     }
     return true;
 }
@@ -519,6 +525,5 @@ bool oracle_generate_next(struct rng *rng, unsigned row, u64 gates, struct oracl
         c->in.row != row)
         return false;
     c->len = c->in.len;
-    return !on_the_host_only(effective_address(c)) && implied_are_safe(c, r) &&
-           !pops_trap_flag(c, r);
+    return !is_off_limits(effective_address(c)) && implied_are_safe(c, r) && !pops_trap_flag(c, r);
 }

@@ -19,7 +19,7 @@
 #define GPA_PD 0x3000
 #define GPA_PT 0x4000
 #define GPA_CODE 0x10000
-#define GPA_DATA 0x11000
+#define GPA_FRAME(n) (0x20000 + 0x3000 * (n)) /* none follows another */
 
 #define PTE_P 0x001ull
 #define PTE_RW 0x002ull
@@ -31,6 +31,7 @@ struct oracle_guest {
     struct phys phys;
     struct clock clock;
     struct cpu *cpu;
+    u64 program; /* that is loaded, if it is a loop */
 };
 
 static bool no_pv_cpuid(void *vm, u32 leaf, u32 subleaf, u32 r[4])
@@ -41,9 +42,9 @@ static bool no_pv_cpuid(void *vm, u32 leaf, u32 subleaf, u32 r[4])
 
 static const struct cpu_hooks hooks = {.pv_cpuid = no_pv_cpuid};
 
-static void map_page(struct phys *p, gva_t va, gpa_t gpa, u64 rights)
+static gpa_t entry_of(gva_t va)
 {
-    dma_write64(p, GPA_PT + (va >> PAGE_SHIFT & 511) * 8, gpa | rights | PTE_P | PTE_US | PTE_AD);
+    return GPA_PT + (va >> PAGE_SHIFT & 511) * 8;
 }
 
 static void build_tables(struct phys *p)
@@ -53,9 +54,51 @@ static void build_tables(struct phys *p)
     dma_write64(p, GPA_PML4, GPA_PDPT | all);
     dma_write64(p, GPA_PDPT, GPA_PD | all);
     dma_write64(p, GPA_PD + (ORACLE_CODE >> 21 & 511) * 8, GPA_PT | all);
-    map_page(p, ORACLE_CODE, GPA_CODE, 0);
-    for (unsigned i = 0; i < ORACLE_DATA_BYTES; i += PAGE_SIZE)
-        map_page(p, ORACLE_DATA + i, GPA_DATA + i, PTE_RW | PTE_NX);
+    for (unsigned i = 0; i < ORACLE_CODE_BYTES; i += PAGE_SIZE)
+        dma_write64(p, entry_of(ORACLE_CODE + i), (GPA_CODE + i) | PTE_P | PTE_US | PTE_AD);
+}
+
+/* The frame of a page: permutation `frames` of the four. */
+static gpa_t frame_of(const struct oracle_case *c, unsigned page)
+{
+    unsigned n[ORACLE_PAGES] = {0, 1, 2, 3}, k = c->frames;
+
+    for (unsigned i = ORACLE_PAGES; i > 1; k /= i--) {
+        unsigned other = k % i, t = n[other];
+        n[other] = n[i - 1];
+        n[i - 1] = t;
+    }
+    return GPA_FRAME(n[page]);
+}
+
+/* The pages with their rights. Sometimes they were not accessed yet. */
+static void map_pages(struct oracle_guest *g, const struct oracle_case *c)
+{
+    if (c->forget)
+        tlb_flush_all(&g->cpu->tlb);
+    for (unsigned i = 0; i < ORACLE_PAGES; i++) {
+        u64 pte = frame_of(c, i) | PTE_P | PTE_US | PTE_NX | (c->forget ? 0 : PTE_AD);
+        gva_t va = oracle_page_va(i);
+        if (oracle_page_rights(c, i) == ORACLE_WRITABLE)
+            pte |= PTE_RW;
+        if (oracle_page_rights(c, i) == ORACLE_ABSENT)
+            pte = 0;
+        if (dma_read64(&g->phys, entry_of(va)) == pte)
+            continue;
+        dma_write64(&g->phys, entry_of(va), pte);
+        tlb_flush_page(&g->cpu->tlb, va);
+    }
+}
+
+static void copy_data(struct oracle_guest *g, const struct oracle_case *c, u8 *from)
+{
+    for (unsigned i = 0; i < oracle_pages(c); i++) {
+        u8 *page = g->phys.ram + frame_of(c, i);
+        if (from)
+            memcpy(from + i * PAGE_SIZE, page, PAGE_SIZE);
+        else
+            memcpy(page, c->data + i * PAGE_SIZE, PAGE_SIZE);
+    }
 }
 
 static void set_mode(struct cpu *cpu, unsigned code)
@@ -66,11 +109,18 @@ static void set_mode(struct cpu *cpu, unsigned code)
     cpu_set_seg(cpu, SEG_SS, ORACLE_DS, 0, ~0u, 0xf3 | SEG_DB | SEG_G);
     cpu_set_seg(cpu, SEG_DS, ORACLE_DS, 0, ~0u, 0xf3 | SEG_DB | SEG_G);
     cpu_set_seg(cpu, SEG_ES, ORACLE_DS, 0, ~0u, 0xf3 | SEG_DB | SEG_G);
-    cpu_set_seg(cpu, SEG_FS, 0, 0, 0, SEG_UNUSABLE);
-    cpu_set_seg(cpu, SEG_GS, 0, 0, 0, SEG_UNUSABLE);
     cpu->idtr.limit = 0;
     cpu->gdtr.limit = 0;
     cpu_update_mode(cpu);
+}
+
+static void set_fs_and_gs(struct cpu *cpu, const struct oracle_case *c)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (c->program)
+            cpu_set_seg(cpu, SEG_FS + i, ORACLE_DS, c->seg_base[i], ~0u, 0xf3 | SEG_DB | SEG_G);
+        else
+            cpu_set_seg(cpu, SEG_FS + i, 0, 0, 0, SEG_UNUSABLE);
 }
 
 static bool set_engine(struct cpu *cpu, enum oracle_engine engine, struct err *e)
@@ -79,6 +129,11 @@ static bool set_engine(struct cpu *cpu, enum oracle_engine engine, struct err *e
 
     if (engine == ORACLE_INTERP)
         return true;
+    if (engine == ORACLE_JIT_WARM)
+        t = (struct jit_test){0};
+    if (engine == ORACLE_JIT_SMALL)
+        t = (struct jit_test){.code_bytes = 256 * KIB, .no_bmi2 = true};
+    cpu->shared = engine == ORACLE_JIT_SHARED;
     return jit_supported(e) && jit_create(cpu, e) && jit_set_test(cpu->jit, &t, e);
 }
 
@@ -96,7 +151,7 @@ struct oracle_guest *oracle_guest_open(enum oracle_engine engine)
         return NULL;
     g->cpu->gates = ~0ull; /* every row, whatever the model has; the test asks the host's CPUID */
     build_tables(&g->phys);
-    dma_fill(&g->phys, GPA_CODE, 0xcc, PAGE_SIZE);
+    dma_fill(&g->phys, GPA_CODE, 0xcc, ORACLE_CODE_BYTES);
     g->cpu->xcr0 = XCR0_X87 | XCR0_AVX_STATE;
     cpu_set_cr(g->cpu, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG, GPA_PML4,
                CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE,
@@ -112,6 +167,11 @@ void oracle_guest_close(struct oracle_guest *g)
     cpu_destroy(g->cpu);
     phys_destroy(&g->phys);
     free(g);
+}
+
+u64 oracle_guest_traces(const struct oracle_guest *g)
+{
+    return jit_stats(g->cpu->jit)->traces;
 }
 
 u64 oracle_guest_gates(const struct oracle_guest *g)
@@ -181,6 +241,11 @@ static void put_code(struct oracle_guest *g, const struct oracle_case *c)
     u8 jump[5] = {0xe9, 0, 0, 0, 0}; /* to the stub, which is not mapped here */
     u32 end = c->at + c->len;
 
+    if (c->program && c->program == g->program)
+        return;
+    g->program = c->program;
+    if (c->program)
+        dma_fill(&g->phys, GPA_CODE, 0xcc, ORACLE_CODE_BYTES);
     st_le32(jump + 1, ORACLE_STUB - (ORACLE_CODE + end + 5));
     dma_write(&g->phys, GPA_CODE + c->at, c->bytes, c->len);
     dma_write(&g->phys, GPA_CODE + end, jump, sizeof jump);
@@ -196,11 +261,22 @@ static void take_trap(const struct cpu *cpu, struct oracle_result *r)
     r->rip = f->rip - ORACLE_CODE;
 }
 
-/* One block normally; an instruction that leaves its block makes it two. */
-static void run_to_stub(struct cpu *cpu, struct oracle_result *r, unsigned end)
+/* What it may take; loops do it in two million instructions. */
+static bool hangs(const struct oracle_case *c, const struct oracle_result *r, unsigned slices)
 {
-    for (unsigned i = 0; i < 4 * ORACLE_SEQUENCE; i++) {
-        bool trap = cpu_run(cpu, 1) == STOP_TRIPLE_FAULT;
+    return c->program ? r->insns > 20000000 : slices >= 4 * ORACLE_SEQUENCE;
+}
+
+/* One block normally; an instruction that leaves its block makes it two. */
+static void run_to_stub(struct cpu *cpu, const struct oracle_case *c, struct oracle_result *r)
+{
+    u64 start = cpu_icount(cpu), slice = 1;
+
+    for (unsigned i = 0; !hangs(c, r, i); i++) {
+        if (c->program)
+            slice = 1 + (i * 0x9e3779b9u >> 8) % c->slice;
+        bool trap = cpu_run(cpu, slice) == STOP_TRIPLE_FAULT;
+        r->insns = cpu_icount(cpu) - start;
         if (cpu->rip == ORACLE_STUB) /* perhaps with the fault of fetching there */
             break;
         if (trap) {
@@ -208,21 +284,22 @@ static void run_to_stub(struct cpu *cpu, struct oracle_result *r, unsigned end)
             return;
         }
     }
-    r->trap = ORACLE_NO_TRAP;
-    r->rip = cpu->rip == ORACLE_STUB ? end : cpu->rip - ORACLE_CODE;
+    r->trap = c->program && cpu->rip != ORACLE_STUB ? ORACLE_HANGS : ORACLE_NO_TRAP;
+    r->rip = cpu->rip == ORACLE_STUB ? c->at + c->len : cpu->rip - ORACLE_CODE;
 }
 
 void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struct oracle_result *r)
 {
     struct cpu *cpu = g->cpu;
-    u8 *data = g->phys.ram + GPA_DATA;
 
     put_code(g, c);
-    memcpy(data, c->data, ORACLE_DATA_BYTES);
+    map_pages(g, c);
+    copy_data(g, c, NULL);
     memcpy(cpu->gpr, c->before.gpr, sizeof c->before.gpr);
     load_fx(cpu, &c->before);
     if (cpu->seg[SEG_CS].sel != (c->code == 64 ? ORACLE_CS64 : ORACLE_CS32))
         set_mode(cpu, c->code);
+    set_fs_and_gs(cpu, c);
     cpu_set_eflags(cpu, (u32)c->before.flags | EFLAGS_IF);
     cpu->rip = ORACLE_CODE + c->at;
     cpu->shadow = 0;
@@ -231,10 +308,12 @@ void oracle_guest_run(struct oracle_guest *g, const struct oracle_case *c, struc
 
     r->error = 0;
     r->cr2 = 0;
-    run_to_stub(cpu, r, c->at + c->len);
+    r->insns = 0;
+    run_to_stub(cpu, c, r);
     memcpy(r->after.gpr, cpu->gpr, sizeof r->after.gpr);
     r->after.flags = cpu_get_eflags(cpu);
     store_fx(cpu, &r->after);
-    memcpy(r->data, data, ORACLE_DATA_BYTES);
-    dma_fill(&g->phys, GPA_CODE + c->at, 0xcc, c->len + 5u);
+    copy_data(g, c, r->data);
+    if (!c->program)
+        dma_fill(&g->phys, GPA_CODE + c->at, 0xcc, c->len + 5u);
 }

@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "cpu/flags.h"
+#include <asm/prctl.h>
 #include <cpuid.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -57,6 +58,9 @@ static struct {
     volatile sig_atomic_t running;
     struct oracle_result *result;
     bool can32, has_xsave;
+    u64 fs_base;                             /* the C library's */
+    bool other_bases;                        /* FS and GS have the program's */
+    enum oracle_rights rights[ORACLE_PAGES]; /* as they are now */
 } box;
 
 static struct oracle_ctx *ctx(void)
@@ -75,6 +79,22 @@ static u64 in_stub(const u8 *label)
  * that insn.h has too (REG_RIP). */
 enum { FRAME_RIP = 16, FRAME_EFL = 17, FRAME_ERR = 19, FRAME_TRAPNO = 20, FRAME_CR2 = 22 };
 static const u8 frame_gpr[16] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
+
+/* Not by the C library's syscall(): that may look for its thread by FS. */
+static void set_base(u64 what, u64 base)
+{
+    u64 rax = SYS_arch_prctl;
+    __asm__ volatile("syscall" : "+a"(rax) : "D"(what), "S"(base) : "rcx", "r11", "memory");
+}
+
+static void own_bases(void)
+{
+    if (!box.other_bases)
+        return;
+    set_base(ARCH_SET_FS, box.fs_base);
+    set_base(ARCH_SET_GS, 0);
+    box.other_bases = false;
+}
 
 static void take_vectors(const struct xsave_area *x, bool has_avx, struct oracle_state *s)
 {
@@ -110,6 +130,7 @@ static void on_trap(int sig, siginfo_t *info, void *frame)
     /* The kernel leaves AC as it was, and the C library does not align: a fault in the handler
      * would come back for ever. */
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(u64)EFLAGS_AC);
+    own_bases();
     if (!box.running) {
         signal(sig, SIG_DFL); /* a crash of the test itself */
         return;
@@ -142,6 +163,8 @@ static void put_code(const struct oracle_case *c)
     u64 leave = in_stub(c->code == 64 ? oracle_stub_leave64 : oracle_stub_leave32);
     u32 rel = (u32)(leave - (ORACLE_CODE + end + 5));
 
+    if (c->program)
+        memset(box.code, 0xcc, ORACLE_CODE_BYTES);
     memcpy(box.code + c->at, c->bytes, c->len);
     box.code[end] = 0xe9;
     memcpy(box.code + end + 1, &rel, 4);
@@ -155,7 +178,13 @@ static void enter(const struct oracle_case *c)
     memcpy(&run, &entry, sizeof run);
     if (sigsetjmp(box.out, 0) == 0) {
         box.running = 1;
+        if (c->seg_base[0] | c->seg_base[1]) {
+            box.other_bases = true;
+            set_base(ARCH_SET_GS, c->seg_base[1]);
+            set_base(ARCH_SET_FS, c->seg_base[0]);
+        }
         run();
+        own_bases();
         box.running = 0;
         box.result->trap = ORACLE_NO_TRAP;
         box.result->rip = c->at + c->len;
@@ -165,12 +194,41 @@ static void enter(const struct oracle_case *c)
     }
 }
 
+static void protect(unsigned page, enum oracle_rights rights)
+{
+    static const int prot[] = {PROT_READ | PROT_WRITE, PROT_READ, PROT_NONE};
+
+    if (box.rights[page] != rights)
+        mprotect((void *)(u64)oracle_page_va(page), PAGE_SIZE, prot[rights]);
+    box.rights[page] = rights;
+}
+
+static void put_data(const struct oracle_case *c)
+{
+    for (unsigned i = 0; i < ORACLE_PAGES; i++) {
+        if (i < oracle_pages(c)) {
+            protect(i, ORACLE_WRITABLE);
+            memcpy((void *)(u64)oracle_page_va(i), c->data + i * PAGE_SIZE, PAGE_SIZE);
+        }
+        protect(i, oracle_page_rights(c, i));
+    }
+}
+
+static void take_data(const struct oracle_case *c, struct oracle_result *r)
+{
+    for (unsigned i = 0; i < oracle_pages(c); i++) {
+        if (c->rights[i] == ORACLE_ABSENT)
+            protect(i, ORACLE_READ_ONLY);
+        memcpy(r->data + i * PAGE_SIZE, (void *)(u64)oracle_page_va(i), PAGE_SIZE);
+    }
+}
+
 void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
 {
     struct oracle_ctx *x = ctx();
 
     put_code(c);
-    memcpy((void *)ORACLE_DATA, c->data, ORACLE_DATA_BYTES);
+    put_data(c);
     memcpy(x->gpr_in, c->before.gpr, sizeof x->gpr_in);
     memcpy(x->gpr_out, c->before.gpr, sizeof x->gpr_out);
     memcpy(x->in.fx, c->before.fx, sizeof x->in.fx);
@@ -185,7 +243,7 @@ void oracle_native_run(const struct oracle_case *c, struct oracle_result *r)
     r->cr2 = 0;
     box.result = r;
     enter(c);
-    memcpy(r->data, (void *)ORACLE_DATA, ORACLE_DATA_BYTES);
+    take_data(c, r);
     memset(box.code + c->at, 0xcc, c->len + 5);
 }
 
@@ -211,13 +269,14 @@ static bool map_code(void)
     int fd = (int)syscall(SYS_memfd_create, "oracle", 0);
     bool ok;
 
-    if (fd < 0 || ftruncate(fd, PAGE_SIZE))
+    if (fd < 0 || ftruncate(fd, ORACLE_CODE_BYTES))
         return false;
-    box.code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    ok = box.code != MAP_FAILED && map_at(ORACLE_CODE, PAGE_SIZE, PROT_READ | PROT_EXEC, fd);
+    box.code = mmap(NULL, ORACLE_CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ok =
+        box.code != MAP_FAILED && map_at(ORACLE_CODE, ORACLE_CODE_BYTES, PROT_READ | PROT_EXEC, fd);
     close(fd);
     if (ok)
-        memset(box.code, 0xcc, PAGE_SIZE);
+        memset(box.code, 0xcc, ORACLE_CODE_BYTES);
     return ok;
 }
 
@@ -244,12 +303,14 @@ bool oracle_native_open(void)
     u8 *stub = map_at(ORACLE_STUB, PAGE_SIZE, PROT_READ | PROT_WRITE, -1);
 
     if (!stub || !map_at(ORACLE_CTX, PAGE_SIZE, PROT_READ | PROT_WRITE, -1) ||
-        !map_at(ORACLE_DATA, ORACLE_DATA_BYTES, PROT_READ | PROT_WRITE, -1) || !map_code())
+        !map_at(ORACLE_DATA, ORACLE_DATA_BYTES, PROT_READ | PROT_WRITE, -1) ||
+        !map_at(ORACLE_STACK, ORACLE_DATA_BYTES, PROT_READ | PROT_WRITE, -1) || !map_code())
         return false;
     memcpy(stub, oracle_stub, (size_t)(oracle_stub_end - oracle_stub));
     if (mprotect(stub, PAGE_SIZE, PROT_READ | PROT_EXEC))
         return false;
     catch_signals();
+    syscall(SYS_arch_prctl, ARCH_GET_FS, &box.fs_base);
     look_at_the_host();
     box.can32 = box.has_xsave && try_code32();
     return true;

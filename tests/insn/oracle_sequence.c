@@ -99,7 +99,7 @@ static void take_step(struct sequence *s, struct oracle_case *c)
     c->undefined = (trapped ? c->undefined : c->undefined & ~surely_written(r)) | open;
     s->step.at += s->step.len;
     s->step.before = s->host.after;
-    memcpy(s->step.data, s->host.data, sizeof s->step.data);
+    memcpy(s->step.data, s->host.data, ORACLE_DATA_BYTES);
 }
 
 /* What stands behind a fault never runs, but it is in the block. */
@@ -131,7 +131,7 @@ bool oracle_generate_sequence(struct rng *rng, const struct oracle_rows *rows, u
     s.step.code = c->code;
     s.step.at = c->at;
     s.step.before = c->before;
-    memcpy(s.step.data, c->data, sizeof c->data);
+    memcpy(s.step.data, c->data, ORACLE_DATA_BYTES);
     for (unsigned i = 0; i < 1000 && c->count < want; i++) {
         if (!try_step(&s, c->undefined))
             continue;
