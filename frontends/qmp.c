@@ -2,7 +2,7 @@
  * qmp.c: QMP's messages: finding them in the stream, checking them against the table (qmp.def),
  * answers, events (qmp.h).
  *
- * Not implemented: out-of-band execution, query-qmp-schema, jobs.
+ * Not implemented: out-of-band execution, jobs.
  */
 #include "frontends/qmp.h"
 
@@ -84,7 +84,8 @@ static bool check_given(const struct row *r, const cJSON *args, struct err *e)
         if (!at && !any)
             return err_usage(e, "Parameter '%.60s' is unexpected", item->string);
         if (at && !has_type(item, at[strlen(item->string) + 1], &expected))
-            return err_usage(e, "Invalid parameter type for '%s', expected: %s", item->string, expected);
+            return err_usage(e, "Invalid parameter type for '%s', expected: %s", item->string,
+                             expected);
     }
     return true;
 }
@@ -121,7 +122,8 @@ cJSON *qmp_capabilities(struct qmp *q, const cJSON *args, const char **class, st
 
     if (q->negotiated) {
         *class = "CommandNotFound";
-        err_usage(e, "Capabilities negotiation is already complete, command 'qmp_capabilities' not accepted");
+        err_usage(e, "Capabilities negotiation is already complete, command 'qmp_capabilities' not "
+                     "accepted");
         return NULL;
     }
     if (cJSON_GetArraySize(wanted)) {
@@ -188,6 +190,7 @@ void qmp_event(struct qmp *q, const char *name, cJSON *data)
     cJSON *message = cJSON_CreateObject(), *when;
     struct timespec now;
 
+    BUG_ON(!qmp_event_is_known(name));
     if (!q->negotiated) {
         cJSON_Delete(message);
         cJSON_Delete(data);
@@ -261,7 +264,8 @@ static void execute(struct qmp *q, const cJSON *request)
         put_error(q, request, "CommandNotFound", e.msg);
         return;
     }
-    value = check_given(r, args, &e) && check_missing(r, args, &e) ? r->fn(q, args, &class, &e) : NULL;
+    value =
+        check_given(r, args, &e) && check_missing(r, args, &e) ? r->fn(q, args, &class, &e) : NULL;
     if (!value) {
         put_error(q, request, class, e.msg);
         return;

@@ -15,15 +15,15 @@ struct qmp {
     struct debugger *d;
     struct monitor *m;
     struct vm *vm;
-    const char *name; /* of the guest */
+    const char *name;     /* of the guest */
     struct endpoint *end; /* NULL: a test */
     bool greeted, negotiated;
     bool was_running;
     char *in; /* what has come of a message */
     size_t len, cap;
-    unsigned depth; /* of brackets in it */
+    unsigned depth;                  /* of brackets in it */
     bool in_text, escaped, skipping; /* skipping: it is too long, or none */
-    char *sent; /* of a test */
+    char *sent;                      /* of a test */
     size_t sent_len;
     unsigned buttons; /* of the mouse, held by input-send-event */
 };
@@ -32,8 +32,9 @@ struct qmp {
  * GenericError. */
 typedef cJSON *qmp_fn(struct qmp *q, const cJSON *args, const char **class, struct err *e);
 
-/* Sends an event; `data`, which it takes, may be NULL. */
+/* Sends an event of the table; `data`, which it takes, may be NULL. */
 void qmp_event(struct qmp *q, const char *name, cJSON *data);
+bool qmp_event_is_known(const char *name);
 /* Members that are missing or of another kind read as the default. */
 const char *qmp_text(const cJSON *object, const char *name, const char *none);
 bool qmp_truth(const cJSON *object, const char *name, bool none);

@@ -73,6 +73,15 @@ try:
     assert c.get('query-status') == {'status': 'prelaunch', 'singlestep': False, 'running': False}
     names = {row['name'] for row in c.get('query-commands')}
     assert {'stop', 'cont', 'query-block', 'human-monitor-command'} <= names
+    schema = {row['name']: row for row in c.get('query-qmp-schema')}
+    assert {name for name, row in schema.items() if row['meta-type'] == 'command'} == names
+    assert {'STOP', 'SHUTDOWN'} <= {name for name, row in schema.items() if row['meta-type'] == 'event'}
+    for row in schema.values():  # each type that is named is there
+        named = [row.get('arg-type'), row.get('ret-type'), row.get('element-type')]
+        named += [member['type'] for member in row.get('members', [])]
+        assert all(name in schema for name in named if name), row
+    dump = {m['name']: m for m in schema[schema['screendump']['arg-type']]['members']}
+    assert dump['filename'] == {'name': 'filename', 'type': 'str'} and dump['head']['default'] is None
     assert c.get('query-name') == {'name': 'the guest'}
     assert c.get('query-kvm') == {'enabled': False, 'present': False}
     assert [cpu['cpu-index'] for cpu in c.get('query-cpus-fast')] == [0]
