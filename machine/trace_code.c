@@ -113,23 +113,25 @@ static void at_translated(void *opaque, struct cpu *cpu, const struct jit_piece 
     snprintf(head, sizeof head, "%s at %#" PRIx64 " pa=%#" PRIx64 " cpl=%u host bytes=%" PRIu64,
              p->what, p->lin, p->gpa, p->cpl, p->bytes);
     TRACE(host_code, head);
-    if (!p->block) {
+    if (!p->places) {
         print_host(p, 0, p->bytes, "");
         return;
     }
     u8 code[OBSERVED_CODE];
-    const struct block *b = p->block;
-    observe_code(cpu, b, code);
-    if (p->insn_at[0])
-        print_host(p, 0, p->insn_at[0], "(entering)");
-    for (unsigned i = 0; i < b->count; i++) {
+    const struct block *read = NULL;
+    if (p->place[0].at)
+        print_host(p, 0, p->place[0].at, "(entering)");
+    for (unsigned i = 0; i < p->places; i++) {
+        const struct jit_place *at = &p->place[i];
+        const struct insn *in = &at->block->insn[at->insn];
         char text[DISAS_TEXT], guest[DISAS_TEXT + 24];
-        disas(code + b->insn[i].off, b->insn[i].len, p->lin + b->insn[i].off, reg_code_bits(cpu),
-              text);
-        snprintf(guest, sizeof guest, "%#" PRIx64 "  %s", p->lin + b->insn[i].off, text);
-        print_host(p, p->insn_at[i], p->insn_at[i + 1], guest);
+        if (at->block != read)
+            observe_code(cpu, read = at->block, code);
+        disas(code + in->off, in->len, at->lin + in->off, reg_code_bits(cpu), text);
+        snprintf(guest, sizeof guest, "%#" PRIx64 "  %s", at->lin + in->off, text);
+        print_host(p, at->at, i + 1 < p->places ? p->place[i + 1].at : p->cold_at, guest);
     }
-    print_host(p, p->insn_at[b->count], p->bytes, "(rarely run)");
+    print_host(p, p->cold_at, p->bytes, "(rarely run)");
 }
 
 void trace_code_update(struct vm *vm)

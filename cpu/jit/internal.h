@@ -262,10 +262,13 @@ struct jit {
     struct jit_recording recording;
     struct jit_test test;
     struct jit_stats stats;
-    u32 insn_at[BLOCK_MAX_INSNS + 1]; /* of the block emitted last: struct jit_piece */
-    bool running;                     /* translated code is on the host's stack */
-    volatile bool translating;        /* for jit_activity */
-    u64 since;                        /* instruction count when it was entered */
+    u8 *piece; /* what was emitted last but for links; the rest as in struct jit_piece */
+    struct jit_place place[TRACE_INSNS];
+    unsigned places;
+    u32 cold_at;
+    bool running;              /* translated code is on the host's stack */
+    volatile bool translating; /* for jit_activity */
+    u64 since;                 /* instruction count when it was entered */
 };
 
 static inline const u8 *rx_of(const struct jit *j, const u8 *rw)
@@ -472,6 +475,11 @@ void jit_emit_system(struct tr *t, const struct insn *in, unsigned i);
 void jit_emit_exit_record(struct tr *t, unsigned i);
 /* r14, r15 as the ways out want them: record i, without its probes if they have run already. */
 void jit_emit_resume_at(struct tr *t, unsigned i);
+/* Notes for jit_observe what a block, loop or trace is made of: at its start, in front of each
+ * instruction of t->b, and where what is rarely run begins. */
+void jit_piece_begin(struct jit *j, u8 *code);
+void jit_place_insn(const struct tr *t, unsigned i);
+void jit_piece_turns_cold(const struct tr *t);
 /* Tells those who look on that code was made, if they want to hear: observe.c. */
 void jit_observe(const struct jit *j, const struct jit_block *jb, const u8 *code, u64 bytes,
                  const char *what, u64 began_ns);

@@ -437,8 +437,12 @@ static void visit_trace(const struct jit *j, const struct jit_link *l, struct ji
 static void visit_block(const struct jit *j, const struct jit_block *jb, jit_visitor *visit,
                         void *opaque)
 {
-    struct jit_piece p = {
-        rx_of(j, jb->entry), jb->bytes, jb->lin, jb->gpa, jb->cpl, "block", NULL, NULL};
+    struct jit_piece p = {.code = rx_of(j, jb->entry),
+                          .bytes = jb->bytes,
+                          .lin = jb->lin,
+                          .gpa = jb->gpa,
+                          .cpl = jb->cpl,
+                          .what = "block"};
     visit(opaque, &p);
     visit_trace(j, &jb->head, &p, visit, opaque);
     for (unsigned side = 0; side < 2; side++) {
@@ -455,8 +459,8 @@ static void visit_block(const struct jit *j, const struct jit_block *jb, jit_vis
 
 void jit_visit(const struct jit *j, jit_visitor *visit, void *opaque)
 {
-    struct jit_piece stubs = {j->code.rx, (u64)(j->first - j->code.rw), 0, 0, 0, "stubs", NULL,
-                              NULL};
+    struct jit_piece stubs = {
+        .code = j->code.rx, .bytes = (u64)(j->first - j->code.rw), .what = "stubs"};
     visit(opaque, &stubs);
     for (unsigned i = 0; i < j->chunks; i++)
         for (const struct jit_block *jb = j->chunk_list[i].blocks; jb; jb = jb->chunk_next)

@@ -39,6 +39,14 @@ struct jit_test {
     bool wrong;        /* LEA is off by one: is that found? */
 };
 
+/* Where the code of a guest instruction begins. */
+struct jit_place {
+    const struct block *block;
+    gva_t lin;     /* of the block */
+    unsigned insn; /* its number there */
+    u32 at;        /* from the start of the piece */
+};
+
 /* A piece of host code and what it was made from. */
 struct jit_piece {
     const u8 *code; /* executable view */
@@ -46,11 +54,13 @@ struct jit_piece {
     gva_t lin;
     gpa_t gpa;
     unsigned cpl;
-    const char *what; /* "block", "link", "loop" and "trace" (jumps out of it), "stubs" (no guest code) */
-    /* Of a block that was just made: it, and where the code of each instruction begins; then, at
-     * `count`, what is rarely run. */
-    const struct block *block;
-    const u32 *insn_at;
+    const char
+        *what; /* "block", "link", "loop" and "trace" (jumps out of it), "stubs" (no guest code) */
+    /* Of a block, loop or trace that was just made: in order; and where begins what is rarely run.
+     */
+    const struct jit_place *place;
+    unsigned places;
+    u32 cold_at;
 };
 typedef void jit_visitor(void *opaque, const struct jit_piece *piece);
 

@@ -281,14 +281,19 @@ static bool emit_loop(struct tr *t, unsigned side)
     t->vec_live = t->jb->vec_live;
     t->x87_live = t->jb->x87_live;
     t->notes = t->jb->notes; /* stored when the loop is left */
-    for (unsigned i = 0; i + 1 < b->count && !a->full; i++)
+    jit_piece_begin(t->j, path);
+    for (unsigned i = 0; i + 1 < b->count && !a->full; i++) {
+        jit_place_insn(t, i);
         jit_emit_insn(t, &b->insn[i], i);
+    }
+    jit_place_insn(t, b->count - 1u);
     jit_want_flags(t);
     if (!jit_same_source(&t->flags, &t->jb->flags) || t->vec_live != t->jb->vec_live)
         return false;
     u8 *out = x_jcc(a, (jump->opcode & 15u) ^ side, first_jump);
     u8 *late[2];
     jit_emit_count_back(t, b->count, late, top);
+    jit_piece_turns_cold(t);
     if (a->full)
         return false;
     jit_patch_late(a, late);

@@ -19,12 +19,36 @@ void jit_observe(const struct jit *j, const struct jit_block *jb, const u8 *code
     const struct cpu_observer *o = j->cpu->observer;
     if (likely(!o) || !o->translated)
         return;
-    struct jit_piece p = {rx_of(j, code), bytes, jb->lin, jb->gpa, jb->cpl, what, NULL, NULL};
-    if (code == jb->entry) {
-        p.block = jb->block;
-        p.insn_at = j->insn_at;
+    struct jit_piece p = {.code = rx_of(j, code),
+                          .bytes = bytes,
+                          .lin = jb->lin,
+                          .gpa = jb->gpa,
+                          .cpl = jb->cpl,
+                          .what = what};
+    if (code == j->piece) {
+        p.place = j->place;
+        p.places = j->places;
+        p.cold_at = j->cold_at;
     }
     o->translated(j->cpu->vm, j->cpu, &p, began_ns);
+}
+
+void jit_piece_begin(struct jit *j, u8 *code)
+{
+    j->piece = code;
+    j->places = 0;
+}
+
+void jit_place_insn(const struct tr *t, unsigned i)
+{
+    struct jit *j = t->j;
+    BUG_ON(j->places == ARRAY_SIZE(j->place));
+    j->place[j->places++] = (struct jit_place){t->b, t->jb->lin, i, (u32)(t->a.p - j->piece)};
+}
+
+void jit_piece_turns_cold(const struct tr *t)
+{
+    t->j->cold_at = (u32)(t->a.p - t->j->piece);
 }
 
 /* Runs the probes alone. */

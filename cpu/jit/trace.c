@@ -125,6 +125,7 @@ static bool emit_insn(struct emission *e, unsigned i)
     t->at = e->done[e->step] + i;
     if (!insn_fits(t->j, in) || colds + 4 > ARRAY_SIZE(t->cold))
         return false;
+    jit_place_insn(t, i);
     jit_flags_before(t, in);
     if (!jit_emit_template(t, in, i))
         return false;
@@ -421,14 +422,18 @@ static enum outcome emit_steps(struct emission *e, unsigned *bad)
             unsigned run = jit_stack_run(t, i, n), colds = t->colds;
             if (run) {
                 t->at = e->done[s] + i;
+                jit_place_insn(t, i);
                 jit_emit_stack_run(t, i, run);
                 mark_colds(e, colds);
-                i += run - 1;
+                while (--run)
+                    jit_place_insn(t, ++i);
             } else if (!emit_insn(e, i)) {
                 return FAILED;
             }
         }
         bool last = s + 1 == p->count;
+        if (is_closed(t->b))
+            jit_place_insn(t, n);
         const struct insn *end = &t->b->insn[last_of(t)];
         enum insn_template own = row_template(insn_row(end));
         if (last && !p->loop && (own == T_JMP_E || own == T_RET)) {
@@ -494,6 +499,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
     if (!jit_streams_keep(j, trace, &e.streams, e.total))
         return FAILED;
     t->a = jit_asmbuf(j, path);
+    jit_piece_begin(j, path);
     if (!p->saved && !head)
         t->flags = from->flags;
     jit_flags_spare(t, call ? BIT(RSP) : 0);
@@ -527,6 +533,7 @@ static enum outcome emit(struct jit *j, struct jit_trace *trace, const struct pl
         }
         emit_bottom(&e, top);
     }
+    jit_piece_turns_cold(t);
     jit_patch_late(a, late);
     jit_emit_give_back(a, n);
     if (vec_off && !a->full)

@@ -165,7 +165,7 @@ static void emit_body(struct tr *t)
     jit_emit_x87_begin(t, n);
     for (unsigned i = 0; i < n && !t->a.full; i++) {
         const struct insn *in = &b->insn[i];
-        t->j->insn_at[i] = (u32)(t->a.p - t->jb->entry);
+        jit_place_insn(t, i);
         if (insn_row(in)->ops == &ops_sti && i + 1 == b->count) {
             jit_want_flags(t);
             jit_flush_notes(t);
@@ -176,7 +176,7 @@ static void emit_body(struct tr *t)
         if (run) {
             jit_emit_stack_run(t, i, run);
             while (--run)
-                t->j->insn_at[++i] = (u32)(t->a.p - t->jb->entry);
+                jit_place_insn(t, ++i);
         } else {
             jit_emit_insn(t, in, i);
         }
@@ -187,7 +187,8 @@ static void emit_body(struct tr *t)
     if (closed)
         jit_emit_probes(t, n);
     t->jb->end = t->a.p;
-    t->j->insn_at[n] = (u32)(t->a.p - t->jb->entry);
+    if (closed)
+        jit_place_insn(t, n);
     t->jb->flags = t->flags;
     if (closed)
         jit_emit_end(t);
@@ -216,8 +217,9 @@ bool jit_emit_block(struct jit *j, struct jit_block *jb)
     if (start >= t.a.end)
         return false;
     jb->entry = start;
+    jit_piece_begin(j, start);
     emit_body(&t);
-    j->insn_at[t.b->count] = (u32)(t.a.p - start);
+    jit_piece_turns_cold(&t);
     jit_emit_colds(&t);
     if (t.a.full)
         return false;

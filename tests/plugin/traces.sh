@@ -61,6 +61,10 @@ if [ "$engines" != interp ]; then
     sed -n 's/^host_code: \(0x[0-9a-f]*\)  .* | 0x.*/\1/p' out | sort -u >shown
     sed 's/:.*//' decoded | sort -u >addresses
     [ -s shown ] && [ -z "$(comm -23 shown addresses)" ] || fail "translated and not decoded"
+    # So do loops and traces, of several blocks.
+    trace page_streams out -accel jit -jit-test hot=1 -d out_asm
+    awk '/^host_code: [a-z]* at / { what = $2; next } $2 ~ /^0x/ && / \| 0x/ { n[what]++ }
+         END { exit !(n["loop"] > 3 && n["trace"] > 30) }' out || fail "no guest code beside loops and traces"
 fi
 
 # The monitor: off, on, off.
