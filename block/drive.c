@@ -48,7 +48,9 @@ static int perform(struct image *i, const struct drive_request *r)
     int e = 0;
 
     switch (r->op) {
-    case DRIVE_READ: return image_read(i, r->offset, r->buf, r->len);
+    case DRIVE_READ:
+        return r->buf ? image_read(i, r->offset, r->buf, r->len)
+                      : image_readv(i, r->offset, r->pieces, r->piece_count);
     case DRIVE_WRITE: e = image_write(i, r->offset, r->buf, r->len); break;
     case DRIVE_FLUSH: return image_flush(i);
     case DRIVE_DISCARD: return r->drive->keep_discarded ? 0 : image_discard(i, r->offset, r->len);
@@ -101,6 +103,14 @@ static void report(struct drive *d, const struct drive_request *r, bool stops)
     d->drives->report(d->drives->opaque, &e);
 }
 
+static void clear(const struct drive_request *r)
+{
+    if (r->buf)
+        memset(r->buf, 0, r->len);
+    for (unsigned i = 0; i < r->piece_count; i++)
+        memset(r->pieces[i].iov_base, 0, r->pieces[i].iov_len);
+}
+
 /* `may_hold`: a request that failed may wait for better times. */
 static void hand_back(struct drive_request *r, bool may_hold)
 {
@@ -116,7 +126,7 @@ static void hand_back(struct drive_request *r, bool may_hold)
     d->inflight--;
     if (is_to_ignore(d, r)) {
         if (r->op == DRIVE_READ)
-            memset(r->buf, 0, r->len);
+            clear(r);
         r->error = 0;
     }
     r->done(r);

@@ -23,6 +23,8 @@ struct drive_request {
     bool fua;        /* a write is on stable storage before it is done */
     u64 offset, len; /* bytes, multiples of SECTOR_BYTES; FLUSH has none */
     void *buf;       /* of reads and writes */
+    const struct iovec *pieces; /* of a read, in place of buf, if drive_reads_pieces */
+    unsigned piece_count;
     int error; /* when done: 0 or a positive errno: ENOMEDIUM, EROFS, EINVAL (range), EIO ... */
     void (*done)(struct drive_request *r);
     void *opaque;
@@ -90,6 +92,13 @@ struct drives {
     void (*stop)(void *opaque);
     void *opaque;
 };
+
+/* Can a read go into several pieces of memory? Others than the submitter may change them at the same time,
+ * as a guest can: nothing but what is read depends on it. */
+static inline bool drive_reads_pieces(const struct drive *d)
+{
+    return d && d->image && d->image->format->readv;
+}
 
 void drives_init(struct drives *ds, struct clock *clock);
 /* Flushes and closes all; false with the first error when what was written may be lost. */

@@ -214,6 +214,25 @@ int file_read(struct file *f, u64 offset, void *buf, u64 len)
     return r ? r : got == there ? 0 : EIO;
 }
 
+/* In one call where it can be: all there, and aligned as O_DIRECT wants it. What that call does not bring
+ * is for the slow way to judge. */
+int file_readv(struct file *f, u64 offset, const struct iovec *v, unsigned count)
+{
+    u64 len = 0, bits = offset;
+    int r = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        len += v[i].iov_len;
+        bits |= v[i].iov_len | (u64)(uintptr_t)v[i].iov_base;
+    }
+    if (!(f->direct && bits & (DIRECT_ALIGN - 1)) && offset <= f->bytes &&
+        len <= f->bytes - offset && preadv(f->fd, v, (int)count, (off_t)offset) == (ssize_t)len)
+        return 0;
+    for (unsigned i = 0; i < count && !r; offset += v[i++].iov_len)
+        r = file_read(f, offset, v[i].iov_base, v[i].iov_len);
+    return r;
+}
+
 int file_write(struct file *f, u64 offset, const void *buf, u64 len)
 {
     int r;

@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/types.h"
 
+#include <sys/uio.h>
+
 struct file {
     int fd;
     bool writable;
@@ -38,6 +40,8 @@ void file_close(struct file *f);
 
 /* Zeroes beyond the end; EIO where the file turns out to be shorter than `bytes`. */
 int file_read(struct file *f, u64 offset, void *buf, u64 len);
+/* The same into several pieces of memory, one after the other. */
+int file_readv(struct file *f, u64 offset, const struct iovec *v, unsigned count);
 int file_write(struct file *f, u64 offset, const void *buf, u64 len);
 /* Data, and what is needed to find it, are on stable storage. */
 int file_sync(struct file *f);

@@ -180,6 +180,15 @@ int image_read(struct image *i, u64 offset, void *buf, u64 len)
     return len ? i->format->read(i, offset, buf, len) : 0;
 }
 
+int image_readv(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+{
+    u64 len = 0;
+
+    for (unsigned n = 0; n < count; n++)
+        len += v[n].iov_len;
+    return in_range(i, offset, len) ? i->format->readv(i, offset, v, count) : EINVAL;
+}
+
 int image_write(struct image *i, u64 offset, const void *buf, u64 len)
 {
     int r = may_change(i, offset, len);

@@ -46,6 +46,8 @@ struct image_format {
     bool (*open)(struct image *i, const struct image_options *o, struct err *e);
     void (*close)(struct image *i);
     int (*read)(struct image *i, u64 offset, u8 *buf, u64 len);
+    /* Into several pieces of memory, whose bytes are never read again. NULL: it cannot. */
+    int (*readv)(struct image *i, u64 offset, const struct iovec *v, unsigned count);
     int (*write)(struct image *i, u64 offset, const u8 *buf, u64 len); /* NULL: read only */
     /* Metadata and data on stable storage. */
     int (*flush)(struct image *i);
@@ -79,6 +81,8 @@ struct image *image_open(const struct image_options *o, struct err *e);
 bool image_close(struct image *i, struct err *e);
 
 int image_read(struct image *i, u64 offset, void *buf, u64 len);
+/* Only with a format that has readv. */
+int image_readv(struct image *i, u64 offset, const struct iovec *v, unsigned count);
 int image_write(struct image *i, u64 offset, const void *buf, u64 len);
 int image_flush(struct image *i);
 int image_write_zeroes(struct image *i, u64 offset, u64 len);

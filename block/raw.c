@@ -26,6 +26,11 @@ static int raw_read(struct image *i, u64 offset, u8 *buf, u64 len)
     return file_read(&i->file, offset, buf, len);
 }
 
+static int raw_readv(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+{
+    return file_readv(&i->file, offset, v, count);
+}
+
 static int raw_write(struct image *i, u64 offset, const u8 *buf, u64 len)
 {
     return file_write(&i->file, offset, buf, len);
@@ -53,6 +58,7 @@ const struct image_format format_raw = {
     .open = raw_open,
     .close = raw_close,
     .read = raw_read,
+    .readv = raw_readv,
     .write = raw_write,
     .flush = raw_flush,
     .write_zeroes = raw_write_zeroes,

@@ -122,6 +122,8 @@ static void request_done(struct drive_request *r)
 {
     struct ata *a = r->opaque;
 
+    if (r->pieces)
+        dma_pieces_wrote(a->pieces);
     if (a->dropped)
         return;
     if (!r->error) {
@@ -134,9 +136,12 @@ static void request_done(struct drive_request *r)
     }
 }
 
+/* buf NULL: a read goes into a->pieces. */
 void ata_submit(struct ata *a, enum drive_op op, u64 offset, u64 len, void *buf,
                 void (*after)(struct ata *a))
 {
+    const struct dma_pieces *pieces = op == DRIVE_READ && !buf ? a->pieces : NULL;
+
     a->phase = ATA_BUSY;
     a->status = ATA_STATUS_BSY | ATA_STATUS_DRDY;
     a->after = after;
@@ -144,6 +149,8 @@ void ata_submit(struct ata *a, enum drive_op op, u64 offset, u64 len, void *buf,
                                         .offset = offset,
                                         .len = len,
                                         .buf = buf,
+                                        .pieces = pieces ? pieces->host : NULL,
+                                        .piece_count = pieces ? pieces->count : 0,
                                         .fua = op == DRIVE_WRITE && (a->fua || !a->write_cache),
                                         .done = request_done,
                                         .opaque = a};
@@ -295,7 +302,7 @@ static void dma_ended(struct ata *a)
 
 static void dma_done(struct ata *a)
 {
-    if (!a->is_write && !dma_move(a, a->dma_buf, (u32)a->request.len, true))
+    if (!a->is_write && !dma_move(a, a->request.buf, (u32)a->request.len, true))
         return;
     moved(a);
     dma_step(a);
@@ -307,6 +314,9 @@ static void dma_step(struct ata *a)
 
     if (!n)
         dma_ended(a);
+    else if (!a->is_write && a->host->dma_map && drive_reads_pieces(a->drive) &&
+             a->host->dma_map(a->host_opaque, a->unit, n * size, a->pieces))
+        submit_sectors(a, n, NULL, dma_done);
     else if (!a->is_write || dma_move(a, a->dma_buf, n * size, false))
         submit_sectors(a, n, a->dma_buf, dma_done);
 }
@@ -914,7 +924,8 @@ bool ata_init(struct ata *a, struct drives *drives, const char *id, const struct
         return err_usage(e, "the hard disk '%s' has no image", id);
     }
     a->dma_buf = malloc(ATA_DMA_BYTES);
-    BUG_ON(!a->dma_buf);
+    a->pieces = malloc(sizeof *a->pieces);
+    BUG_ON(!a->dma_buf || !a->pieces);
     if (a->atapi)
         atapi_init(a);
     return true;
@@ -943,8 +954,10 @@ void ata_destroy(struct ata *a)
     ata_plug(a);
     drive_release(a->drive);
     free(a->dma_buf);
+    free(a->pieces);
     a->drive = NULL;
     a->dma_buf = NULL;
+    a->pieces = NULL;
 }
 
 /* The signature (ATA/ATAPI-7, 9.12): count and LBA tell a disk from a CD-ROM. */

@@ -8,6 +8,7 @@
 
 #include "block/drive.h"
 #include "devices/device.h"
+#include "mmu/dma.h"
 
 /* Registers of the command block, by their offset. */
 enum {
@@ -56,6 +57,9 @@ struct ata_host {
     /* Moves len bytes between buf and the guest's memory, going on where the last call of this
      * command ended. False: the guest gave less room, or what is no memory. */
     bool (*dma)(void *opaque, unsigned unit, u8 *buf, u32 len, bool to_guest);
+    /* Where dma would move the next len bytes to, if that is RAM, so that the drive can put them there: dma
+     * with a buffer of NULL goes on behind them then. May be NULL. */
+    bool (*dma_map)(void *opaque, unsigned unit, u32 len, struct dma_pieces *v);
     /* The transfer of a DMA command is over. */
     void (*dma_end)(void *opaque, unsigned unit);
     /* Serial ATA: PIO commands move their data as DMA ones do, and commands can be queued. */
@@ -104,6 +108,7 @@ struct ata {
     u8 queue_error[16]; /* the last queued command that failed, as the log 10h tells it */
     /* not state: between commands, and in a drained drive, nothing is in them */
     u8 *dma_buf;
+    struct dma_pieces *pieces; /* of a read that goes into guest memory */
     struct drive_request request;
     void (*after)(struct ata *a); /* what goes on when the request is done */
     bool dropped;                 /* a reset: what comes back is of no interest */

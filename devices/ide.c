@@ -74,36 +74,66 @@ static bool next_region(struct ide *s, struct ide_channel *c)
     return true;
 }
 
+/* How many of len bytes come next at c->prd_address. 0: the table is at its end. */
+static u32 next_bytes(struct ide *s, struct ide_channel *c, u32 len)
+{
+    if (!c->prd_left && !next_region(s, c))
+        return 0;
+    return len < c->prd_left ? len : c->prd_left;
+}
+
+static void advance(struct ide_channel *c, u32 n)
+{
+    c->prd_address += n;
+    c->prd_left -= n;
+}
+
+/* buf NULL: the bytes are where they belong. */
 static bool move(struct ide *s, struct ide_channel *c, u8 *buf, u32 len, bool to_guest)
 {
     struct phys *p = s->pci.dev.env->phys;
 
-    while (len) {
-        u32 n;
-
-        if (!c->prd_left && !next_region(s, c))
+    for (u32 at = 0, n; at < len; at += n) {
+        n = next_bytes(s, c, len - at);
+        if (!n)
             return false;
-        n = len < c->prd_left ? len : c->prd_left;
-        if (!(to_guest ? dma_write(p, c->prd_address, buf, n)
-                       : dma_read(p, c->prd_address, buf, n)))
+        if (buf && !(to_guest ? dma_write(p, c->prd_address, buf + at, n)
+                              : dma_read(p, c->prd_address, buf + at, n)))
             return false;
-        c->prd_address += n;
-        c->prd_left -= n;
-        buf += n;
-        len -= n;
+        advance(c, n);
     }
     return true;
 }
 
 /* The direction is the controller's; a driver that sets it wrongly gets what it asked for: nothing.
  */
+static bool may_move(const struct ide *s, const struct ide_channel *c, bool to_guest)
+{
+    return ld_le16(s->pci.config + PCI_COMMAND) & PCI_COMMAND_MASTER &&
+           to_guest == !!(c->bm_command & BM_TO_MEMORY);
+}
+
+static bool ide_dma_map(void *opaque, unsigned unit, u32 len, struct dma_pieces *v)
+{
+    struct ide *s = opaque;
+    struct ide_channel c = s->channel[unit / 2]; /* its place in the table stays */
+
+    dma_pieces_begin(v, s->pci.dev.env->phys);
+    for (u32 n; len; len -= n) {
+        n = next_bytes(s, &c, len);
+        if (!n || !dma_pieces_add(v, c.prd_address, n))
+            return false;
+        advance(&c, n);
+    }
+    return may_move(s, &c, true);
+}
+
 static bool ide_dma(void *opaque, unsigned unit, u8 *buf, u32 len, bool to_guest)
 {
     struct ide *s = opaque;
     struct ide_channel *c = &s->channel[unit / 2];
-    bool master = ld_le16(s->pci.config + PCI_COMMAND) & PCI_COMMAND_MASTER;
 
-    if (master && to_guest == !!(c->bm_command & BM_TO_MEMORY) && move(s, c, buf, len, to_guest))
+    if (may_move(s, c, to_guest) && move(s, c, buf, len, to_guest))
         return true;
     c->bm_status &= (u8)~BM_ACTIVE;
     if (!c->prd_last || c->prd_left)
@@ -121,8 +151,11 @@ static void ide_dma_end(void *opaque, unsigned unit)
         c->bm_status &= (u8)~BM_ACTIVE;
 }
 
-static const struct ata_host host = {
-    .interrupt = ide_interrupt, .dma_ready = ide_dma_ready, .dma = ide_dma, .dma_end = ide_dma_end};
+static const struct ata_host host = {.interrupt = ide_interrupt,
+                                     .dma_ready = ide_dma_ready,
+                                     .dma = ide_dma,
+                                     .dma_map = ide_dma_map,
+                                     .dma_end = ide_dma_end};
 
 static void bm_start(struct ide *s, unsigned n)
 {

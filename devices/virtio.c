@@ -366,3 +366,18 @@ bool virtio_write(struct virtio *v, const struct virtio_chain *c, u64 off, const
 {
     return copy(v, c->segment + c->reads, c->writes, off, (u8 *)(uintptr_t)buf, len, true);
 }
+
+bool virtio_pieces(struct virtio *v, const struct virtio_chain *c, u64 len, struct dma_pieces *p)
+{
+    const struct virtio_segment *s = c->segment + c->reads;
+
+    dma_pieces_begin(p, memory(v));
+    for (unsigned i = 0; len && i < c->writes; i++) {
+        u64 n = s[i].len < len ? s[i].len : len;
+
+        if (!dma_pieces_add(p, s[i].address, n))
+            return false;
+        len -= n;
+    }
+    return !len;
+}

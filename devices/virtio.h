@@ -10,6 +10,7 @@
 #pragma once
 
 #include "devices/pci_msix.h"
+#include "mmu/dma.h"
 
 #define VIRTIO_F_INDIRECT_DESC BIT64(28)
 #define VIRTIO_F_EVENT_IDX BIT64(29)
@@ -111,6 +112,9 @@ void virtio_interrupt(struct virtio *v, unsigned queue);
 bool virtio_read(struct virtio *v, const struct virtio_chain *c, u64 off, void *buf, u64 len);
 bool virtio_write(struct virtio *v, const struct virtio_chain *c, u64 off, const void *buf,
                   u64 len);
+/* The first len writable bytes as pieces of the host's memory (dma.h). False: they are too few, or not plain
+ * RAM. */
+bool virtio_pieces(struct virtio *v, const struct virtio_chain *c, u64 len, struct dma_pieces *p);
 /* The device's configuration is another now: the driver, if there is one, is told to read it. */
 void virtio_config_changed(struct virtio *v);
 /* The driver broke the rules: DEVICE_NEEDS_RESET (2.1.2). */

@@ -3,8 +3,8 @@
  *
  * Specification: VIRTIO 1.2, section 5.2.
  *
- * Guest memory is touched on the machine's thread alone: a request's data are copied out before it
- * is submitted, or in when it is done.
+ * The data of a write are copied out of guest memory before the request is submitted. A read goes into
+ * guest memory itself where image and memory let it, else by a copy when it is done.
  *
  * Not implemented: secure erase, zoned devices, lifetime information.
  */
@@ -48,6 +48,7 @@ struct vblk_request {
     struct virtio_chain chain;
     u8 *buf;
     u64 cap;
+    struct dma_pieces pieces; /* of a read that goes into guest memory */
     struct vblk_request *next; /* of the spare ones */
 };
 
@@ -121,11 +122,13 @@ static void request_done(struct drive_request *d)
 
     b->inflight--;
     b->inflight_bytes -= d->buf ? d->len : 0;
+    if (d->pieces)
+        dma_pieces_wrote(&r->pieces);
     if (b->dropped) {
         request_give(r);
         return;
     }
-    if (ok && read)
+    if (ok && d->buf && read)
         ok = virtio_write(&b->virtio, &r->chain, 0, d->buf, d->len);
     complete(r, ok ? S_OK : S_IOERR, read ? (u32)d->len : 0);
     for (unsigned q = 0; q < b->virtio.queues; q++) /* what waited for room */
@@ -133,16 +136,21 @@ static void request_done(struct drive_request *d)
             serve(b, q);
 }
 
-static void submit(struct vblk_request *r, enum drive_op op, u64 offset, u64 len, bool data)
+enum vblk_data { NO_DATA, IN_BUFFER, IN_PIECES };
+
+static void submit(struct vblk_request *r, enum drive_op op, u64 offset, u64 len,
+                   enum vblk_data data)
 {
     struct virtio_blk *b = r->dev;
 
     b->inflight++;
-    b->inflight_bytes += data ? len : 0;
+    b->inflight_bytes += data == IN_BUFFER ? len : 0;
     r->drive = (struct drive_request){.op = op,
                                       .offset = offset,
                                       .len = len,
-                                      .buf = data ? r->buf : NULL,
+                                      .buf = data == IN_BUFFER ? r->buf : NULL,
+                                      .pieces = data == IN_PIECES ? r->pieces.host : NULL,
+                                      .piece_count = data == IN_PIECES ? r->pieces.count : 0,
                                       .fua = op != DRIVE_READ && !b->writeback,
                                       .done = request_done,
                                       .opaque = r};
@@ -164,11 +172,16 @@ static void read_or_write(struct vblk_request *r, u64 sector, bool write)
     struct virtio_blk *b = r->dev;
     u64 len = write ? r->chain.read_bytes - 16 : r->chain.write_bytes - 1;
 
-    if (!in_range(b, sector, len) || len > DATA_MAX || !request_reserve(r, len) ||
-        (write && !virtio_read(&b->virtio, &r->chain, 16, r->buf, len)))
+    if (!in_range(b, sector, len) || len > DATA_MAX)
+        complete(r, S_IOERR, 0);
+    else if (!write && len && drive_reads_pieces(b->drive) &&
+             virtio_pieces(&b->virtio, &r->chain, len, &r->pieces))
+        submit(r, DRIVE_READ, sector * SECTOR_BYTES, len, IN_PIECES);
+    else if (!request_reserve(r, len) ||
+             (write && !virtio_read(&b->virtio, &r->chain, 16, r->buf, len)))
         complete(r, S_IOERR, 0);
     else
-        submit(r, write ? DRIVE_WRITE : DRIVE_READ, sector * SECTOR_BYTES, len, true);
+        submit(r, write ? DRIVE_WRITE : DRIVE_READ, sector * SECTOR_BYTES, len, IN_BUFFER);
 }
 
 /* One range per request (max_discard_seg). */
@@ -192,7 +205,7 @@ static void range(struct vblk_request *r, bool zero)
     else if (!in_range(b, sector, len) || len / SECTOR_BYTES > RANGE_SECTORS_MAX)
         complete(r, S_IOERR, 0);
     else
-        submit(r, zero ? DRIVE_WRITE_ZEROES : DRIVE_DISCARD, sector * SECTOR_BYTES, len, false);
+        submit(r, zero ? DRIVE_WRITE_ZEROES : DRIVE_DISCARD, sector * SECTOR_BYTES, len, NO_DATA);
 }
 
 static void get_id(struct vblk_request *r)
@@ -223,7 +236,7 @@ static bool start(struct vblk_request *r)
     switch (type) {
     case T_IN: read_or_write(r, ld_le64(header + 8), false); return true;
     case T_OUT: read_or_write(r, ld_le64(header + 8), true); return true;
-    case T_FLUSH: submit(r, DRIVE_FLUSH, 0, 0, false); return true;
+    case T_FLUSH: submit(r, DRIVE_FLUSH, 0, 0, NO_DATA); return true;
     case T_GET_ID: get_id(r); return true;
     case T_DISCARD: range(r, false); return true;
     case T_WRITE_ZEROES: range(r, true); return true;

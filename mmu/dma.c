@@ -79,6 +79,41 @@ bool dma_or8(struct phys *p, gpa_t gpa, u8 bits, u8 *old)
     return true;
 }
 
+void dma_pieces_begin(struct dma_pieces *v, struct phys *p)
+{
+    v->phys = p;
+    v->count = 0;
+}
+
+/* What is laid over RAM may be taken away while the transfer runs. */
+bool dma_pieces_add(struct dma_pieces *v, gpa_t gpa, u64 len)
+{
+    for (u64 n; len; gpa += n, len -= n) {
+        const struct page_desc *d = phys_page(v->phys, gpa);
+        u8 *h = d && !d->overlay ? phys_host_w(v->phys, gpa) : NULL;
+        struct iovec *last = v->count ? &v->host[v->count - 1] : NULL;
+        n = chunk_len(gpa, len);
+        if (!h)
+            return false;
+        if (last && h == (u8 *)last->iov_base + last->iov_len &&
+            gpa == v->at[v->count - 1] + last->iov_len) {
+            last->iov_len += n;
+            continue;
+        }
+        if (v->count == DMA_PIECES_MAX)
+            return false;
+        v->at[v->count] = gpa;
+        v->host[v->count++] = (struct iovec){h, n};
+    }
+    return true;
+}
+
+void dma_pieces_wrote(const struct dma_pieces *v)
+{
+    for (unsigned i = 0; i < v->count; i++)
+        phys_wrote(v->phys, v->at[i], v->host[i].iov_len);
+}
+
 static u64 dma_read_le(struct phys *p, gpa_t gpa, unsigned size)
 {
     u8 b[8] = {0};

@@ -116,6 +116,51 @@ START_TEST(direct_transfers_of_any_alignment_are_right)
 }
 END_TEST
 
+/* 12 bytes; a page and more, at a page; the rest. */
+static void read_in_pieces(enum image_cache cache, u64 offset, u64 rest, int error)
+{
+    struct image *i = open_image(&(struct image_options){.path = path, .cache = cache});
+    u8 whole[12 + 6000 + 600], small[12], more[600], *page = aligned_alloc(4096, 8192);
+    struct iovec v[] = {{small, sizeof small}, {page, 6000}, {more, rest}};
+
+    ck_assert_int_eq(image_readv(i, offset, v, ARRAY_SIZE(v)), error);
+    if (!error) {
+        ck_assert_int_eq(image_read(i, offset, whole, 6012 + rest), 0);
+        ck_assert_mem_eq(whole, small, sizeof small);
+        ck_assert_mem_eq(whole + 12, page, 6000);
+        ck_assert_mem_eq(whole + 6012, more, rest);
+    }
+    free(page);
+    close_image(i);
+}
+
+START_TEST(a_read_into_pieces_brings_the_same_bytes)
+{
+    read_in_pieces(CACHE_WRITEBACK, 700, 600, 0);
+    read_in_pieces(CACHE_WRITEBACK, BYTES - 6500, 600, EINVAL);
+    ck_assert(!truncate(path, BYTES - 100)); /* the end is zeroes */
+    read_in_pieces(CACHE_WRITEBACK, BYTES - 6512, 500, 0);
+}
+END_TEST
+
+START_TEST(a_direct_read_into_pieces_brings_the_same_bytes)
+{
+    struct err e = {0};
+    struct image *i = image_open(&(struct image_options){.path = path, .cache = CACHE_NONE}, &e);
+    u8 *buf = aligned_alloc(4096, 4 * 4096);
+    struct iovec v[] = {{buf + 8192, 8192}, {buf, 4096}};
+
+    if (i) { /* else tmpfs of old kernels */
+        ck_assert_int_eq(image_readv(i, 8192, v, ARRAY_SIZE(v)), 0);
+        ck_assert_uint_eq(buf[8192], 16);
+        ck_assert_uint_eq(buf[0], 32);
+        close_image(i);
+        read_in_pieces(CACHE_NONE, 700, 600, 0);
+    }
+    free(buf);
+}
+END_TEST
+
 START_TEST(the_end_of_a_ragged_file_reads_as_zeroes)
 {
     struct image *i;
@@ -452,6 +497,7 @@ START_TEST(an_ignored_error_is_a_success_and_reads_are_zeroes)
 {
     struct drive *d = add_failing();
     u8 buf[512] = {1};
+    const struct iovec v[] = {{buf, 100}, {buf + 100, 412}};
     struct drive_request r;
 
     d->werror = d->rerror = ON_ERROR_IGNORE;
@@ -466,6 +512,13 @@ START_TEST(an_ignored_error_is_a_success_and_reads_are_zeroes)
     run_until(&finished, 2);
     ck_assert_uint_eq(last_error, 0);
     ck_assert_uint_eq(buf[0], 0);
+    buf[511] = 1;
+    r = (struct drive_request){
+        .op = DRIVE_READ, .len = 512, .pieces = v, .piece_count = ARRAY_SIZE(v), .done = note};
+    drive_submit(d, &r);
+    run_until(&finished, 3);
+    ck_assert_uint_eq(last_error, 0);
+    ck_assert_uint_eq(buf[511], 0);
 }
 END_TEST
 
@@ -532,6 +585,8 @@ int main(void)
     const TTest *const tests[] = {
         raw_bytes_are_the_files,
         direct_transfers_of_any_alignment_are_right,
+        a_read_into_pieces_brings_the_same_bytes,
+        a_direct_read_into_pieces_brings_the_same_bytes,
         the_end_of_a_ragged_file_reads_as_zeroes,
         a_file_that_shrinks_is_an_io_error,
         a_second_writer_is_refused_and_readers_are_not,

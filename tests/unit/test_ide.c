@@ -5,6 +5,7 @@
 #include "tests/unit/disk_board.h"
 
 #include "devices/ide.h"
+#include "mmu/smc.h"
 
 #define TABLE 0x10000u
 #define DATA 0x20000u
@@ -123,6 +124,40 @@ START_TEST(the_bus_master_follows_its_table)
 }
 END_TEST
 
+static gpa_t dropped;
+
+static void code_written(void *opaque, gpa_t gpa, u64 len)
+{
+    (void)opaque;
+    dropped = gpa + len;
+}
+
+START_TEST(what_a_read_puts_over_code_drops_it)
+{
+    put_region(0, DATA, 1024, true);
+    d.b.phys.code_written = code_written;
+    dropped = 0;
+    smc_mark(&d.b.phys, DATA + 512, 3, 0);
+    command(0, 0xc8, 20, 2);
+    start_dma(8);
+    ck_assert_uint_eq(dma_read32(&d.b.phys, DATA + 512), 21);
+    ck_assert_uint_eq(dropped, DATA + 1024);
+}
+END_TEST
+
+START_TEST(memory_that_lies_over_ram_is_read_into)
+{
+    static u8 above[4096];
+
+    phys_add_ram(&d.b.phys, "above", DATA, sizeof above, above);
+    put_region(0, DATA - 512, 1024, true);
+    command(0, 0xc8, 20, 2);
+    start_dma(8);
+    ck_assert_uint_eq(dma_read32(&d.b.phys, DATA - 512), 20);
+    ck_assert_uint_eq(above[0], 21);
+}
+END_TEST
+
 START_TEST(a_dma_write_reaches_the_disk)
 {
     dma_write32(&d.b.phys, DATA, 0xbeef);
@@ -215,6 +250,8 @@ int main(void)
                                   a_pio_sector_interrupts_and_status_acknowledges,
                                   nien_keeps_the_line_low,
                                   the_bus_master_follows_its_table,
+                                  what_a_read_puts_over_code_drops_it,
+                                  memory_that_lies_over_ram_is_read_into,
                                   a_dma_write_reaches_the_disk,
                                   a_table_with_room_to_spare_stays_active,
                                   a_table_that_is_too_short_leaves_the_drive_waiting,
