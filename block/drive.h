@@ -93,8 +93,8 @@ struct drives {
     void *opaque;
 };
 
-/* Can a read go into several pieces of memory? Others than the submitter may change them at the same time,
- * as a guest can: nothing but what is read depends on it. */
+/* Can a read go into several pieces of memory? Others than the submitter may change them at the
+ * same time, as a guest can: nothing but what is read depends on it. */
 static inline bool drive_reads_pieces(const struct drive *d)
 {
     return d && d->image && d->image->format->readv;

@@ -214,8 +214,8 @@ int file_read(struct file *f, u64 offset, void *buf, u64 len)
     return r ? r : got == there ? 0 : EIO;
 }
 
-/* In one call where it can be: all there, and aligned as O_DIRECT wants it. What that call does not bring
- * is for the slow way to judge. */
+/* In one call where it can be: all there, and aligned as O_DIRECT wants it. What that call does not
+ * bring is for the slow way to judge. */
 int file_readv(struct file *f, u64 offset, const struct iovec *v, unsigned count)
 {
     u64 len = 0, bits = offset;
@@ -231,6 +231,17 @@ int file_readv(struct file *f, u64 offset, const struct iovec *v, unsigned count
     for (unsigned i = 0; i < count && !r; offset += v[i++].iov_len)
         r = file_read(f, offset, v[i].iov_base, v[i].iov_len);
     return r;
+}
+
+int file_readv_cached(const struct file *f, u64 offset, const struct iovec *v, unsigned count)
+{
+    u64 len = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        len += v[i].iov_len;
+    return !f->direct && preadv2(f->fd, v, (int)count, (off_t)offset, RWF_NOWAIT) == (ssize_t)len
+               ? 0
+               : EAGAIN;
 }
 
 int file_write(struct file *f, u64 offset, const void *buf, u64 len)

@@ -42,6 +42,9 @@ void file_close(struct file *f);
 int file_read(struct file *f, u64 offset, void *buf, u64 len);
 /* The same into several pieces of memory, one after the other. */
 int file_readv(struct file *f, u64 offset, const struct iovec *v, unsigned count);
+/* The same of what the host has in its page cache, at once. EAGAIN: it would have to wait for some
+ * of it, or cannot tell. */
+int file_readv_cached(const struct file *f, u64 offset, const struct iovec *v, unsigned count);
 int file_write(struct file *f, u64 offset, const void *buf, u64 len);
 /* Data, and what is needed to find it, are on stable storage. */
 int file_sync(struct file *f);

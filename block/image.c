@@ -180,13 +180,26 @@ int image_read(struct image *i, u64 offset, void *buf, u64 len)
     return len ? i->format->read(i, offset, buf, len) : 0;
 }
 
-int image_readv(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+static bool pieces_in_range(const struct image *i, u64 offset, const struct iovec *v,
+                            unsigned count)
 {
     u64 len = 0;
 
     for (unsigned n = 0; n < count; n++)
         len += v[n].iov_len;
-    return in_range(i, offset, len) ? i->format->readv(i, offset, v, count) : EINVAL;
+    return in_range(i, offset, len);
+}
+
+int image_readv(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+{
+    return pieces_in_range(i, offset, v, count) ? i->format->readv(i, offset, v, count) : EINVAL;
+}
+
+int image_readv_cached(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+{
+    return i->format->readv_cached && pieces_in_range(i, offset, v, count)
+               ? i->format->readv_cached(i, offset, v, count)
+               : EAGAIN;
 }
 
 int image_write(struct image *i, u64 offset, const void *buf, u64 len)

@@ -48,6 +48,8 @@ struct image_format {
     int (*read)(struct image *i, u64 offset, u8 *buf, u64 len);
     /* Into several pieces of memory, whose bytes are never read again. NULL: it cannot. */
     int (*readv)(struct image *i, u64 offset, const struct iovec *v, unsigned count);
+    /* As readv, without waiting: EAGAIN if it would. NULL: it always may. */
+    int (*readv_cached)(struct image *i, u64 offset, const struct iovec *v, unsigned count);
     int (*write)(struct image *i, u64 offset, const u8 *buf, u64 len); /* NULL: read only */
     /* Metadata and data on stable storage. */
     int (*flush)(struct image *i);
@@ -83,6 +85,8 @@ bool image_close(struct image *i, struct err *e);
 int image_read(struct image *i, u64 offset, void *buf, u64 len);
 /* Only with a format that has readv. */
 int image_readv(struct image *i, u64 offset, const struct iovec *v, unsigned count);
+/* Of any format; EAGAIN: image_read or image_readv says more. */
+int image_readv_cached(struct image *i, u64 offset, const struct iovec *v, unsigned count);
 int image_write(struct image *i, u64 offset, const void *buf, u64 len);
 int image_flush(struct image *i);
 int image_write_zeroes(struct image *i, u64 offset, u64 len);

@@ -31,6 +31,11 @@ static int raw_readv(struct image *i, u64 offset, const struct iovec *v, unsigne
     return file_readv(&i->file, offset, v, count);
 }
 
+static int raw_readv_cached(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+{
+    return file_readv_cached(&i->file, offset, v, count);
+}
+
 static int raw_write(struct image *i, u64 offset, const u8 *buf, u64 len)
 {
     return file_write(&i->file, offset, buf, len);
@@ -59,6 +64,7 @@ const struct image_format format_raw = {
     .close = raw_close,
     .read = raw_read,
     .readv = raw_readv,
+    .readv_cached = raw_readv_cached,
     .write = raw_write,
     .flush = raw_flush,
     .write_zeroes = raw_write_zeroes,

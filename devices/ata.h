@@ -57,8 +57,8 @@ struct ata_host {
     /* Moves len bytes between buf and the guest's memory, going on where the last call of this
      * command ended. False: the guest gave less room, or what is no memory. */
     bool (*dma)(void *opaque, unsigned unit, u8 *buf, u32 len, bool to_guest);
-    /* Where dma would move the next len bytes to, if that is RAM, so that the drive can put them there: dma
-     * with a buffer of NULL goes on behind them then. May be NULL. */
+    /* Where dma would move the next len bytes to, if that is RAM, so that the drive can put them
+     * there: dma with a buffer of NULL goes on behind them then. May be NULL. */
     bool (*dma_map)(void *opaque, unsigned unit, u32 len, struct dma_pieces *v);
     /* The transfer of a DMA command is over. */
     void (*dma_end)(void *opaque, unsigned unit);

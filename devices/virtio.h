@@ -112,8 +112,8 @@ void virtio_interrupt(struct virtio *v, unsigned queue);
 bool virtio_read(struct virtio *v, const struct virtio_chain *c, u64 off, void *buf, u64 len);
 bool virtio_write(struct virtio *v, const struct virtio_chain *c, u64 off, const void *buf,
                   u64 len);
-/* The first len writable bytes as pieces of the host's memory (dma.h). False: they are too few, or not plain
- * RAM. */
+/* The first len writable bytes as pieces of the host's memory (dma.h). False: they are too few, or
+ * not plain RAM. */
 bool virtio_pieces(struct virtio *v, const struct virtio_chain *c, u64 len, struct dma_pieces *p);
 /* The device's configuration is another now: the driver, if there is one, is told to read it. */
 void virtio_config_changed(struct virtio *v);

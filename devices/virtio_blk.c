@@ -3,8 +3,8 @@
  *
  * Specification: VIRTIO 1.2, section 5.2.
  *
- * The data of a write are copied out of guest memory before the request is submitted. A read goes into
- * guest memory itself where image and memory let it, else by a copy when it is done.
+ * The data of a write are copied out of guest memory before the request is submitted. A read goes
+ * into guest memory itself where image and memory let it, else by a copy when it is done.
  *
  * Not implemented: secure erase, zoned devices, lifetime information.
  */
@@ -48,7 +48,7 @@ struct vblk_request {
     struct virtio_chain chain;
     u8 *buf;
     u64 cap;
-    struct dma_pieces pieces; /* of a read that goes into guest memory */
+    struct dma_pieces pieces;  /* of a read that goes into guest memory */
     struct vblk_request *next; /* of the spare ones */
 };
 

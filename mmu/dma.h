@@ -20,8 +20,9 @@ bool dma_exchange8(struct phys *p, gpa_t gpa, u8 value, u8 *old);
 bool dma_or8(struct phys *p, gpa_t gpa, u8 bits, u8 *old);
 
 /*
- * Guest RAM in pieces of the host's, into which another thread transfers while the CPUs run, as a bus
- * master does. Then, on a thread that may touch guest memory, dma_pieces_wrote drops decoded code.
+ * Guest RAM in pieces of the host's, into which another thread transfers while the CPUs run, as a
+ * bus master does. Then, on a thread that may touch guest memory, dma_pieces_wrote drops decoded
+ * code.
  */
 #define DMA_PIECES_MAX 256u
 

@@ -314,6 +314,46 @@ START_TEST(requests_come_back_in_order_and_only_from_the_loop)
 }
 END_TEST
 
+static int cached_error;
+
+static int maybe_cached(struct image *i, u64 offset, const struct iovec *v, unsigned count)
+{
+    return cached_error ? cached_error : format_raw.readv(i, offset, v, count);
+}
+
+START_TEST(what_the_host_has_is_read_at_once_and_in_order)
+{
+    static struct image_format format;
+    static u8 buf[3][512];
+    struct drive *d = add("raw");
+    struct drive_request r[3];
+
+    format = format_raw;
+    format.readv_cached = maybe_cached;
+    d->image->format = &format;
+    for (unsigned n = 0; n < 3; n++)
+        r[n] = (struct drive_request){
+            .op = DRIVE_READ, .offset = n * 512, .len = 512, .buf = buf[n], .done = note};
+    r[0].offset = 512 * 5;
+    cached_error = 0;
+    drive_submit(d, &r[0]);
+    ck_assert_uint_eq(buf[0][0], 5); /* the buffer has it, but it is handed back by the loop */
+    ck_assert_uint_eq(finished, 0);
+    drives_run(&drives);
+    ck_assert_uint_eq(finished, 1);
+    cached_error = EAGAIN;
+    drive_submit(d, &r[1]);
+    cached_error = 0;
+    drive_submit(d, &r[2]);
+    while (finished < 3)
+        drives_run(&drives);
+    ck_assert_uint_eq(order[1], 1);
+    ck_assert_uint_eq(order[2], 2);
+    ck_assert_uint_eq(buf[1][0], 1);
+    ck_assert_uint_eq(buf[2][0], 2);
+}
+END_TEST
+
 START_TEST(draining_hands_everything_back)
 {
     struct drive *d = add("raw");
@@ -595,6 +635,7 @@ int main(void)
         a_snapshot_reads_its_writes_and_leaves_the_image_alone,
         creating_overwrites_nothing,
         requests_come_back_in_order_and_only_from_the_loop,
+        what_the_host_has_is_read_at_once_and_in_order,
         draining_hands_everything_back,
         a_released_drive_hands_nothing_back,
         with_icount_a_request_takes_virtual_time,
