@@ -329,14 +329,15 @@ static void emit_leave_record(struct emission *e, unsigned s, unsigned i)
     jit_emit_exit_record(&e->t, i);
 }
 
-/* Goes on with the last instruction of the current step's block, in the block's own code, at `at`.
- * That may rely on more than the flags, which are there and come from `now`. */
+/* Goes on with the last instruction of the current step's block, or behind it if that is no jump,
+ * in the block's own code, at `at`. That may rely on more than the flags, which are there and come
+ * from `now`. */
 static void emit_leave_at(struct emission *e, const struct flag_source *now, const u8 *at)
 {
     struct tr *t = &e->t;
     const struct flag_source *wanted = &t->jb->flags;
     if ((jit_source_is_kept(wanted) || wanted->step) && !jit_same_source(wanted, now)) {
-        emit_leave_record(e, e->step, last_of(t));
+        emit_leave_record(e, e->step, t->b->count - is_closed(t->b));
         return;
     }
     if (wanted->kind == SRC_SAVED && !jit_same_source(wanted, now))

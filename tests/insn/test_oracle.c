@@ -298,6 +298,47 @@ static void run_loops(struct run *run, unsigned code, u64 count)
             ck_assert_uint_ge(oracle_guest_traces(run->guest[i]), count / 2000);
 }
 
+/* 32-bit loops that something was found by. ECX and EDX point into DATA, and so does GS. */
+static const struct {
+    unsigned at, len; /* offset in CODE */
+    u8 bytes[96];
+} found[] = {
+    /* A trace that begins where the first loop ends goes once round the second, to where that block
+     * ends without a jump: the next instruction lies in two pages. The block's own code wants the
+     * flags in another way, so the interpreter goes on: behind INC EBX, not at it. */
+    {.at = 0xfa7,
+     .len = 93,
+     .bytes = {0xc7, 0xc3, 0xa2, 0xf4, 0xff, 0xff, 0x66, 0x0f, 0x6e, 0xd0, 0x8b, 0xaa, 0xaa, 0x03,
+               0x00, 0x00, 0x81, 0xfe, 0x2c, 0x00, 0x00, 0x00, 0x83, 0x19, 0xbc, 0x81, 0xc1, 0x08,
+               0x00, 0x00, 0x00, 0x81, 0xf9, 0x00, 0x19, 0x03, 0x0a, 0x0f, 0x82, 0x06, 0x00, 0x00,
+               0x00, 0x81, 0xe9, 0x00, 0x12, 0x00, 0x00, 0x8d, 0x5b, 0x01, 0x81, 0xfb, 0x00, 0x00,
+               0x00, 0x00, 0x0f, 0x85, 0xc6, 0xff, 0xff, 0xff, 0xc7, 0xc3, 0x65, 0xf5, 0xff, 0xff,
+               0x8b, 0x69, 0x68, 0x65, 0x0f, 0xbf, 0x2d, 0x60, 0x00, 0x00, 0x00, 0x66, 0x89, 0x72,
+               0x48, 0xff, 0xc3, 0x0f, 0x85, 0xe9, 0xff, 0xff, 0xff}},
+};
+
+static void run_found(struct run *run, unsigned code, u64 count)
+{
+    static struct oracle_loop l = {.bases = BIT(RCX) | BIT(RDX), .segments = true};
+    bool engine[ORACLE_ENGINES];
+
+    (void)count;
+    for (unsigned i = 0; i < ORACLE_ENGINES; i++)
+        engine[i] = true;
+    for (unsigned i = 0; i < ARRAY_SIZE(found); i++) {
+        l.c.code = code;
+        l.c.at = found[i].at;
+        l.c.len = found[i].len;
+        memcpy(l.c.bytes, found[i].bytes, l.c.len);
+        l.c.count = 2;
+        l.c.program = i + 1;
+        l.c.seg_base[1] = ORACLE_DATA + 0x800;
+        rng_seed(&l.rng, l.c.program);
+        for (unsigned runs = 0; runs < 10; runs++)
+            run_loop(run, &l, engine);
+    }
+}
+
 static void print_report(const struct report *r, unsigned code, u64 seed)
 {
     for (unsigned i = 0; i < r->items; i++) {
@@ -387,6 +428,12 @@ START_TEST(random_64_bit_loops_do_what_the_host_cpu_does)
 }
 END_TEST
 
+START_TEST(loops_that_translators_got_wrong_do_what_the_host_cpu_does)
+{
+    test_code(32, run_found);
+}
+END_TEST
+
 START_TEST(random_32_bit_loops_do_what_the_host_cpu_does)
 {
     test_code(32, run_loops);
@@ -419,6 +466,7 @@ int main(void)
     tcase_add_test(sequence, random_32_bit_sequences_do_what_the_host_cpu_does);
     suite_add_tcase(s, sequence);
     tcase_set_timeout(loop, 0);
+    tcase_add_test(loop, loops_that_translators_got_wrong_do_what_the_host_cpu_does);
     tcase_add_test(loop, random_64_bit_loops_do_what_the_host_cpu_does);
     tcase_add_test(loop, random_32_bit_loops_do_what_the_host_cpu_does);
     suite_add_tcase(s, loop);
