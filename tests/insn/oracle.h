@@ -170,6 +170,7 @@ struct oracle_loop {
     u16 undefined_at_end;
     u32 bases, indexes; /* registers that point into DATA; that are small */
     bool segments;      /* it uses FS or GS */
+    unsigned runs;      /* that it had */
     struct rng rng;
 };
 /* All of it comes from the number, which is not 0. */

@@ -47,14 +47,6 @@ static void put_reg_imm(struct writer *w, unsigned opcode, unsigned reg, unsigne
     put_insn(w, &f);
 }
 
-/* PUSH or POP: 50, 58. */
-static void put_stack(struct writer *w, unsigned opcode, unsigned reg)
-{
-    struct form f = {.opcode = (opcode + (reg & 7)) | (reg & 8 ? 0x100u : 0)};
-    if (put_insn(w, &f))
-        w->pushed += opcode == 0x50 ? slot_size(w) : 0u - slot_size(w);
-}
-
 /* ---- jumps ----------------------------------------------------------------------------------- */
 
 /* Returns where the jump's displacement ends. */
@@ -253,18 +245,42 @@ static void put_frame(struct program *p, unsigned depth)
     w->loop->indexes = indexes;
 }
 
+/* A data register is a pointer for a while. */
+static void put_temporary(struct program *p, unsigned depth)
+{
+    struct writer *w = &p->w;
+    unsigned r = pick(w, w->data);
+    bool alone = w->alone;
+    struct form lea = {.opcode = 0x8d, .size = slot_size(w), .has_modrm = true, .reg = r};
+
+    if (w->data == BIT(r))
+        return;
+    lea.rm = (struct operand){.mem = true, .base = (int)pick(w, w->loop->bases), .index = NO_REG};
+    lea.rm.disp = (s32)rng_below(w->rng, 64) * 4 - 128;
+    if (w->loop->indexes && one_in(w->rng, 3))
+        lea.rm.index = (int)pick(w, w->loop->indexes);
+    put_insn(w, &lea);
+    w->alone = true;
+    w->data &= ~BIT(r);
+    w->loop->bases |= BIT(r);
+    put_pieces(p, depth);
+    w->loop->bases &= ~BIT(r);
+    w->data |= BIT(r);
+    w->alone = alone;
+}
+
 static void put_pieces(struct program *p, unsigned depth)
 {
     struct writer *w = &p->w;
 
     put_insns(p, 5);
     for (unsigned n = depth ? (unsigned)rng_below(w->rng, 3) : 0; n && has_room(w); n--) {
-        switch (rng_below(w->rng, 8)) {
+        switch (rng_below(w->rng, 9)) {
         case 0:
         case 1:
         case 2: put_if(p, depth - 1); break;
         case 3:
-            if (p->leaves && !w->frame) /* they use RBP in their way */
+            if (p->leaves && !w->frame && !w->alone) /* they use registers in their way */
                 put_call(p);
             break;
         case 4:
@@ -273,6 +289,7 @@ static void put_pieces(struct program *p, unsigned depth)
             break;
         case 5: put_push_and_pop(p, depth - 1); break;
         case 6: put_frame(p, depth - 1); break;
+        case 7: put_temporary(p, depth - 1); break;
         default: put_insns(p, 4);
         }
     }
@@ -444,6 +461,7 @@ void oracle_generate_loop(u64 number, unsigned code, u64 gates, struct oracle_lo
     c->undefined = 0;
     c->flags_dead = false;
     c->program = number;
+    l->runs = 0;
     l->segments = false;
     for (unsigned i = 0; i < ARRAY_SIZE(l->undefined); i++)
         l->undefined[i] = F_ALL;
@@ -468,8 +486,11 @@ void oracle_loop_state(struct oracle_loop *l)
 
     oracle_generate_state(rng, c);
     c->before.flags &= ~(u64)EFLAGS_DF;
-    if (!one_in(rng, 16))
+    if (!one_in(rng, 16)) {
         st_le32(c->before.fx + 24, 0x1f80);
+        st_le16(c->before.fx, 0x37f);
+        st_le16(c->before.fx + 2, 0);
+    }
     for (unsigned i = 0; i < 16; i++)
         if (l->bases >> i & 1)
             gpr[i] = random_place(rng);
@@ -483,5 +504,6 @@ void oracle_loop_state(struct oracle_loop *l)
     c->frames = (unsigned)rng_below(rng, 24);
     c->forget = one_in(rng, 8);
     for (unsigned i = 0; i < ORACLE_PAGES; i++)
-        c->rights[i] = (u8)(one_in(rng, 24) ? 1 + rng_below(rng, 2) : ORACLE_WRITABLE);
+        c->rights[i] = l->runs && one_in(rng, 12) ? (u8)(1 + rng_below(rng, 2)) : ORACLE_WRITABLE;
+    l->runs++;
 }

@@ -17,9 +17,10 @@ struct writer {
     u32 data, counters, used;
     u64 undefined;   /* flags, here */
     unsigned pushed; /* bytes on the stack */
-    bool in_leaf;    /* above lies what the caller pushed, maybe a return address */
-    unsigned frame;  /* bytes below RBP that are ours; 0: RBP is no frame pointer */
-    bool near[2];    /* FS, GS: their base is small, and is added to a pointer; else it is one */
+    bool alone;     /* a data register is a pointer meanwhile: no calls, no other pointers change */
+    bool in_leaf;   /* above lies what the caller pushed, maybe a return address */
+    unsigned frame; /* bytes below RBP that are ours; 0: RBP is no frame pointer */
+    bool near[2];   /* FS, GS: their base is small, and is added to a pointer; else it is one */
 };
 
 static inline unsigned pick(struct writer *w, u32 regs)
@@ -56,6 +57,8 @@ struct form {
     unsigned opcode;
     unsigned size;   /* of the operands in bytes, by 66 and REX.W */
     unsigned prefix; /* 66, F2 or F3; 0: none */
+    bool vex, vex_l; /* VEX-encoded; with 256 bits */
+    unsigned vvvv;
     bool has_modrm, byte_reg, byte_rm, lock;
     unsigned reg; /* or the opcode's extension */
     struct operand rm;
@@ -70,6 +73,8 @@ bool has_room(const struct writer *w);
 bool put_insn(struct writer *w, const struct form *f);
 /* CMP of something: all flags are defined. */
 void define_flags(struct writer *w);
+/* PUSH or POP: 50, 58. */
+void put_stack(struct writer *w, unsigned opcode, unsigned reg);
 /* A random instruction that keeps the roles of registers. */
 void random_insn(struct writer *w);
 struct operand random_memory(struct writer *w);

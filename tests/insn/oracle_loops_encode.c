@@ -63,17 +63,19 @@ static void put_modrm(struct encoder *e, const struct form *f, bool is64, u64 he
     }
 }
 
-static bool encode(struct encoder *e, const struct form *f, bool is64, u64 here)
+static void put_vex_prefix(struct encoder *e, const struct form *f)
 {
-    unsigned rex = rex_of(f);
-    bool high = (f->byte_reg && f->reg & 16) || (f->byte_rm && !f->rm.mem && f->rm.reg & 16);
+    static const u8 pp[16] = {[0x6] = 1, [0x3] = 2, [0x2] = 3};
+    unsigned rex = rex_of(f), map = f->map == 0x0f ? 1 : f->map == 0x0f38 ? 2 : 3;
 
-    if (rex && (!is64 || high))
-        return false;
-    if (f->rm.mem && f->rm.seg)
-        put(e, f->rm.seg == SEG_FS ? 0x64 : 0x65);
-    if (f->rm.mem && f->rm.addr32)
-        put(e, 0x67);
+    put(e, 0xc4);
+    put(e, ((~rex & 7) << 5) | map);
+    put(e, (rex & 8) << 4 | (~f->vvvv & 15) << 3 | (unsigned)f->vex_l << 2 | pp[f->prefix & 15]);
+}
+
+/* Prefixes and what comes in front of the opcode. */
+static void put_legacy(struct encoder *e, const struct form *f, unsigned rex)
+{
     if (f->lock)
         put(e, 0xf0);
     if (f->size == 2)
@@ -86,6 +88,23 @@ static bool encode(struct encoder *e, const struct form *f, bool is64, u64 here)
         put(e, 0x0f);
     if (f->map > 0xff)
         put(e, f->map & 0xff);
+}
+
+static bool encode(struct encoder *e, const struct form *f, bool is64, u64 here)
+{
+    unsigned rex = rex_of(f);
+    bool high = (f->byte_reg && f->reg & 16) || (f->byte_rm && !f->rm.mem && f->rm.reg & 16);
+
+    if (rex && (!is64 || high))
+        return false;
+    if (f->rm.mem && f->rm.seg)
+        put(e, f->rm.seg == SEG_FS ? 0x64 : 0x65);
+    if (f->rm.mem && f->rm.addr32)
+        put(e, 0x67);
+    if (f->vex)
+        put_vex_prefix(e, f);
+    else
+        put_legacy(e, f, rex);
     put(e, f->opcode & 0xff);
     if (f->has_modrm)
         put_modrm(e, f, is64, here);

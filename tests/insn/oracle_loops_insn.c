@@ -12,9 +12,10 @@ u32 random_place(struct rng *rng)
     u32 r = (u32)rng_next(rng);
 
     switch (r & 7) {
-    case 0: return ORACLE_DATA + 0x1000 - 24 + (r >> 8 & 31);
-    case 1: return ORACLE_DATA + 0x1000 - 0x400 + (r >> 8 & 0x7ff);
-    case 2: return ORACLE_DATA + 0x480 + (r >> 8 & 0xfff);
+    case 0:
+    case 1: return ORACLE_DATA + 0x1000 - 24 + (r >> 8 & 31);
+    case 2: return ORACLE_DATA + 0x1000 - 0x400 + (r >> 8 & 0x7ff);
+    case 3: return ORACLE_DATA + 0x480 + (r >> 8 & 0xfff);
     default: return ORACLE_DATA + 0x480 + (r >> 8 & 0xff0);
     }
 }
@@ -26,6 +27,8 @@ static s32 random_disp(struct rng *rng)
     switch (r & 7) {
     case 0: return 0;
     case 1: return (s32)(r >> 8 & 0x7ff) - 0x400;
+    case 2:
+    case 3: return (s32)(r >> 8 & 0x3c) - 32;
     default: return (s32)(r >> 8 & 0xf8) - 0x80;
     }
 }
@@ -178,6 +181,13 @@ static void finish_bytes(struct writer *w, struct form *f)
         f->rm.reg = (u8)byte_variant(w, f->rm.reg, 1);
 }
 
+void put_stack(struct writer *w, unsigned opcode, unsigned reg)
+{
+    struct form f = {.opcode = (opcode + (reg & 7)) | (reg & 8 ? 0x100u : 0)};
+    if (put_insn(w, &f))
+        w->pushed += opcode == 0x50 ? slot_size(w) : 0u - slot_size(w);
+}
+
 static bool put_alu(struct writer *w)
 {
     unsigned op = (unsigned)rng_below(w->rng, 8);
@@ -286,18 +296,30 @@ static bool put_lea(struct writer *w)
     return put_insn(w, &f);
 }
 
-/* A pointer is made of another; never of one with a higher number, so that they stay near. */
+/* A pointer is made of another, by LEA, MOV, CMOV or PUSH and POP; never of one with a higher
+ * number, so that they stay near. */
 static bool put_pointer(struct writer *w)
 {
     unsigned from = pick(w, w->loop->bases), to = pick(w, w->loop->bases);
     struct form f = {.opcode = 0x8d, .size = slot_size(w), .has_modrm = true, .reg = to};
 
-    if (from >= to)
+    unsigned how = (unsigned)rng_below(w->rng, 6);
+
+    if (from >= to || w->alone)
         return false;
+    if (how == 0) {
+        put_stack(w, 0x50, from);
+        put_stack(w, 0x58, to);
+        return true;
+    }
     f.rm = (struct operand){.mem = true, .base = (int)from, .index = NO_REG};
     f.rm.disp = random_disp(w->rng);
-    if (one_in(w->rng, 2)) {
+    if (how < 3) {
         f.opcode = 0x8b;
+        f.rm = reg_operand(from);
+    } else if (how == 3) {
+        f.map = 0x0f;
+        f.opcode = 0x40 + (unsigned)rng_below(w->rng, 16);
         f.rm = reg_operand(from);
     }
     return put_insn(w, &f);
@@ -468,6 +490,79 @@ static bool put_count(struct writer *w)
     return put_insn(w, &f);
 }
 
+/* BMI: ANDN, BLSR and their like, BZHI, SARX, SHLX, SHRX, RORX. */
+static bool put_bmi(struct writer *w)
+{
+    static const struct {
+        u16 map, opcode;
+        u8 prefix, extension; /* of F3 */
+    } rows[] = {{0x0f38, 0xf2, 0, 0},    {0x0f38, 0xf3, 0, 1},    {0x0f38, 0xf3, 0, 3},
+                {0x0f38, 0xf5, 0, 0},    {0x0f38, 0xf7, 0xf3, 0}, {0x0f38, 0xf7, 0x66, 0},
+                {0x0f38, 0xf7, 0xf2, 0}, {0x0f3a, 0xf0, 0xf2, 0}};
+    unsigned i = (unsigned)rng_below(w->rng, ARRAY_SIZE(rows));
+    struct form f = {.map = rows[i].map, .opcode = rows[i].opcode, .prefix = rows[i].prefix};
+
+    f.vex = f.has_modrm = true;
+    f.size = w->is64 && one_in(w->rng, 2) ? 8 : 4;
+    f.reg = pick(w, w->data);
+    f.rm = used_or_memory(w);
+    f.vvvv = pick(w, w->used);
+    if (rows[i].extension) {
+        f.vvvv = f.reg;
+        f.reg = rows[i].extension;
+    }
+    if (f.map == 0x0f3a) {
+        f.vvvv = 0;
+        f.imm_bytes = 1;
+        f.imm = rng_below(w->rng, 64);
+    }
+    return put_insn(w, &f);
+}
+
+/* MOVS, STOS, LODS from and to where pointers point; repeated, too. */
+static bool put_string(struct writer *w)
+{
+    static const u8 opcodes[] = {0xa4, 0xaa, 0xac};
+    u32 needed = BIT(RAX) | BIT(RCX) | BIT(RSI) | BIT(RDI);
+    struct form f = {.opcode = opcodes[rng_below(w->rng, 3)]}, mov;
+
+    if ((w->data & needed) != needed)
+        return false;
+    mov = (struct form){.opcode = 0x8b, .size = slot_size(w), .has_modrm = true};
+    mov.rm = reg_operand(pick(w, w->loop->bases));
+    mov.reg = RSI;
+    put_insn(w, &mov);
+    mov.rm = reg_operand(pick(w, w->loop->bases));
+    mov.reg = RDI;
+    put_insn(w, &mov);
+    if (w->loop->indexes && one_in(w->rng, 2)) {
+        mov.rm = reg_operand(pick(w, w->loop->indexes));
+        mov.reg = RCX;
+        put_insn(w, &mov);
+        f.prefix = 0xf3;
+    }
+    f.opcode += (unsigned)rng_below(w->rng, 2);
+    f.size = f.opcode & 1 ? word_size(w) : 0;
+    return put_insn(w, &f);
+}
+
+/* FLD, FILD, FADD, FMUL, FXCH and FSTP, so that the stack is neither full nor empty for long. */
+static bool put_x87(struct writer *w)
+{
+    static const u8 loads[] = {0xd9, 0xdd, 0xdb}, ops[] = {0xd8, 0xdc, 0xda};
+    struct form load = {.opcode = loads[rng_below(w->rng, 3)], .has_modrm = true};
+    struct form op = {.opcode = ops[rng_below(w->rng, 3)], .has_modrm = true};
+    struct form store = {.opcode = one_in(w->rng, 2) ? 0xd9 : 0xdd, .has_modrm = true, .reg = 3};
+
+    load.rm = random_memory(w);
+    op.rm = random_memory(w);
+    op.reg = (unsigned)rng_below(w->rng, 2);
+    if (op.opcode == 0xd8 && one_in(w->rng, 2))
+        op.rm = reg_operand((unsigned)rng_below(w->rng, 8));
+    store.rm = random_memory(w);
+    return put_insn(w, &load) && put_insn(w, &op) && put_insn(w, &store);
+}
+
 /* ---- vectors --------------------------------------------------------------------------------- */
 
 /* Opcodes of map 0F: the prefixes that they have (1 none, 2 66, 4 F3, 8 F2) and the letters of
@@ -520,6 +615,12 @@ static bool put_vector(struct writer *w)
         f.reg = pick(w, w->data);
         f.rm = reg_operand((unsigned)rng_below(w->rng, n));
     }
+    if (strchr("uax", kind) && f.opcode != 0x10 && f.opcode != 0x11 && one_in(w->rng, 4)) {
+        bool two = kind == 'u' || f.opcode == 0x28 || f.opcode == 0x29;
+        f.vex = true;
+        f.vex_l = one_in(w->rng, 2);
+        f.vvvv = two ? 0 : (unsigned)rng_below(w->rng, n);
+    }
     return put_insn(w, &f);
 }
 
@@ -540,10 +641,10 @@ void random_insn(struct writer *w)
                                     put_mov,   put_mov,   put_extension,   put_lea,
                                     put_unary, put_index, put_conditional, put_conditional,
                                     put_vector},
-                        *const others[] = {put_div,          put_imul,     put_shift,
-                                           put_double_shift, put_bit_test, put_exchange,
-                                           put_short,        put_count,    put_pointer,
-                                           put_shift,        put_bit_test};
+                        *const others[] = {
+                            put_div,      put_imul,   put_shift, put_double_shift, put_bit_test,
+                            put_exchange, put_short,  put_count, put_pointer,      put_bmi,
+                            put_bit_test, put_string, put_x87};
 
     for (unsigned i = 0; i < 20 && has_room(w); i++) {
         maker *m = one_in(w->rng, 3) ? others[rng_below(w->rng, ARRAY_SIZE(others))]
