@@ -20,16 +20,9 @@ guests=build/guests
 program=${PARALLAX:-build/release/parallax}
 append="console=ttyS0 plx.cmd=true"
 
-command -v qemu-system-x86_64 >/dev/null || {
-    echo "bench boot: no qemu-system-x86_64. Hint: apt-get install qemu-system-x86" >&2
-    exit 3
-}
-case $runs in
-*[!0-9]* | '' | 0) echo "bench boot: '$runs' is not a number of runs" >&2; exit 2 ;;
-esac
-dir=$(mktemp -d) || exit 2
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 130' INT TERM
+bench=boot
+# shellcheck source=benchmarks/lib/paired.sh
+. "${0%/*}/lib/paired.sh"
 
 # All boot to user space and power off by themselves, so that nothing but the guest ends the time.
 # Appends the CPU seconds of "$@" to file $1; checks the marker.
@@ -41,8 +34,7 @@ measure() {
         -serial stdio >"$dir/times"
     grep -q PARALLAX-GUEST-READY "$dir/console" || {
         tail -n 5 "$dir/console" >&2
-        echo "bench boot: $1 did not reach user space" >&2
-        exit 1
+        fail "$1 did not reach user space"
     }
     # The second line of `times`: user and system time of the children, as 1m2.34s.
     sed -n 2p "$dir/times" | awk '{

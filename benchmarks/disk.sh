@@ -2,7 +2,7 @@
 # disk.sh: direct reads and writes on each disk controller, against qemu-system-x86_64 -accel tcg; exits per MB
 #
 # Debian's kernel reads and writes MB megabytes (default 256) of a raw image with O_DIRECT, in blocks of 4 KB,
-# and eight times in blocks of 1 MB, by IDE (full virtualization) and virtio-blk (a paravirtual device), in interleaved rounds: ours
+# and eight times in blocks of 1 MB, by IDE and AHCI (full virtualization) and virtio-blk (a paravirtual device), in interleaved rounds: ours
 # (jit), QEMU. Printed are medians: megabytes per second of the guest's clock, and host CPU milliseconds (user
 # and system) per megabyte, which is what the transfer adds to a run without one, and the median of the ratios
 # of each round; then what the guest did per megabyte. Arguments: rounds (default 3). MB, DEVICES, WAYS,
@@ -10,20 +10,12 @@
 set -u
 runs=${1:-3}
 mb=${MB:-256}
-devices=${DEVICES:-ide virtio}
+devices=${DEVICES:-ide ahci virtio}
 guests=$PWD/build/guests
 program=${PARALLAX:-$PWD/build/release/parallax}
-command -v qemu-system-x86_64 >/dev/null || {
-    echo "bench disk: no qemu-system-x86_64. Hint: apt-get install qemu-system-x86" >&2
-    exit 3
-}
-case $runs in
-*[!0-9]* | '' | 0) echo "bench disk: '$runs' is not a number of runs" >&2; exit 2 ;;
-esac
-dir=$(mktemp -d) || exit 2
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 130' INT TERM
-fail() { echo "bench disk: $*" >&2; exit 1; }
+bench=disk
+# shellcheck source=benchmarks/lib/paired.sh
+. "${0%/*}/lib/paired.sh"
 cd "$dir" || exit 2
 head -c "$((mb << 20))" /dev/urandom >disk.raw
 ways="none ${WAYS:-read-4k read-1M write-4k write-1M}"
@@ -35,7 +27,7 @@ moved() { echo $((mb * $(passes "$1"))); }
 job() {
     cat <<END
 #!/bin/sh
-for m in ata_piix sd_mod virtio_pci virtio_blk; do modprobe \$m 2>/dev/null; done
+for m in ata_piix ahci sd_mod virtio_pci virtio_blk; do modprobe \$m 2>/dev/null; done
 until [ -b /dev/sda ] || [ -b /dev/vda ]; do usleep 10000; done
 disk=/dev/vda
 [ -b \$disk ] || disk=/dev/sda
@@ -51,22 +43,26 @@ END
     read-*) echo "dd if=\$disk of=/dev/null iflag=direct bs=$bs count=$count status=none || exit" ;;
     write-*) echo "dd if=/dev/zero of=\$disk oflag=direct bs=$bs count=$count status=none || exit" ;;
     esac
-    echo done
+    echo "done"
+    # shellcheck disable=SC2016 # the guest expands it
     echo 'echo "seconds $a $(now)"'
 }
 mkdir rd
 for way in $ways; do
     job "$way" >rd/job
     chmod 755 rd/job
-    { cat "$guests/initrd-amd64.gz" "$guests/modules-amd64.gz"
+    { cat "$guests/initrd-amd64.gz" "$guests/modules-full.gz"
       (cd rd && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1; } >"initrd.$way"
 done
 
 # Appends "SECONDS CPU" of one run to file $1.$2.$3: who, device, way.
 measure() {
     who=$1 device=$2 way=$3
-    set -- -m 256 -kernel "$guests/vmlinuz-amd64" -initrd "initrd.$way" -vga none -display none \
-        -drive "file=disk.raw,format=raw,if=$device" \
+    case $device in
+    ahci) set -- -device ahci,id=sata -drive file=disk.raw,format=raw,if=none,id=disk -device ide-hd,drive=disk,bus=sata.0 ;;
+    *) set -- -drive "file=disk.raw,format=raw,if=$device" ;;
+    esac
+    set -- "$@" -m 256 -kernel "$guests/vmlinuz-full" -initrd "initrd.$way" -vga none -display none \
         -append "console=ttyS0 mitigations=off panic=-1 plx.cmd=/job" -no-reboot -serial file:console
     case $who in
     qemu) set -- qemu-system-x86_64 -accel tcg,thread=single "$@" ;;
@@ -74,11 +70,11 @@ measure() {
     count) set -- "$program" -icount -stats="json:$device.$way.json" "$@" ;;
     esac
     for _ in 1 2 3; do # QEMU's guest may find that its timer does not tick when the host is busy
-        sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >times
+        sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >spent
         grep -q '^seconds' console && break
     done
     grep -q '^seconds' console || { tail -n 5 console log >&2; fail "$who $device $way: no transfer"; }
-    sed -n 2p times | awk -v line="$(grep '^seconds' console)" '{
+    sed -n 2p spent | awk -v line="$(grep '^seconds' console)" '{
         for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += t[1] * 60 + t[2] }
         split(line, l, " ")
         printf "%.2f %.3f\n", l[3] - l[2] + 0.001, s }' >>"$who.$device.$way"
@@ -120,19 +116,9 @@ for device in $devices; do
         measure count "$device" "$way"
     done
 done
-counts() { awk -v class="\"$2\": {" 'index($0, class) { found = 1 } found && /"count":/ { gsub(/[^0-9]/, ""); print; exit }' "$1"; }
-echo
-printf '%-8s %-9s' "per MB" ""
-for class in in out mmio irq apic-eoi hlt; do printf ' %9s' "$class"; done
-echo
+exits_head
 for device in $devices; do
     for way in $ways; do
-        [ "$way" != none ] || continue
-        printf '%-8s %-9s' "$device" "$way"
-        for class in in out mmio irq apic-eoi hlt; do
-            awk -v a="$(counts "$device.$way.json" $class)" -v b="$(counts "$device.none.json" $class)" \
-                -v mb="$(moved "$way")" 'BEGIN { printf " %9.1f", (a - b) / mb }'
-        done
-        echo
+        [ "$way" = none ] || exits_row "$device" "$way" "$device.$way.json" "$device.none.json" "$(moved "$way")"
     done
 done

@@ -12,21 +12,13 @@ mb=${MB:-100}
 devices=${DEVICES:-e1000 rtl8139 virtio-net-pci}
 guests=$PWD/build/guests
 program=${PARALLAX:-$PWD/build/release/parallax}
-command -v qemu-system-x86_64 >/dev/null || {
-    echo "bench net: no qemu-system-x86_64. Hint: apt-get install qemu-system-x86" >&2
-    exit 3
-}
-case $runs in
-*[!0-9]* | '' | 0) echo "bench net: '$runs' is not a number of runs" >&2; exit 2 ;;
-esac
+bench=net
+# shellcheck source=benchmarks/lib/paired.sh
+. "${0%/*}/lib/paired.sh"
 source=$PWD
-dir=$(mktemp -d) || exit 2
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 130' INT TERM
 mkdir "$dir/rd"
 cc -O2 -std=gnu11 -o "$dir/peer" tests/guest/net_peer.c || exit 2
 cc -O2 -std=gnu11 -static -o "$dir/rd/netsend" benchmarks/guest/netsend.c || exit 2
-fail() { echo "bench net: $*" >&2; exit 1; }
 peer=$dir/peer
 # shellcheck source=tests/guest/netlib.sh
 . "$source/tests/guest/netlib.sh"
@@ -57,17 +49,17 @@ measure() {
     who=$1 device=$2 what=$3
     set -- -m 256 -kernel "$guests/vmlinuz-full" -initrd "initrd.$what" -nic "user,model=$device" \
         -append "console=ttyS0 mitigations=off panic=-1 plx.cmd=/job" -no-reboot -serial file:console
-    if [ "$who" = qemu ]; then
-        set -- qemu-system-x86_64 -accel tcg,thread=single -display none -vga none "$@"
-    else
-        set -- "$program" -vga none -stats="json:$device.$what.json" "$@"
-    fi
+    case $who in
+    qemu) set -- qemu-system-x86_64 -accel tcg,thread=single -display none -vga none "$@" ;;
+    ours) set -- "$program" -vga none "$@" ;;
+    count) set -- "$program" -icount -vga none -stats="json:$device.$what.json" "$@" ;;
+    esac
     for _ in 1 2 3; do # QEMU's guest may find that its timer does not tick when the host is busy
-        sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >times
+        sh -c '"$@" >"$0" 2>&1 </dev/null; times' log timeout -s KILL 300 "$@" >spent
         grep -q '^seconds' console && break
     done
     grep -q '^seconds' console || { tail -n 5 console log >&2; fail "$who $device: no transfer"; }
-    sed -n 2p times | awk -v line="$(grep '^seconds' console)" '{
+    sed -n 2p spent | awk -v line="$(grep '^seconds' console)" '{
         for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += t[1] * 60 + t[2] }
         split(line, l, " ")
         printf "%.2f %.3f\n", l[3] - l[2], s }' >>"$who.$device.$what"
@@ -78,8 +70,8 @@ while [ "$i" -lt "$runs" ]; do
     i=$((i + 1))
     for device in $devices; do
         for what in none load send; do
-            measure ours "$device" $what
-            measure qemu "$device" $what
+            measure ours "$device" "$what"
+            measure qemu "$device" "$what"
         done
     done
 done
@@ -98,19 +90,15 @@ for device in $devices; do
     done
 done
 
-# What the transfer adds to the counts of a class, per megabyte.
-counts() { awk -v class="\"$2\": {" 'index($0, class) { found = 1 } found && /"count":/ { gsub(/[^0-9]/, ""); print; exit }' "$1"; }
-echo
-printf '%-16s %-5s' "per MB" ""
-for class in mmio irq apic-eoi hlt; do printf ' %9s' "$class"; done
-echo
+# Under -icount, where boots are alike; when the host's frames come differs still.
+for device in $devices; do
+    for what in none load send; do
+        measure count "$device" "$what"
+    done
+done
+exits_head
 for device in $devices; do
     for what in load send; do
-        printf '%-16s %-5s' "$device" $what
-        for class in mmio irq apic-eoi hlt; do
-            awk -v a="$(counts "$device.$what.json" $class)" -v b="$(counts "$device.none.json" $class)" \
-                -v mb="$mb" 'BEGIN { printf " %9.1f", (a - b) / mb }'
-        done
-        echo
+        exits_row "$device" "$what" "$device.$what.json" "$device.none.json" "$mb"
     done
 done
