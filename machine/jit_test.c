@@ -1,11 +1,13 @@
 /* jit_test.c: see jit_test.h. */
 #include "machine/jit_test.h"
 #include "cpu/block.h"
+#include "mmu/tlb.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define CACHE_MIN (256 * KIB) /* room for the stubs and the longest block */
 #define CACHE_MAX (64 * MIB)
+#define STREAMS_MIN 128u /* for one trace */
 
 static bool starts(const char *word, size_t len, const char *with, const char **value)
 {
@@ -53,6 +55,10 @@ static bool parse_word(const char *word, size_t len, struct jit_test *t)
         t->hot = (unsigned)v;
         return true;
     }
+    if (starts(word, len, "streams=", &value) && number(value, end, STREAMS_MIN, TLB_STREAMS, &v)) {
+        t->streams = (unsigned)v;
+        return true;
+    }
     if (starts(word, len, "cache=", &value) && number(value, end, CACHE_MIN, CACHE_MAX, &v)) {
         t->code_bytes = v & PAGE_MASK;
         return true;
@@ -69,8 +75,9 @@ bool jit_test_parse(const char *text, struct jit_test *t, struct err *e)
             err_usage(e, "-jit-test: no such mode: '%.*s'", (int)(len < 60 ? len : 60), word);
             return err_hint(e,
                             "tlb-miss, flags-poison, no-bmi2, no-avx, no-exec, no-invlpg, "
-                            "no-cr3-flush, wrong, hot=1 to hot=%d, cache=256K to cache=64M",
-                            BLOCK_HOT);
+                            "no-cr3-flush, wrong, hot=1 to hot=%d, cache=256K to cache=64M, "
+                            "streams=%u to streams=%u",
+                            BLOCK_HOT, STREAMS_MIN, TLB_STREAMS);
         }
         word = word[len] ? word + len + 1 : NULL;
     }

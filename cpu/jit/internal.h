@@ -252,6 +252,8 @@ struct jit {
         *stub_stream[TLB_CHECKED][2];
     u16 stream_free[TLB_STREAMS]; /* entries of tlb.stream that no trace has */
     unsigned streams_free;
+    struct jit_trace *stream_owner[TLB_STREAMS];
+    unsigned stream_hand;               /* where jit_streams_reserve goes on */
     struct jit_target targets[TARGETS]; /* by jit_target_slot */
     const u8 *mxcsr_masks;              /* a constant in code memory */
     u8 *last;                           /* entry of the block emitted last */
@@ -607,6 +609,8 @@ void jit_streams_find(struct jit_streams *s, struct jit *j, struct jit_block *co
 struct insn jit_stream_first(const struct jit_stream *m);
 /* All slots are free. */
 void jit_streams_init(struct jit *j);
+/* Sees to it that there are slots for a new trace; traces that have not run for long may go. */
+void jit_streams_reserve(struct jit *j);
 /* What the trace remembers of its streams; false: no room, and the slots are free again. */
 bool jit_streams_keep(struct jit *j, struct jit_trace *trace, const struct jit_streams *s,
                       unsigned insns);

@@ -29,6 +29,7 @@ struct jit_stats {
 struct jit_test {
     u64 code_bytes;    /* size of code memory; 0: as usual */
     unsigned hot;      /* entries after which a block is translated, 1 to BLOCK_HOT; 0: as usual */
+    unsigned streams;  /* streams of traces that there are; 0: as usual */
     bool tlb_miss;     /* no access check hits: every operand goes through its handler */
     bool no_invlpg;    /* INVLPG flushes nothing, which is wrong: docs/labs */
     bool no_cr3_flush; /* nor does a load of CR3 */

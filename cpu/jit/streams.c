@@ -423,10 +423,22 @@ struct insn jit_stream_first(const struct jit_stream *m)
 
 void jit_streams_init(struct jit *j)
 {
-    j->streams_free = TLB_STREAMS;
-    for (unsigned i = 0; i < TLB_STREAMS; i++)
-        j->stream_free[i] = (u16)(TLB_STREAMS - 1 - i);
+    unsigned n = j->test.streams ? j->test.streams : TLB_STREAMS;
+    j->streams_free = n;
+    for (unsigned i = 0; i < n; i++)
+        j->stream_free[i] = (u16)(n - 1 - i);
     tlb_forget_streams(&j->cpu->tlb);
+}
+
+/* By a clock: a trace whose first stream knows no page has not run since streams were forgotten. */
+void jit_streams_reserve(struct jit *j)
+{
+    for (unsigned n = 0; n < TLB_STREAMS && j->streams_free < TRACE_INSNS; n++) {
+        unsigned slot = j->stream_hand++ % TLB_STREAMS;
+        struct jit_trace *owner = j->stream_owner[slot];
+        if (owner && owner->stream[0].slot == slot && !j->cpu->tlb.stream[slot].limit)
+            jit_trace_drop(j, owner);
+    }
 }
 
 bool jit_streams_keep(struct jit *j, struct jit_trace *trace, const struct jit_streams *s,
@@ -447,6 +459,7 @@ bool jit_streams_keep(struct jit *j, struct jit_trace *trace, const struct jit_s
         const struct jit_stream *m = &s->stream[i];
         trace->stream[i] = (struct trace_stream){
             .slot = m->slot, .grouped = m->shared || m->invariant, .since = cpu_icount(j->cpu)};
+        j->stream_owner[m->slot] = trace;
         trace->grouped |= trace->stream[i].grouped;
         j->cpu->tlb.stream_patience[m->slot] = PATIENCE;
     }
@@ -457,6 +470,7 @@ void jit_streams_release(struct jit *j, struct jit_trace *trace)
 {
     for (unsigned i = 0; i < trace->streams; i++) {
         j->cpu->tlb.stream[trace->stream[i].slot].limit = 0;
+        j->stream_owner[trace->stream[i].slot] = NULL;
         j->stream_free[j->streams_free++] = trace->stream[i].slot;
     }
     trace->streams = 0;

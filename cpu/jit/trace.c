@@ -678,6 +678,7 @@ void jit_trace_make(struct jit *j, bool loop)
     unsigned bad;
     r->link->heat = -1;
     j->translating = true;
+    jit_streams_reserve(j);
     while (trace && p.count && (p.loop || p.count > 1)) {
         enum outcome o = emit(j, trace, &p, &bad);
         if (o != MADE)
