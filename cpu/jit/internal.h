@@ -264,7 +264,7 @@ struct jit {
     struct jit_recording recording;
     struct jit_test test;
     struct jit_stats stats;
-    u8 *piece; /* what was emitted last but for links; the rest as in struct jit_piece */
+    u8 *piece; /* what was emitted last; the rest as in struct jit_piece */
     struct jit_place place[TRACE_INSNS];
     unsigned places;
     u32 cold_at;
@@ -430,6 +430,7 @@ struct tr {
 void jit_emit_lea(struct tr *t, unsigned w, unsigned dst, const struct insn *in);
 /* r15 = linear address of the memory operand. */
 void jit_emit_address(struct tr *t, const struct insn *in);
+/* r15 += base of the operand's segment, FS or GS; clobbers r14. Flags stay. */
 void jit_emit_segment_base(struct tr *t, const struct insn *in);
 /* r15: linear address -> host address. Flags stay; clobbers r14. On a miss the cold code runs. */
 void jit_emit_tlb_check(struct tr *t, unsigned size, bool write, struct jit_site *site,

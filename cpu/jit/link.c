@@ -336,6 +336,7 @@ bool jit_emit_link(struct jit *j, struct jit_block *from, unsigned side, struct 
         if (emit_loop(&loop, side))
             return true;
     }
+    jit_piece_begin(j, path); /* no place: a loop or trace that did not fit may have left some */
     struct jit_link *l = &from->link[side];
     l->counted = jit_link_is_counted(l, from, to);
     if (l->counted) {
